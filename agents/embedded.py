@@ -1,0 +1,55 @@
+"""The embedded student: a small causal language model of ours in the Hugging Face format.
+
+Its tokenizer knows the phrases of the puzzles as single tokens, so that a completion costs few tokens and each one
+takes one look-up; whatever else occurs is spelt in bytes, so every text comes back unchanged.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+END_OF_TEXT = "<|endoftext|>"
+MAX_POSITIONS = 2048
+
+
+def build_tokenizer(phrases: Iterable[str]) -> PreTrainedTokenizerFast:
+    """A byte tokenizer with phrases as tokens of their own; the longest phrase wins."""
+    vocabulary = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, normalized=False)])
+    multibyte = [p for p in dict.fromkeys(phrases) if len(p) > 1]
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in multibyte])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=END_OF_TEXT,
+        pad_token=END_OF_TEXT,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_max_length=MAX_POSITIONS,
+    )
+
+
+def build_model(
+    tokenizer: PreTrainedTokenizerFast, hidden_size: int, num_layers: int, num_heads: int, seed: int
+) -> LlamaForCausalLM:
+    """A Llama with random weights that depend on the seed alone."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=3 * hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        num_key_value_heads=num_heads,
+        max_position_embeddings=MAX_POSITIONS,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config)

@@ -1,0 +1,369 @@
+"""The GRPO agent: any causal language model of the Hugging Face format, trained in full or by LoRA.
+
+One step samples groups of completions, turns rewards into advantages, and takes one clipped policy-gradient step per
+mini-batch. Each prompt is forwarded once with gradient and its keys and values serve its whole group. Groups whose
+rewards are all equal have no gradient and are not forwarded at all, unless a penalty gives them one.
+"""
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import numpy as np
+import torch
+import transformers
+from annotated_types import Ge, Gt, Le
+from numpy.typing import NDArray
+from peft import LoraConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+
+from dumpgym.agents.grpo import TokenLoss, group_advantages, token_log_probs, token_weights
+from dumpgym.agents.sampling import left_padded, sample_completions
+from dumpgym.errors import InvalidValueError
+from dumpgym.learner import Completions, Rollouts
+
+transformers.utils.logging.disable_progress_bar()
+
+EMBEDDED_MODEL = Path(__file__).parent / "embedded_model"
+
+
+class LanguageModelAgent:
+    """A language model as a learner.
+
+    Args:
+        config: see ``GRPOConfig``.
+        seed: of the sampling stream and of new LoRA matrices.
+
+    Raises:
+        InvalidValueError: if the model cannot be loaded, or the configuration contradicts itself.
+    """
+
+    def __init__(self, config: "GRPOConfig", *, seed: int = 0) -> None:
+        if config.dtype == "bfloat16" and config.lora_rank == 0:
+            raise InvalidValueError("dtype", config.dtype, "float32, or bfloat16 together with lora_rank > 0")
+        self.config = config
+        self.device = torch.device(_device(config.device))
+        self.base, self.tokenizer = load_model(config.model, getattr(torch, config.dtype))
+        self.base.to(device=self.device).eval()  # type: ignore[call-arg]
+        _check_head(self.base)
+        self.model: PreTrainedModel | PeftModel = self.base
+        self.reference: PreTrainedModel | None = None
+        if config.lora_rank > 0:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                lora = LoraConfig(r=config.lora_rank, lora_alpha=2 * config.lora_rank, target_modules="all-linear")
+                self.model = get_peft_model(self.base, lora)
+        elif config.beta > 0:
+            self.reference = copy.deepcopy(self.base).requires_grad_(False)
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.trained, lr=config.learning_rate, betas=(0.9, config.adam_beta2), weight_decay=config.weight_decay
+        )
+        self.generator = torch.Generator().manual_seed(seed)
+        self.end_token_ids = _end_token_ids(self.base, self.tokenizer)
+
+    def generate(
+        self, prompts: Sequence[str], num_generations: int, *, greedy: bool = False, seed: int | None = None
+    ) -> Completions:
+        """Completes each prompt; see ``Learner.generate``."""
+        prompt_ids = [self.encode(prompt) for prompt in prompts]
+        token_ids = sample_completions(
+            self.base,
+            prompt_ids,
+            num_generations,
+            max_completion_length=self.config.max_completion_length,
+            end_token_ids=self.end_token_ids,
+            temperature=0.0 if greedy else self.config.temperature,
+            generator=self.generator if seed is None else torch.Generator().manual_seed(seed),
+        )
+        ended = np.array([ids[-1] in self.end_token_ids for ids in token_ids], dtype=bool)
+        texts = [str(self.tokenizer.decode(ids[:-1] if end else ids)) for ids, end in zip(token_ids, ended, strict=True)]
+        return Completions(
+            tuple(map(tuple, prompt_ids)),
+            tuple(map(tuple, token_ids)),
+            tuple(texts),
+            ~ended.reshape(len(prompts), num_generations),
+        )
+
+    def encode(self, prompt: str) -> list[int]:
+        """Token ids of a prompt, within the model's own chat template where it has one."""
+        if self.tokenizer.chat_template is None:
+            return cast(list[int], self.tokenizer(prompt)["input_ids"])
+        messages = [{"role": "user", "content": prompt}]
+        text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def learn(self, rollouts: Rollouts) -> dict[str, float]:
+        """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where no group has a gradient."""
+        config = self.config
+        advantages = group_advantages(rollouts.rewards, config.scale_rewards)
+        groups = list(_groups(rollouts.completions, advantages, config.mask_truncated_completions))
+        if config.num_iterations * config.mini_batches > 1:
+            for micro_batch in self._micro_batches(groups):
+                with torch.no_grad():
+                    log_probs = self._log_probs(self.base, micro_batch)[0]
+                sizes = [int(group.lengths.sum()) for group in micro_batch]
+                for group, values in zip(micro_batch, log_probs.split(sizes), strict=True):
+                    group.old_log_probs = values
+        sums: dict[str, float] = defaultdict(float)
+        for _ in range(config.num_iterations):
+            for start in range(config.mini_batches):
+                self._optimizer_step(groups[start :: config.mini_batches], sums)
+        per_token = 1 / max(1.0, sums["tokens"])
+        metrics = {
+            "loss": sums["loss"] / (config.num_iterations * config.mini_batches),
+            "grad_norm": sums["grad_norm"] / max(1.0, sums["steps"]),
+            "entropy": sums["entropy"] * per_token,
+            "clip_ratio": sums["clipped"] * per_token,
+        }
+        return metrics | ({"kl": sums["kl"] * per_token} if config.beta > 0 else {})
+
+    def _optimizer_step(self, groups: "list[_Group]", sums: dict[str, float]) -> None:
+        config = self.config
+        lengths = np.concatenate([group.lengths for group in groups])
+        counted = np.concatenate([group.counted for group in groups])
+        weights = np.split(token_weights(lengths, counted, config.loss_type), np.cumsum([g.size for g in groups])[:-1])
+        loss_of = TokenLoss(config.epsilon, config.epsilon_high, config.beta)
+        for group, group_weights in zip(groups, weights, strict=True):
+            group.weights = group_weights
+        with_gradient = [g for g in groups if g.counted.any() and (config.beta > 0 or g.advantages.any())]
+        if not with_gradient:
+            return
+        self.optimizer.zero_grad(set_to_none=True)
+        for micro_batch in self._micro_batches(with_gradient):
+            log_probs, entropy = self._log_probs(self.base, micro_batch)
+            old = [group.old_log_probs for group in micro_batch]
+            loss, parts = loss_of(
+                log_probs,
+                log_probs.detach() if old[0] is None else torch.cat(cast(list[Tensor], old)),
+                self._per_token(micro_batch, "advantages"),
+                self._per_token(micro_batch, "weights"),
+                self._reference_log_probs(micro_batch) if config.beta > 0 else None,
+            )
+            loss.backward()
+            sums["loss"] += loss.item()
+            sums["tokens"] += len(log_probs)
+            sums["entropy"] += float(entropy.sum())
+            for name, value in parts.items():
+                sums[name] += value
+        sums["grad_norm"] += float(torch.nn.utils.clip_grad_norm_(self.trained, config.max_grad_norm))
+        sums["steps"] += 1
+        self.optimizer.step()
+
+    def _reference_log_probs(self, micro_batch: "list[_Group]") -> Tensor:
+        with torch.no_grad():
+            if isinstance(self.model, PeftModel):
+                with self.model.disable_adapter():
+                    return self._log_probs(self.base, micro_batch)[0]
+            return self._log_probs(cast(PreTrainedModel, self.reference), micro_batch)[0]
+
+    def _micro_batches(self, groups: "Iterable[_Group]") -> "list[list[_Group]]":
+        """Groups of similar length together, each batch within ``micro_batch_tokens`` with its padding."""
+        batches: list[list[_Group]] = []
+        for group in sorted(groups, key=lambda g: (g.max_length, len(g.prompt))):
+            if batches and (len(batches[-1]) + 1) * group.size * group.max_length <= self.config.micro_batch_tokens:
+                batches[-1].append(group)
+            else:
+                batches.append([group])
+        return batches
+
+    def _per_token(self, micro_batch: "list[_Group]", name: str) -> Tensor:
+        values = np.concatenate([np.repeat(getattr(group, name), group.lengths) for group in micro_batch])
+        return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+    def _log_probs(self, model: PreTrainedModel, micro_batch: "list[_Group]") -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of all completion tokens, completion after completion.
+
+        The prompts but their last token are forwarded once, and their keys and values repeated for each group's rows;
+        the last prompt token, which predicts the first completion token, goes with the completions.
+        """
+        size = micro_batch[0].size
+        completions = [completion for group in micro_batch for completion in group.completions]
+        prefix_ids, prefix_mask = left_padded([group.prompt[:-1] for group in micro_batch], self.device)
+        cache = DynamicCache(config=model.config)
+        if prefix_ids.shape[1]:
+            positions = (prefix_mask.cumsum(-1) - 1).clamp(min=0)
+            model.base_model(
+                input_ids=prefix_ids, attention_mask=prefix_mask, position_ids=positions, past_key_values=cache
+            )
+            cache.batch_repeat_interleave(size)
+        length = max(map(len, completions))
+        inputs = torch.zeros(len(completions), length, dtype=torch.long)
+        targets = torch.zeros(len(completions), length, dtype=torch.long)
+        for row, completion in enumerate(completions):
+            targets[row, : len(completion)] = torch.tensor(completion)
+            inputs[row, 0] = micro_batch[row // size].prompt[-1]
+        inputs[:, 1:] = targets[:, :-1]
+        inputs, targets = inputs.to(self.device), targets.to(self.device)
+        steps = torch.arange(length, device=self.device)
+        is_target = steps < torch.tensor([len(c) for c in completions], device=self.device)[:, None]
+        prefix_mask = prefix_mask.repeat_interleave(size, 0)
+        hidden = model.base_model(
+            input_ids=inputs,
+            attention_mask=torch.cat([prefix_mask, is_target.long()], -1),
+            position_ids=prefix_mask.sum(-1, keepdim=True) + steps,
+            past_key_values=cache,
+        ).last_hidden_state  # (completions, length, hidden size)
+        head = model.get_output_embeddings()
+        return token_log_probs(hidden[is_target], head, targets[is_target], self.config.temperature)
+
+    def save_model(self, directory: Path) -> None:
+        """Writes the model, or its adapter, and the tokenizer as ``transformers`` and ``peft`` read them."""
+        self.model.save_pretrained(str(directory))
+        self.tokenizer.save_pretrained(directory)
+
+    def save(self, directory: Path) -> None:
+        """Writes the model, the optimiser and the sampling stream."""
+        self.save_model(directory / "model")
+        state = {"optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state()}
+        torch.save(state, directory / "learner.pt")
+
+    def load(self, directory: Path) -> None:
+        """Restores what ``save`` wrote into an agent of the same configuration."""
+        if isinstance(self.model, PeftModel):
+            set_peft_model_state_dict(self.model, load_peft_weights(str(directory / "model"), device=str(self.device)))
+        else:
+            saved, _ = load_model(str(directory / "model"), self.base.dtype)
+            self.base.load_state_dict(saved.state_dict())
+        state = torch.load(directory / "learner.pt", map_location=self.device, weights_only=True)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+
+    def describe(self) -> dict[str, Any]:
+        """Model type, parameters, device, threads and number format."""
+        return {
+            "model_type": self.base.config.model_type,
+            "parameters": sum(p.numel() for p in self.base.parameters()),
+            "trained_parameters": sum(p.numel() for p in self.trained),
+            "device": str(self.device),
+            "threads": torch.get_num_threads(),
+            "dtype": str(self.base.dtype).removeprefix("torch."),
+        }
+
+
+Positive = Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GRPOConfig:
+    """The agent's settings; names are TRL's where it has the same thing.
+
+    Attributes:
+        model: "embedded", a folder, or a name on the Hugging Face hub.
+        device: "auto" takes CUDA where there is one.
+        dtype: of the weights; bfloat16 needs LoRA, since full fine-tuning would lose small updates.
+        lora_rank: 0 trains all weights.
+        learning_rate: of AdamW, constant.
+        adam_beta2: of AdamW; the other beta is 0.9.
+        weight_decay: of AdamW.
+        max_grad_norm: the gradient is scaled down to this norm.
+        max_completion_length: in tokens, the end token included.
+        temperature: of sampling in training, and of the log-probabilities in the loss.
+        beta: weight of the divergence from the model as it was at the start.
+        epsilon: lower clip of the probability ratio.
+        epsilon_high: upper clip.
+        scale_rewards: "group" divides advantages by the group's standard deviation.
+        loss_type: "dapo" averages over tokens, "grpo" over each completion first.
+        num_iterations: passes over each batch of rollouts.
+        mini_batches: optimiser steps per pass.
+        mask_truncated_completions: leave completions that were cut off out of the loss.
+        micro_batch_tokens: completion tokens, padding included, that are forwarded at a time; does not change results.
+    """
+
+    model: str = "embedded"
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    lora_rank: Annotated[int, Ge(0)] = 0
+    learning_rate: Annotated[float, Gt(0)] = 1e-4
+    adam_beta2: Annotated[float, Gt(0), Le(1)] = 0.99
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    max_grad_norm: Annotated[float, Gt(0)] = 1.0
+    max_completion_length: Positive = 512
+    temperature: Annotated[float, Gt(0)] = 1.0
+    beta: Annotated[float, Ge(0)] = 0.0
+    epsilon: Annotated[float, Gt(0), Le(1)] = 0.2
+    epsilon_high: Annotated[float, Gt(0)] = 0.2
+    scale_rewards: Literal["group", "none"] = "group"
+    loss_type: Literal["dapo", "grpo"] = "dapo"
+    num_iterations: Positive = 1
+    mini_batches: Positive = 1
+    mask_truncated_completions: bool = False
+    micro_batch_tokens: Positive = 8192
+
+
+@dataclass(slots=True)
+class _Group:
+    """One prompt with its completions, as the loss needs them; arrays have shape (completions,)."""
+
+    prompt: tuple[int, ...]
+    completions: tuple[tuple[int, ...], ...]
+    advantages: NDArray[np.float64]
+    counted: NDArray[np.bool_]
+    lengths: NDArray[np.int64]
+    weights: NDArray[np.float64] | None = None
+    old_log_probs: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.completions)
+
+    @property
+    def max_length(self) -> int:
+        return int(self.lengths.max())
+
+
+def _groups(completions: Completions, advantages: NDArray[np.float64], mask_truncated: bool) -> Iterable[_Group]:
+    size = advantages.shape[1]
+    for i, prompt in enumerate(completions.prompt_ids):
+        counted = ~completions.truncated[i] if mask_truncated else np.ones(size, dtype=bool)
+        rows = completions.token_ids[i * size : (i + 1) * size]
+        yield _Group(prompt, rows, advantages[i], counted, completions.num_tokens[i])
+
+
+def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Loads a causal language model and its tokenizer.
+
+    Args:
+        name: "embedded", a folder, or a name on the Hugging Face hub.
+        dtype: of the weights.
+
+    Raises:
+        InvalidValueError: if there is no such model.
+    """
+    source = str(EMBEDDED_MODEL) if name == "embedded" else name
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        accepted = "'embedded', a folder with config.json, model.safetensors and tokenizer.json, or a hub name"
+        raise InvalidValueError("model", name, accepted) from error
+    return cast(PreTrainedModel, model), cast(PreTrainedTokenizerFast, tokenizer)
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.split(":")[0] not in ("cpu", "cuda") or (name.startswith("cuda") and not torch.cuda.is_available()):
+        raise InvalidValueError("device", name, "auto, cpu" + (", cuda" if torch.cuda.is_available() else ""))
+    return name
+
+
+def _end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+    ids = configured if isinstance(configured, list) else [configured]
+    return tuple(sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None}))
+
+
+@torch.no_grad()
+def _check_head(model: PreTrainedModel) -> None:
+    """Refuses models whose logits are not simply the output embedding of the last hidden states."""
+    ids = torch.zeros(1, 4, dtype=torch.long, device=model.device)
+    hidden = model.base_model(input_ids=ids).last_hidden_state
+    if not torch.allclose(model.get_output_embeddings()(hidden), model(input_ids=ids).logits, rtol=1e-2, atol=1e-2):
+        raise InvalidValueError(
+            "model", model.config.model_type, "models whose logits are a linear map of the last hidden states"
+        )

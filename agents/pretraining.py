@@ -1,0 +1,193 @@
+"""Supervised training of a causal language model on (prompt, completion) texts: the embedded student's warm start."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+Example = tuple[list[int], list[int]]  # token ids of a prompt and of its completion with the end token
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stretch of a recipe.
+
+    Attributes:
+        steps: optimiser steps.
+        min_people: smallest puzzles.
+        max_people: largest puzzles.
+        learning_rates: at the stage's start and end, with a straight line between.
+        stop_probabilities: the k-th is the chance that a worked solution breaks off at its k-th conflict, and the
+            last holds for all later ones; empty for solutions that always go on to the end.
+    """
+
+    steps: int
+    min_people: int
+    max_people: int
+    learning_rates: tuple[float, float]
+    stop_probabilities: tuple[float, ...] = ()
+
+
+@dataclass
+class Batches:
+    """Token batches of one stage, drawn chunk by chunk; a chunk depends on its number alone.
+
+    Args:
+        chunk: returns the texts of chunk number k.
+        tokenizer: adds the end token to each completion.
+        tokens_per_batch: most tokens in a batch, padding included.
+        max_completion_length: longer completions are left out.
+    """
+
+    chunk: Callable[[int], list[tuple[str, str]]]
+    tokenizer: PreTrainedTokenizerFast
+    tokens_per_batch: int
+    max_completion_length: int
+    next_chunk: int = 0
+    next_batch: int = 0
+
+    def __iter__(self) -> Iterator[list[Example]]:
+        while True:
+            batches = self._batches_of(self.next_chunk)
+            for batch in batches[self.next_batch :]:
+                self.next_batch += 1
+                yield batch
+            self.next_chunk, self.next_batch = self.next_chunk + 1, 0
+
+    def _batches_of(self, number: int) -> list[list[Example]]:
+        texts = self.chunk(number)
+        prompts = self.tokenizer([prompt for prompt, _ in texts], add_special_tokens=False)["input_ids"]
+        completions = self.tokenizer([completion for _, completion in texts], add_special_tokens=False)["input_ids"]
+        end = [self.tokenizer.eos_token_id]
+        examples = [(p, c + end) for p, c in zip(prompts, completions, strict=True)]
+        examples = [example for example in examples if len(example[1]) <= self.max_completion_length]
+        examples.sort(key=_length)  # neighbours in length share a batch, which saves padding
+        batches: list[list[Example]] = [[]]
+        for example in examples:
+            if (len(batches[-1]) + 1) * _length(example) > self.tokens_per_batch:
+                batches.append([])
+            batches[-1].append(example)
+        batches = [batch for batch in batches if batch]
+        Random(number).shuffle(batches)
+        return batches
+
+
+def _length(example: Example) -> int:
+    return len(example[0]) + len(example[1])
+
+
+class Pretrainer:
+    """Runs a recipe, and can be stopped and resumed between two steps.
+
+    Args:
+        model: trained in place.
+        tokenizer: the model's.
+        stages: the recipe.
+        texts: returns the texts of one chunk for (stage number, chunk number).
+        tokens_per_batch: most tokens in a batch, padding included.
+        max_completion_length: longest completion, in tokens.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        stages: Sequence[Stage],
+        texts: Callable[[int, int], list[tuple[str, str]]],
+        tokens_per_batch: int = 4096,
+        max_completion_length: int = 640,
+    ) -> None:
+        self.model, self.tokenizer, self.stages, self.texts = model, tokenizer, stages, texts
+        self.tokens_per_batch, self.max_completion_length = tokens_per_batch, max_completion_length
+        matrices = [p for p in model.parameters() if p.dim() > 1]
+        vectors = [p for p in model.parameters() if p.dim() <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": matrices, "weight_decay": 0.01},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95))
+        self.stage = self.step = self.examples = self.tokens = 0
+        self.batches = self._new_batches()
+
+    def run(self) -> Iterator[dict[str, float]]:
+        """Trains to the end of the recipe and yields the metrics of each step."""
+        while self.stage < len(self.stages):
+            for batch in self.batches:
+                yield self._train(batch)
+                if self.step == self.stages[self.stage].steps:
+                    break
+            self.stage, self.step = self.stage + 1, 0
+            self.batches = self._new_batches()
+
+    def _new_batches(self) -> Batches:
+        stage = self.stage
+        return Batches(
+            lambda number: self.texts(stage, number), self.tokenizer, self.tokens_per_batch, self.max_completion_length
+        )
+
+    def _train(self, batch: list[Example]) -> dict[str, float]:
+        stage = self.stages[self.stage]
+        start, end = stage.learning_rates
+        learning_rate = start + (end - start) * self.step / stage.steps
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        length = max(map(_length, batch))
+        inputs = torch.full((len(batch), length), self.tokenizer.pad_token_id)
+        is_target = torch.zeros(inputs.shape, dtype=torch.bool)
+        for row, (prompt, completion) in enumerate(batch):
+            inputs[row, : len(prompt) + len(completion)] = torch.tensor(prompt + completion)
+            is_target[row, len(prompt) : len(prompt) + len(completion)] = True
+        # Padding stands on the right, where causal attention never looks from a target.
+        hidden = self.model.base_model(input_ids=inputs, use_cache=False).last_hidden_state[:, :-1]
+        logits = self.model.get_output_embeddings()(hidden[is_target[:, 1:]])  # (targets, vocabulary)
+        targets = inputs[:, 1:][is_target[:, 1:]]
+        loss = cross_entropy(logits, targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self.examples += len(batch)
+        self.tokens += inputs.numel()
+        accuracy = (logits.argmax(-1) == targets).float().mean().item()
+        return {"loss": loss.item(), "token_accuracy": accuracy, "learning_rate": learning_rate}
+
+    def save(self, path: Path) -> None:
+        """Writes everything that ``load`` needs; the file appears complete or not at all."""
+        progress = {name: getattr(self, name) for name in ("stage", "step", "examples", "tokens")}
+        progress |= {"next_chunk": self.batches.next_chunk, "next_batch": self.batches.next_batch}
+        state = {
+            "recipe": self._recipe(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": progress,
+        }
+        temporary = path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Goes on from a saved state.
+
+        Raises:
+            ValueError: if it was saved by another recipe.
+        """
+        state = torch.load(path, weights_only=True)
+        if state["recipe"] != self._recipe():
+            raise ValueError(f"{path} was written by another recipe: {state['recipe']}")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        progress = state["progress"]
+        for name in ("stage", "step", "examples", "tokens"):
+            setattr(self, name, progress[name])
+        self.batches = self._new_batches()
+        self.batches.next_chunk, self.batches.next_batch = progress["next_chunk"], progress["next_batch"]
+
+    def _recipe(self) -> str:
+        return json.dumps([repr(stage) for stage in self.stages] + [self.tokens_per_batch, self.max_completion_length])

@@ -1,0 +1,26 @@
+"""Curricula for reinforcement learning of language models: puzzle distributions as arms of a bandit."""
+
+import gymnasium as gym
+
+import dumpgym.agents.policies  # noqa: F401 (registers the bandit policies)
+from dumpgym.policy import BanditPolicy, Feedback
+from dumpgym.puzzle_env import Problem, PuzzleEnv, Verdict
+from dumpgym.registration import make_policy, policy_registry, register_policy
+
+__all__ = [
+    "BanditPolicy",
+    "Feedback",
+    "Problem",
+    "PuzzleEnv",
+    "Verdict",
+    "make_policy",
+    "policy_registry",
+    "register_policy",
+]
+
+__version__ = "0.1.0"
+
+_KNIGHTS_KNAVES = "dumpgym.envs.knights_knaves:KnightsKnavesEnv"
+gym.register("dumpgym/KnightsKnaves-v0", entry_point=_KNIGHTS_KNAVES)
+for _n in range(2, 15):
+    gym.register(f"dumpgym/KnightsKnaves{_n}-v0", entry_point=_KNIGHTS_KNAVES, kwargs={"num_people": _n})

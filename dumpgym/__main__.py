@@ -1,0 +1,8 @@
+"""``python -m dumpgym`` is the same as ``dumpgym``."""
+
+import sys
+
+from dumpgym.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

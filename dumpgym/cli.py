@@ -1,0 +1,146 @@
+"""The command line: ``dumpgym VERB ...``, the same as ``python -m dumpgym VERB ...``."""
+
+import contextlib
+import dataclasses
+import io
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+from dumpgym.errors import DumpgymError, UnknownNameError
+
+Config = TypeVar("Config")
+
+USAGE = """usage: dumpgym VERB [FLAGS]
+
+verbs:
+  list      the environments, policies and signals that are registered
+  train     train a language model under a curriculum: dumpgym train [CONFIG.toml] [--output DIR] [--steps N]
+            [--seed S] [--policy ID] [--resume] ...; all flags: dumpgym train --help
+  pretrain  train the embedded student's warm start from scratch: dumpgym pretrain --output DIR
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns the exit status: 0, 2 for bad input, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    verbs: dict[str, Callable[[list[str]], None]] = {"list": _list, "train": _train, "pretrain": _pretrain}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(USAGE)
+        return 0
+    try:
+        if arguments[0] not in verbs:
+            raise UnknownNameError("verb", arguments[0], verbs)
+        verbs[arguments[0]](arguments[1:])
+    except DumpgymError as error:
+        sys.stderr.write(f"dumpgym: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("dumpgym: interrupted; the same command with --resume goes on from the last checkpoint\n")
+        return 130
+    return 0
+
+
+def _list(arguments: list[str]) -> None:
+    import gymnasium as gym
+
+    import dumpgym.agents.signals as signals
+    from dumpgym.registration import policy_registry
+
+    if arguments:
+        raise DumpgymError(f"unexpected argument {arguments[0]!r}; accepted: none")
+    environments = [f"{spec.id}  {spec.kwargs or ''}" for spec in gym.registry.values() if spec.namespace == "dumpgym"]
+    policies = [
+        f"{spec.id}  {' '.join(f'{name}={p.default!r}' for name, p in spec.parameters.items())}"
+        for spec in policy_registry.values()
+    ]
+    for title, lines in (
+        ("environments", environments),
+        ("policies", policies),
+        ("signals", list(signals.signal_registry)),
+    ):
+        sys.stdout.write(f"{title}:\n" + "".join(f"  {line.rstrip()}\n" for line in lines))
+
+
+def _train(arguments: list[str]) -> None:
+    from dumpgym.config import TrainConfig, load_toml, validated
+    from dumpgym.display import TrainDisplay
+    from dumpgym.figures import save_training_figure
+    from dumpgym.run_directory import RunDirectory
+    from dumpgym.training import Trainer
+
+    resume = "--resume" in arguments
+    arguments = [argument for argument in arguments if argument != "--resume"]
+    default = TrainConfig()
+    if arguments and arguments[0].endswith(".toml"):
+        default = load_toml(Path(arguments.pop(0)))
+    elif resume:
+        # The run's own configuration is the default, so that nothing has to be said again.
+        output = parse(TrainConfig, default, arguments).output
+        default = RunDirectory.stored_config(output)
+    config = validated(dataclasses.asdict(parse(TrainConfig, default, arguments)))
+    with TrainDisplay(config) as display:
+        trainer = Trainer(config, resume=resume, observer=display.observe)
+        display.start(trainer.step)
+        summary = trainer.run()
+    figure = save_training_figure(config.output)
+    display.show_summary(summary, figure)
+
+
+def _pretrain(arguments: list[str]) -> None:
+    from dumpgym.pretrain import PretrainConfig, pretrain
+
+    pretrain(parse(PretrainConfig, PretrainConfig(), arguments))
+
+
+def parse(config_class: type[Config], default: Config, arguments: Sequence[str]) -> Config:
+    """Reads flags over a default.
+
+    Raises:
+        UnknownNameError: for a flag that does not exist.
+        DumpgymError: for a value that cannot be read.
+    """
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tyro's remarks on annotations
+            config, unknown = tyro.cli(
+                config_class, default=default, args=list(arguments), prog="dumpgym", return_unknown_args=True
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise DumpgymError(_one_line(complaint.getvalue())) from end
+    if unknown:
+        flag = unknown[0].partition("=")[0]
+        known = _flags(default, "")
+        if not flag.startswith("-"):
+            raise DumpgymError(f"unexpected argument {flag!r}; accepted: {', '.join(known)}")
+        near = get_close_matches(flag, known, n=1)
+        raise UnknownNameError("flag", flag, near or known)
+    return config
+
+
+def _flags(config: object, prefix: str) -> list[str]:
+    flags = []
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        name = prefix + field.name.replace("_", "-")
+        flags += _flags(value, f"{name}.") if dataclasses.is_dataclass(value) else [f"--{name}"]
+    return flags
+
+
+def _one_line(box: str) -> str:
+    """What stands in tyro's box above its first rule."""
+    lines = [line.strip("│ \n") for line in box.splitlines()[1:]]
+    message = []
+    for line in lines:
+        if line.startswith(("─", "╰")):
+            break
+        message.append(line)
+    return " ".join(message)

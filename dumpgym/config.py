@@ -1,0 +1,95 @@
+"""What a training run is made of: frozen dataclasses whose default instance is the main job."""
+
+import dataclasses
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, MinLen
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from dumpgym.agents.language_model import GRPOConfig
+from dumpgym.errors import DumpgymError, InvalidValueError
+
+Option = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        output: the run's directory.
+        seed: of the puzzles, the policy and the sampling.
+        steps: batches to train on.
+        arms: environment ids; the bandit's arms, easiest first.
+        policy: id of the bandit policy.
+        policy_options: options of the policy, e.g. ``temperature 0.2``.
+        signal: the bandit's reward, by its name in the registry of signals.
+        prompts_per_step: groups in a batch.
+        num_generations: completions per prompt.
+        evaluate_every: steps between two evaluations.
+        evaluation_problems: held-out problems per arm in these.
+        final_evaluation_problems: held-out problems per arm before and after training.
+        checkpoint_every: steps between two checkpoints.
+        agent: settings of the language model and of GRPO.
+    """
+
+    output: Path = Path("runs/train")
+    seed: Annotated[int, Ge(0)] = 0
+    steps: Annotated[int, Ge(1)] = 60
+    arms: Annotated[tuple[str, ...], MinLen(1)] = tuple(f"dumpgym/KnightsKnaves{n}-v0" for n in range(2, 8))
+    policy: str = "dump"
+    policy_options: dict[str, Option] = field(default_factory=dict)
+    signal: str = "mean_absolute_advantage"
+    prompts_per_step: Annotated[int, Ge(1)] = 16
+    num_generations: Annotated[int, Ge(2)] = 8
+    evaluate_every: Annotated[int, Ge(1)] = 10
+    evaluation_problems: Annotated[int, Ge(1)] = 32
+    final_evaluation_problems: Annotated[int, Ge(2)] = 100
+    checkpoint_every: Annotated[int, Ge(1)] = 10
+    agent: GRPOConfig = field(default_factory=GRPOConfig)
+
+
+_STRICT = ConfigDict(extra="forbid")
+TrainConfig.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+GRPOConfig.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+
+
+def validated(values: dict[str, Any]) -> TrainConfig:
+    """Makes a configuration from plain values.
+
+    Raises:
+        DumpgymError: for an unknown key or a value out of range; one line that names the key and what is accepted.
+    """
+    try:
+        return TypeAdapter(TrainConfig).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "unexpected_keyword_argument":
+            cls = GRPOConfig if first["loc"][0] == "agent" else TrainConfig
+            accepted = ", ".join(f.name for f in dataclasses.fields(cls))
+            raise DumpgymError(f"unknown configuration key {key!r}; accepted: {accepted}") from error
+        raise InvalidValueError(key, first["input"], first["msg"].removeprefix("Input should be ")) from error
+
+
+def load_toml(path: Path) -> TrainConfig:
+    """Reads a configuration file; what it leaves out keeps its default.
+
+    Raises:
+        DumpgymError: if it cannot be read, is no TOML, or holds a key or a value that is not accepted.
+    """
+    try:
+        return validated(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InvalidValueError("configuration file", str(path), "a file that can be read") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DumpgymError(f"{path} is not valid TOML: {error}") from error
+
+
+def to_json(config: TrainConfig) -> str:
+    """The configuration as JSON that ``validated`` reads back."""
+    return json.dumps(dataclasses.asdict(config) | {"output": str(config.output)}, indent=2)

@@ -1,0 +1,91 @@
+"""What a person watches while a run goes on: a bar with the time left, and a table of the arms."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dumpgym.arms import make_arms
+from dumpgym.config import TrainConfig
+
+
+class TrainDisplay:
+    """An observer of a training run; without a terminal it prints a line per evaluation and every tenth step.
+
+    Args:
+        config: the run's configuration.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.console = Console()
+        self.names = [arm.name for arm in make_arms(config.arms)]
+        self.latest: dict[str, Any] = {}
+        self.success: dict[str, tuple[float, float]] = {}  # per arm, at the start and now
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=self.console)
+        self.task = self.progress.add_task("evaluating", total=config.steps)
+        self.live = Live(self._render(), console=self.console, refresh_per_second=2)
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def start(self, step: int) -> None:
+        """Tells where the run begins, e.g. at a checkpoint."""
+        self.progress.update(self.task, completed=step)
+
+    def observe(self, log: str, record: Mapping[str, Any]) -> None:
+        """Takes up a record that the run logged."""
+        if log == "metrics.jsonl":
+            self.latest.update(record)
+            self.progress.update(self.task, completed=record["step"], description="training")
+            if not self.console.is_terminal and record["step"] % 10 == 0:
+                self.console.print(
+                    f"step {record['step']}/{self.config.steps}  reward {record['reward']:.2f}  "
+                    f"tokens {record['num_tokens']:,}  {record['time/seconds']:.0f} s"
+                )
+        elif log == "evaluations.jsonl":
+            for name in self.names:
+                now = record[f"eval/{name}/success"]
+                self.success[name] = (self.success.get(name, (now, now))[0], now)
+            if not self.console.is_terminal:
+                arms = "  ".join(f"{name} {now:.2f}" for name, (_, now) in self.success.items())
+                self.console.print(f"step {record['step']}  held-out success {record['eval/success']:.3f}  {arms}")
+        if self.live.is_started:
+            self.live.update(self._render())
+
+    def _render(self) -> Group:
+        table = Table("arm", "share", "learnability", "success in training", "held-out success, start -> now")
+        for name in self.names:
+            cells = [_cell(self.latest.get(f"arms/{name}/{key}")) for key in ("requested_share", "learnability")]
+            first, now = self.success.get(name, (None, None))
+            trained = _cell(self.latest.get(f"arms/{name}/success"))
+            table.add_row(name, *cells, trained, f"{_cell(first)} -> {_cell(now)}")
+        return Group(table, self.progress)
+
+    def show_summary(self, summary: Mapping[str, Any], figure: Path) -> None:
+        """Prints the outcome of a finished run."""
+        low, high = summary["success_difference_interval"]
+        self.console.print(
+            f"held-out success {summary['success_before']:.3f} -> {summary['success_after']:.3f}, difference "
+            f"{summary['success_difference']:+.3f} [{low:+.3f}, {high:+.3f}] (95 %), "
+            f"{summary['generated_tokens']:,} tokens, {summary['seconds']:.0f} s, one seed\n"
+            f"figure: {figure}\nsummary: {figure.with_name('summary.json')}",
+            soft_wrap=True,
+        )
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,97 @@
+"""What a step is reported as: plain functions from a batch to named numbers, and from a run's logs to its summary."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.learner import Completions
+from dumpgym.run_directory import RunDirectory
+from dumpgym.statistics import success_change
+
+
+def batch_metrics(rewards: NDArray[np.float64], completions: Completions) -> dict[str, float]:
+    """Rewards and lengths of a batch; ``rewards`` has shape (groups, num_generations)."""
+    return {
+        "reward": float(rewards.mean()),
+        "reward_std": float(rewards.std(axis=1, ddof=1).mean()),
+        "frac_reward_zero_std": float((rewards == rewards[:, :1]).all(axis=1).mean()),
+        "completions/mean_length": float(completions.num_tokens.mean()),
+        "completions/clipped_ratio": float(completions.truncated.mean()),
+    }
+
+
+def policy_metrics(requested: NDArray[np.float64]) -> dict[str, float]:
+    """How concentrated the requested shares are, shape (num_arms,)."""
+    positive = requested[requested > 0]
+    entropy = float(-(positive * np.log(positive)).sum())
+    return {
+        "policy/effective_arms": float(np.exp(entropy)),
+        "policy/largest_share": float(requested.max()),
+        "policy/kl_from_uniform": float(np.log(len(requested)) - entropy),
+    }
+
+
+def arm_metrics(
+    names: Sequence[str],
+    arms: NDArray[np.int64],
+    requested: NDArray[np.float64],
+    signal: NDArray[np.float64],
+    successes: NDArray[np.bool_],
+) -> dict[str, float]:
+    """Requested and realised share of every arm, and learnability and success of those in the batch.
+
+    Args:
+        names: of the arms.
+        arms: arm of each group, (groups,).
+        requested: the policy's probabilities, (num_arms,).
+        signal: learnability of each group, (groups,).
+        successes: (groups, num_generations).
+    """
+    metrics: dict[str, float] = {}
+    for i, name in enumerate(names):
+        mine = arms == i
+        metrics[f"arms/{name}/requested_share"] = float(requested[i])
+        metrics[f"arms/{name}/share"] = float(mine.mean())
+        if mine.any():
+            metrics[f"arms/{name}/learnability"] = float(signal[mine].mean())
+            metrics[f"arms/{name}/success"] = float(successes[mine].mean())
+    return metrics
+
+
+def summarise(run: RunDirectory) -> dict[str, Any]:
+    """Success before and after a finished run, in the mean over arms and for each, with intervals and costs.
+
+    The numbers at the top are greedy success; those under "sampled" are at the training temperature.
+    """
+    evaluations, last = run.read("evaluations.jsonl"), run.read("metrics.jsonl")[-1]
+    before, after = evaluations[0], evaluations[-1]
+    names = list(before["eval/solved"])
+
+    def change(chosen: Sequence[str]) -> dict[str, Any]:
+        greedy, sampled = (
+            success_change(_solved(before, mode, chosen), _solved(after, mode, chosen))
+            for mode in ("eval", "eval_sampled")
+        )
+        return {**greedy, "sampled": sampled}
+
+    return {
+        **change(names),
+        "generated_tokens": last["num_tokens"],
+        "evaluation_tokens": after["evaluation_tokens"],
+        "seconds": after["time/seconds"],
+        "steps": last["step"],
+        "arms": {
+            name: {
+                **change([name]),
+                "problems": last[f"arms/{name}/count"],
+                "generated_tokens": last[f"arms/{name}/num_tokens"],
+            }
+            for name in names
+        },
+    }
+
+
+def _solved(evaluation: Mapping[str, Any], mode: str, names: Sequence[str]) -> dict[str, list[bool]]:
+    return {name: evaluation[f"{mode}/solved"][name] for name in names}

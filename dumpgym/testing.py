@@ -1,0 +1,172 @@
+"""Contract tests that authors inherit: run them on a policy of your own as we run them on ours."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dumpgym.errors import InvalidValueError
+from dumpgym.policy import BanditPolicy, Feedback
+
+MakePolicy = Callable[[int, int], BanditPolicy]
+
+NUM_ARMS = 4
+STEPS = (0, 1, 2, 5, 3, 4, 4, 7)  # feedback comes late and out of order
+
+
+def make_feedback(arm: ArrayLike, signal: ArrayLike, *, step: int = 0, group_size: int = 8) -> Feedback:
+    """Feedback of which only the arms and their signals matter.
+
+    Args:
+        arm: arm of each group, shape (groups,).
+        signal: learnability of each group, shape (groups,).
+        step: the step that it belongs to.
+        group_size: completions in every group; half of them succeed.
+
+    Returns:
+        Feedback whose arrays are new.
+    """
+    arms = np.array(arm, dtype=np.int64)
+    sizes = np.full_like(arms, group_size)
+    signals = np.array(signal, dtype=np.float64)
+    return Feedback(step, arms, signals, sizes // 2, sizes, 100 * sizes, np.zeros_like(arms))
+
+
+def check_policy(make: MakePolicy, *, symmetric: bool = True) -> None:
+    """Checks that a policy keeps the contract of ``BanditPolicy``.
+
+    Args:
+        make: called as ``make(num_arms, seed)``, returns a new policy; it is asked for 1 and 4 arms.
+        symmetric: whether the policy must treat its arms alike, so that permuting them permutes the probabilities. Off
+            for policies that know an order of the arms.
+
+    Raises:
+        AssertionError: if an invariant fails, with the invariant as its message.
+    """
+    for num_arms in (1, NUM_ARMS):
+        _check_draws(make, num_arms)
+    _check_seed(make)
+    _check_saved_state(make)
+    _check_empty_feedback(make)
+    _check_refused_feedback(make)
+    _check_aliasing(make)
+    if symmetric:
+        _check_symmetry(make)
+
+
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _state(policy: BanditPolicy) -> str:
+    try:
+        return json.dumps(policy.state_dict(), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"state_dict() is not JSON: {error}") from error
+
+
+def _random_feedback(rng: np.random.Generator, num_arms: int, step: int) -> Feedback:
+    arm = rng.integers(num_arms, size=16)
+    return make_feedback(arm, rng.random(16) * (arm + 1) / num_arms, step=step, group_size=int(rng.integers(1, 33)))
+
+
+def _play(policy: BanditPolicy, rng: np.random.Generator, steps: Iterable[int] = STEPS) -> list[NDArray[Any]]:
+    """Runs some batches; returns the probabilities and the arms of each, to compare runs."""
+    record: list[NDArray[Any]] = []
+    for step in steps:
+        record += [policy.probabilities(), policy.select_arms(16)]
+        policy.update(_random_feedback(rng, policy.num_arms, step))
+    return record
+
+
+def _same(first: list[NDArray[Any]], second: list[NDArray[Any]]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def _check_probabilities(policy: BanditPolicy) -> None:
+    p = policy.probabilities()
+    _expect(p.shape == (policy.num_arms,), f"probabilities() has shape {p.shape}, not ({policy.num_arms},)")
+    _expect(bool(np.isfinite(p).all()), f"probabilities() are not all finite: {p}")
+    _expect(abs(p.sum() - 1) < 1e-9, f"probabilities() sum to {p.sum()}, not 1: {p}")
+    _expect(p.min() >= max(policy.floor - 1e-12, 0), f"probabilities() fall below the floor {policy.floor}: {p}")
+
+
+def _check_draws(make: MakePolicy, num_arms: int) -> None:
+    """Of 20,000 draws, an arm's share is off by 0.03 with a chance below 1e-15 (Hoeffding)."""
+    policy, rng = make(num_arms, 0), np.random.default_rng(0)
+    for steps in ([], [0], STEPS[1:]):
+        _play(policy, rng, steps)
+        _check_probabilities(policy)
+        p = policy.probabilities()
+        for size in (0, 1, 20_000):
+            arms = policy.select_arms(size)
+            _expect(arms.shape == (size,), f"select_arms({size}) has shape {arms.shape}")
+            _expect(arms.dtype == np.int64, f"select_arms() has dtype {arms.dtype}, not int64")
+            _expect(bool(((arms >= 0) & (arms < num_arms)).all()), "select_arms() drew an arm that does not exist")
+        share = np.bincount(arms, minlength=num_arms) / arms.size
+        _expect(float(np.abs(share - p).max()) < 0.03, f"select_arms() drew shares {share}, probabilities() say {p}")
+
+
+def _check_seed(make: MakePolicy) -> None:
+    first, second = (_play(make(NUM_ARMS, 7), np.random.default_rng(1)) for _ in range(2))
+    _expect(_same(first, second), "two policies with the same seed draw different arms")
+
+
+def _check_saved_state(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 3)
+    _play(policy, np.random.default_rng(2))
+    state, saved = policy.state_dict(), _state(policy)
+    expected = _play(policy, np.random.default_rng(3))
+    _expect(json.dumps(state) == saved, "what state_dict() returned changes when the policy goes on")
+    restored = make(NUM_ARMS, 4)
+    restored.load_state_dict(json.loads(saved))
+    _expect(_same(_play(restored, np.random.default_rng(3)), expected), "a restored policy does not go on bit for bit")
+    _expect(_state(restored) == _state(policy), "a restored policy does not reach the same state")
+
+
+def _check_empty_feedback(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 0)
+    for step in (0, 9):
+        policy.update(make_feedback([], [], step=step))
+        _check_probabilities(policy)
+        _play(policy, np.random.default_rng(4))
+
+
+def _check_refused_feedback(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 0)
+    _play(policy, np.random.default_rng(5))
+    before = _state(policy)
+    for arm, signal in ((NUM_ARMS, 0.5), (-1, 0.5), (0, np.nan), (0, np.inf)):
+        try:
+            policy.update(make_feedback([0, arm], [0.5, signal]))
+        except InvalidValueError:
+            _expect(_state(policy) == before, f"refused feedback (arm {arm}, signal {signal}) changed the policy")
+        else:
+            raise AssertionError(f"feedback with arm {arm} of {NUM_ARMS} and signal {signal} is not refused")
+
+
+def _check_aliasing(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 0)
+    feedback = _random_feedback(np.random.default_rng(6), NUM_ARMS, 0)
+    policy.update(feedback)
+    before, probabilities = _state(policy), policy.probabilities()
+    for values in (feedback.arm, feedback.signal, feedback.successes, feedback.group_size, feedback.tokens):
+        values.fill(1)
+    policy.probabilities().fill(0.5)
+    unchanged = _state(policy) == before and np.array_equal(policy.probabilities(), probabilities)
+    _expect(unchanged, "the policy shares arrays with its caller")
+
+
+def _check_symmetry(make: MakePolicy) -> None:
+    first, second, new_index = make(NUM_ARMS, 0), make(NUM_ARMS, 0), np.array([2, 0, 3, 1])
+    rng = np.random.default_rng(7)
+    for step in STEPS:
+        feedback = _random_feedback(rng, NUM_ARMS, step)
+        first.update(feedback)
+        size = int(feedback.group_size[0])
+        second.update(make_feedback(new_index[feedback.arm], feedback.signal, step=step, group_size=size))
+        p, q = first.probabilities(), second.probabilities()[new_index]
+        _expect(bool(np.allclose(p, q, rtol=0, atol=1e-9)), f"permuting the arms does not permute {p}: it gives {q}")

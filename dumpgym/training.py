@@ -1,0 +1,237 @@
+"""The training loop: the bandit draws arms, the learner completes their problems, the verifier judges, both learn.
+
+The bandit is asked when the batch is drawn, sees training rollouts alone, and is updated once a step, after the
+rewards are known. Arm d's i-th problem is the same for every policy: (seed, "train", i).
+"""
+
+import dataclasses
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import dumpgym
+from dumpgym.agents.language_model import LanguageModelAgent
+from dumpgym.agents.signals import make_signal
+from dumpgym.arms import evaluate, make_arms
+from dumpgym.config import TrainConfig
+from dumpgym.errors import InvalidValueError
+from dumpgym.learner import Completions, Learner, Rollouts
+from dumpgym.metrics import arm_metrics, batch_metrics, policy_metrics, summarise
+from dumpgym.policy import BanditPolicy, Feedback
+from dumpgym.puzzle_env import Problem, Verdict
+from dumpgym.registration import make_policy, policy_registry
+from dumpgym.run_directory import RunDirectory
+
+Observer = Callable[[str, Mapping[str, Any]], None]
+"""Called with the name of a log and the record that was added to it."""
+
+PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
+
+
+class Trainer:
+    """One run, which goes on from its newest checkpoint when it was resumed.
+
+    Args:
+        config: the run's configuration.
+        resume: go on in the directory ``config.output`` instead of making it.
+        observer: is shown every record that the run logs.
+        learner: the student; by default the GRPO agent that the configuration describes.
+
+    Raises:
+        DumpgymError: if the configuration names something that does not exist, or the directory is in use.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        resume: bool = False,
+        observer: Observer = lambda log, record: None,
+        learner: Learner | None = None,
+    ) -> None:
+        self.config = config
+        self.observer = observer
+        self.arms = make_arms(config.arms)
+        self.names = [arm.name for arm in self.arms]
+        self.signal = make_signal(config.signal)
+        self.policy = _policy(config, len(self.arms))
+        if resume:
+            self._refuse_changes(RunDirectory.stored_config(config.output))
+        self.learner = learner or LanguageModelAgent(config.agent, seed=config.seed)
+        self.directory = RunDirectory(config.output) if resume else RunDirectory.create(config)
+        self.step = 0
+        self.drawn = np.zeros(len(self.arms), dtype=np.int64)  # problems that each arm has given
+        self.arm_tokens = np.zeros(len(self.arms), dtype=np.int64)
+        self.evaluation_tokens = 0
+        self.seconds = 0.0
+        if resume:
+            self._load()
+        self.directory.write_json("versions.json", _versions() | dict(self.learner.describe()))
+
+    def run(self) -> dict[str, Any]:
+        """Trains to the last step, evaluates before, between and after, and returns the summary."""
+        config = self.config
+        if self.step == 0 and not self.directory.read("evaluations.jsonl"):
+            self._evaluate(config.final_evaluation_problems, with_sampling=True)
+            self._save()
+        while self.step < config.steps:
+            self._train_step()
+            if self.step == config.steps:
+                self._evaluate(config.final_evaluation_problems, with_sampling=True)
+            elif self.step % config.evaluate_every == 0:
+                self._evaluate(config.evaluation_problems, with_sampling=False)
+            if self.step % config.checkpoint_every == 0 or self.step == config.steps:
+                self._save()
+        summary = summarise(self.directory) | {"policy": config.policy, "seed": config.seed}
+        self.directory.write_json("summary.json", summary)
+        return summary
+
+    def _train_step(self) -> None:
+        started = perf_counter()
+        config = self.config
+        requested = self.policy.probabilities()
+        arms = self.policy.select_arms(config.prompts_per_step)
+        problems = [self._next_problem(arm) for arm in arms]
+        completions = self.learner.generate([problem.prompt for problem in problems], config.num_generations)
+        generated = perf_counter()
+        verdicts = self._verify(arms, problems, completions)
+        rewards = np.array([[verdict.reward for verdict in group] for group in verdicts])
+        successes = np.array([[verdict.success for verdict in group] for group in verdicts])
+        signal = self.signal(rewards, successes)
+        verified = perf_counter()
+        learned = self.learner.learn(Rollouts(completions, rewards))
+        tokens = completions.num_tokens.sum(axis=1)
+        self.policy.update(
+            Feedback(
+                step=self.step,
+                arm=arms,
+                signal=signal,
+                successes=successes.sum(axis=1),
+                group_size=np.full(len(arms), config.num_generations),
+                tokens=tokens,
+                truncated=completions.truncated.sum(axis=1),
+            )
+        )
+        self.step += 1
+        np.add.at(self.arm_tokens, arms, tokens)
+        ended = perf_counter()
+        self.seconds += ended - started
+        self._log(
+            "metrics.jsonl",
+            {"step": self.step, "num_tokens": int(self.arm_tokens.sum())}
+            | batch_metrics(rewards, completions)
+            | dict(learned)
+            | policy_metrics(requested)
+            | arm_metrics(self.names, arms, requested, signal, successes)
+            | {f"arms/{name}/count": int(n) for name, n in zip(self.names, self.drawn, strict=True)}
+            | {f"arms/{name}/num_tokens": int(n) for name, n in zip(self.names, self.arm_tokens, strict=True)}
+            | {
+                "time/generate": generated - started,
+                "time/verify": verified - generated,
+                "time/learn": ended - verified,
+                "time/seconds": self.seconds,
+            },
+        )
+        self._log_transcript(arms, problems, completions, verdicts)
+
+    def _next_problem(self, arm: int) -> Problem:
+        problem = self.arms[arm].env.sample_problem(self.config.seed, "train", int(self.drawn[arm]))
+        self.drawn[arm] += 1
+        return problem
+
+    def _verify(
+        self, arms: NDArray[np.int64], problems: Sequence[Problem], completions: Completions
+    ) -> list[list[Verdict]]:
+        size = self.config.num_generations
+        return [
+            [self.arms[arm].env.verify(problem, text) for text in completions.texts[i * size : (i + 1) * size]]
+            for i, (arm, problem) in enumerate(zip(arms, problems, strict=True))
+        ]
+
+    def _log_transcript(
+        self,
+        arms: NDArray[np.int64],
+        problems: Sequence[Problem],
+        completions: Completions,
+        verdicts: Sequence[Sequence[Verdict]],
+    ) -> None:
+        verdict = verdicts[0][0]
+        record = {
+            "step": self.step,
+            "arm": self.arms[arms[0]].name,
+            "address": problems[0].address,
+            "prompt": problems[0].prompt,
+            "completion": completions.texts[0],
+            "outcome": verdict.outcome,
+            "reward": verdict.reward,
+        }
+        self._log("transcripts.jsonl", record)
+
+    def _evaluate(self, num_problems: int, *, with_sampling: bool) -> None:
+        started = perf_counter()
+        record: dict[str, Any] = {"step": self.step, "num_tokens": int(self.arm_tokens.sum())}
+        for mode in ("greedy", "sampled") if with_sampling else ("greedy",):
+            result = evaluate(self.learner, self.arms, num_problems, seed=self.config.seed, greedy=mode == "greedy")
+            self.evaluation_tokens += result.tokens
+            prefix = "eval" if mode == "greedy" else "eval_sampled"
+            per_arm = {name: float(np.mean(solved)) for name, solved in result.successes.items()}
+            record[f"{prefix}/success"] = float(np.mean(list(per_arm.values())))
+            for name, verdicts in result.verdicts.items():
+                record[f"{prefix}/{name}/success"] = per_arm[name]
+                record[f"{prefix}/{name}/format"] = float(np.mean([v.outcome != "bad_format" for v in verdicts]))
+            record[f"{prefix}/solved"] = {name: [int(s) for s in solved] for name, solved in result.successes.items()}
+        record["evaluation_tokens"] = self.evaluation_tokens
+        self.seconds += perf_counter() - started
+        self._log("evaluations.jsonl", record | {"time/seconds": self.seconds})
+
+    def _log(self, log: str, record: Mapping[str, Any]) -> None:
+        self.directory.append(log, record)
+        self.observer(log, record)
+
+    def _save(self) -> None:
+        state = {
+            "policy": self.policy.state_dict(),
+            "drawn": self.drawn.tolist(),
+            "arm_tokens": self.arm_tokens.tolist(),
+            "evaluation_tokens": self.evaluation_tokens,
+            "seconds": self.seconds,
+        }
+        self.directory.save_checkpoint(self.step, state, self.learner.save)
+
+    def _load(self) -> None:
+        checkpoint = self.directory.load_checkpoint()
+        if checkpoint is None:
+            return
+        state, directory = checkpoint
+        self.learner.load(directory)
+        self.policy.load_state_dict(state["policy"])
+        self.step = state["step"]
+        self.drawn = np.array(state["drawn"], dtype=np.int64)
+        self.arm_tokens = np.array(state["arm_tokens"], dtype=np.int64)
+        self.evaluation_tokens = state["evaluation_tokens"]
+        self.seconds = state["seconds"]
+
+    def _refuse_changes(self, stored: TrainConfig) -> None:
+        for f in dataclasses.fields(TrainConfig):
+            mine, theirs = getattr(self.config, f.name), getattr(stored, f.name)
+            if f.name not in ("output", "steps") and mine != theirs:
+                raise InvalidValueError(f.name, mine, f"with --resume, the run's own value {theirs!r}")
+
+
+def _policy(config: TrainConfig, num_arms: int) -> BanditPolicy:
+    options: dict[str, Any] = {name.replace("-", "_"): value for name, value in config.policy_options.items()}
+    spec = policy_registry.get(config.policy)
+    if spec is not None and "total_steps" in spec.parameters:
+        options.setdefault("total_steps", config.steps)  # a schedule lasts as long as the run
+    return make_policy(config.policy, num_arms=num_arms, seed=config.seed, **options)
+
+
+def _versions() -> dict[str, Any]:
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"dumpgym": dumpgym.__version__, "python": platform.python_version(), **packages, "command": sys.argv}

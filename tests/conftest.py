@@ -1,0 +1,14 @@
+"""Settings that must be made before a library is imported, and that tests on any machine share."""
+
+import os
+
+from hypothesis import settings
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # a test that needs a download is a broken test
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models of the tests are so small that threads only get in the way
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns when a test starts a subprocess
+
+# The same examples on every run, and no deadline: a busy machine is no failure.
+settings.register_profile("dumpgym", deadline=None, derandomize=True)
+settings.load_profile("dumpgym")
