@@ -67,7 +67,7 @@ class PuzzleEnv(gym.Env[str, str]):
         max_completion_length: longest completion in the action space, in characters.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 (Gymnasium declares it as an instance dict)
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 (as Gymnasium declares it)
 
     def __init__(
         self,

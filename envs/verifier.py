@@ -11,9 +11,8 @@ outcome         ``format``  ``answer``  total  when
 
 The numbers are the paper's (DUMP, arXiv 2504.09710). The paper searches the answer for "(name) is a (role)". Here all
 of the answer must be accounted for, so that a hedge, a negated sentence, a reason, a stranger or an odd character makes
-it unparseable; and more ways to say the same are read: any numbering or bullets, markdown emphasis, "Zoey: knight" and
-its kin, "is not a knave", "Knights: Zoey and Jack", "Zoey and Jack are knights", a markdown table, a JSON object, and a
-line on top such as "The roles are:", from a short list.
+it unparseable; and more ways to say the same are read: numbers, bullets, emphasis, "Zoey: knight", "is not a knave",
+"Knights: Zoey and Jack", "Zoey and Jack are knights", a table, JSON, a line on top such as "The roles are:".
 
 Time is linear in the length of the completion, whatever it holds: no pattern repeats a repetition.
 """
@@ -43,7 +42,7 @@ _TAG = re.compile("</?(?:think|answer)>")
 
 # How a text is folded before it is read. Long s, the Kelvin sign, ligatures and the like must not become plain letters.
 _FOLDED = {0x2019: "'", 0x2010: "-", 0x2011: "-"} | dict.fromkeys(
-    [383, 894, 8175, 8490, *range(64256, 64263)], "\ue000"
+    [0x17F, 0x212A, 0x37E, 0x1FEF, *range(0xFB00, 0xFB07)], "\ue000"
 )
 _COMPOSED = re.compile(r".?[^\x00-\x7f]{1,32}")  # in pieces, as composing a long run of accents takes quadratic time
 _EMPHASIS = re.compile(r"(?<![*_`])[*_`]++(?![^\W_])|(?<![\w*`])[*_`]++")  # beside a word, never inside one

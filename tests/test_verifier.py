@@ -242,7 +242,7 @@ NOT_READ = named(
     struck_out_by_overlay=RIGHT.replace("knight", "knight\u0336"),
     html=f"<del>{RIGHT}</del>",
     reported="Zoey says: " + RIGHT,
-    reported_by_name="Oliver says that Zoey is a knight\nJack says that Oliver is a knave\nZoey says that Jack is a knight",
+    reported_by_name=RIGHT.replace(") ", ") Jack says that "),
     reason_behind=RIGHT.replace("Zoey is a knight", "Zoey is a knight because Oliver lies"),
     behaviour=RIGHT + ". Jack always lies",
     without_separator="Zoey is a knight Oliver is a knave Jack is a knight",
@@ -255,7 +255,6 @@ NOT_READ = named(
     hidden_second_role=RIGHT + "\nZoey is a kn\u0430ve",
     long_s=RIGHT.replace("is", "i\u017f"),
     kelvin_sign=RIGHT.replace("knight", "\u212anight"),
-    ligature=outcome_of.__name__ and RIGHT.replace("Zoey", "\ufb01Zoey"),
     greek_question_mark=RIGHT.replace("\n", "\u037e"),
     full_width=RIGHT.replace("Z", "\uff3a"),
     zero_width=RIGHT.replace("knight", "kni\u200bght"),
@@ -342,18 +341,34 @@ def test_a_name_does_not_match_within_another():
     assert outcome_of("is is a knave", {"Zoë": "knight"}) == "unparseable"
 
 
+def test_letters_that_fold_to_plain_ones_do_not_stand_for_them():
+    for written in ("\ufb01n", "F\u0131n", "\uff26in", "Fi\u200dn"):
+        assert outcome_of(f"{written} is a knight", {"Fin": "knight"}) == "unparseable"
+    assert outcome_of("Mo\u017fe\u017f is a knight", {"Moses": "knight"}) == "unparseable"
+    assert outcome_of("Mo\u017fe\u017f is a knight", {"Mo\u017fe\u017f": "knight"}) == "correct"
+
+
 def test_typographic_apostrophes_and_hyphens_are_plain_ones():
     assert (
         outcome_of("O\u2019Neil is a knight, Jean\u2011Luc is a knave", everyone(("O'Neil", "Jean-Luc"))) == "correct"
     )
 
 
-@pytest.mark.parametrize(
-    "roles",
-    [{}, {"Zoey": "spy"}, {"Zoey": "Knight"}, {"Zoey": None}, {"Zoey": ["knight"]}, {"": "knight"}, {" ": "knight"}]
-    + [{1: "knight"}, {"Zoey": "knight", "ZOEY": "knave"}, {"Zo\u00eb": "knight", "Zoe\u0308": "knight"}],
-    ids=repr,
+IMPOSSIBLE_ROLES = named(
+    nobody={},
+    other_role={"Zoey": "spy"},
+    capital_role={"Zoey": "Knight"},
+    no_role={"Zoey": None},
+    unhashable_role={"Zoey": ["knight"]},
+    empty_name={"": "knight"},
+    blank_name={" ": "knight"},
+    number_for_a_name={1: "knight"},
+    names_equal_but_for_case={"Zoey": "knight", "ZOEY": "knave"},
+    names_equal_but_for_composition={"Zo\u00eb": "knight", "Zoe\u0308": "knight"},
 )
+
+
+@pytest.mark.parametrize("roles", IMPOSSIBLE_ROLES)
 def test_impossible_roles_are_refused(roles):
     for text in (completion(RIGHT), "", None):
         with pytest.raises(InvalidValueError):
@@ -408,30 +423,25 @@ def test_the_truth_is_correct_and_any_flipped_role_wrong(roles, write, data):
     assert outcome_of(write(left_out), roles) == "unparseable"
 
 
-harmless = frozenset(" \t\v\f\r\n,;.:*_`'&|-+()\u00a0\u2013" + string.digits)
+GRAMMAR = frozenset(string.ascii_letters + string.digits + ",;.:*_`'&|-+()=>#•◦▪→⇒\u2010\u2011\u2013\u2014\u2019")
+foreign = st.text(max_size=12).filter(lambda text: any(not (c.isspace() or c in GRAMMAR) for c in text))
+doubts = st.sampled_from(["not ", " or ", "maybe ", "?", "false", " knave", "~~", "if ", "un", "spy", " too", "..."])
 
 
 @settings(deadline=None)
-@given(
-    write=accepted_styles,
-    garbage=st.text(min_size=1, max_size=12) | st.sampled_from(["not", " or ", "maybe ", "?", "false", "knave", "~~"]),
-    data=st.data(),
-)
+@given(write=accepted_styles, garbage=foreign | doubts, data=st.data())
 def test_an_answer_with_something_else_in_it_is_not_paid(write, garbage, data):
     answer = write(ROLES)
     at = data.draw(st.integers(0, len(answer)))
-    changed = answer[:at] + garbage + answer[at:]
-    outcome = outcome_of(changed)
-    if not set(unicodedata.normalize("NFKC", garbage)) <= harmless | set(answer) | {" "}:
-        assert outcome != "correct"
+    assert outcome_of(answer[:at] + garbage + answer[at:]) != "correct"
 
 
-fragments = st.sampled_from(
-    ["<think>", "</think>", "<answer>", "</answer>", "<", "Zoey", "Oliver", "Jack", "Knights:", "Knaves:", "none"]
-    + [" is a ", " is not ", "isn't", "knight", "knave", "knights", " are ", ": ", " and ", ", ", "\n", " or ", "- "]
-    + ["(1) ", "1.", "**", "_", "`", "```", "|", "|---|---|", "{", "}", '"', "Answer:", "\u017f", "\u0301", "\u200b"]
-    + ["<|im_end|>", "</s>", "\x00", "\ud800", "The roles are:", "\u037e", "'s role", "#", "the "]
-)
+WORDS = (
+    "<think>|</think>|<answer>|</answer>|<|Zoey|Oliver|Jack|Knights:|Knaves:|none| is a | is not |isn't|knight|knave|"
+    'knights| are |: | and |, |\n| or |- |(1) |1.|**|_|`|```|{|}|"|Answer:|\u017f|\u0301|\u200b|</s>|\x00|\ud800|'
+    "The roles are:|\u037e|'s role|#|the "
+).split("|")
+fragments = st.sampled_from([*WORDS, "|", "|---|---|", "<|im_end|>"])
 texts = st.text(st.characters(exclude_categories=())) | st.lists(fragments, max_size=30).map("".join)
 
 
@@ -458,7 +468,7 @@ def test_anything_but_text_has_a_bad_format(thing):
 
 
 # A quadratic scan of any of these takes minutes or hours; a linear one takes a fraction of a second.
-MANY = 200_000
+MANY = 100_000
 FLOODS = named(
     answer_tags="<think>hm</think>" + "<answer>" * MANY,
     closing_tags="<think>hm</think><answer>" + "</answer>" * MANY,
