@@ -1,0 +1,255 @@
+"""The GRPO agent on tiny models: gradients against a plain loop, LoRA, the reference, saving."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
+
+from dumpgym.agents.embedded import build_model, build_tokenizer
+from dumpgym.agents.grpo import group_advantages
+from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent, _groups
+from dumpgym.errors import InvalidValueError
+from dumpgym.learner import Rollouts
+
+TOKENIZER = build_tokenizer([" yes", " no"])
+PROMPTS = ["Is it?", "And if not, what then?", "a"]
+
+
+def _model(kind):
+    torch.manual_seed(0)
+    vocabulary = len(TOKENIZER)
+    end = TOKENIZER.eos_token_id
+    if kind == "gpt2":
+        return GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=vocabulary, n_embd=16, n_layer=2, n_head=2, n_positions=256, eos_token_id=end,
+                bos_token_id=None, resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5,
+            )
+        )  # fmt: skip
+    if kind == "mistral with a sliding window":
+        return MistralForCausalLM(
+            MistralConfig(
+                vocab_size=vocabulary, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+                num_attention_heads=2, num_key_value_heads=1, sliding_window=10, eos_token_id=end, bos_token_id=None,
+            )
+        )  # fmt: skip
+    return build_model(TOKENIZER, hidden_size=16, num_layers=2, num_heads=2, seed=0)
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2", "mistral with a sliding window"])
+def any_folder(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    _model(request.param).save_pretrained(folder)
+    TOKENIZER.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("llama")
+    _model("llama").save_pretrained(folder)
+    TOKENIZER.save_pretrained(folder)
+    return str(folder)
+
+
+def make_agent(folder, **options):
+    return LanguageModelAgent(GRPOConfig(model=folder, max_completion_length=12, **options), seed=1)
+
+
+def make_rollouts(agent, seed=0, size=4):
+    completions = agent.generate(PROMPTS, size)
+    rewards = np.random.default_rng(seed).choice([-1.0, 3.0], size=(len(PROMPTS), size))
+    rewards[0] = 3.0  # a group without variance
+    rewards[1, 0], rewards[1, 1] = 3.0, -1.0
+    return Rollouts(completions, rewards)
+
+
+def plain_log_probs(model, prompt, completion, temperature=1.0):
+    logits = model(input_ids=torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
+    return (logits / temperature).log_softmax(-1)[torch.arange(len(completion)), torch.tensor(completion)]
+
+
+def gradient_of_plain_loop(agent, rollouts):
+    """One completion at a time, no sharing, no padding, nothing left out."""
+    model, config = agent.base, agent.config
+    advantages = group_advantages(rollouts.rewards, config.scale_rewards)
+    completions, loss = rollouts.completions, 0.0
+    num_tokens, num_completions = completions.num_tokens.sum(), completions.num_tokens.size
+    for i, completion in enumerate(completions.token_ids):
+        group, member = divmod(i, advantages.shape[1])
+        log_probs = plain_log_probs(model, completions.prompt_ids[group], completion, config.temperature)
+        surrogate = (log_probs - log_probs.detach()).exp() * advantages[group, member]
+        weight = 1 / num_tokens if config.loss_type == "dapo" else 1 / (len(completion) * num_completions)
+        loss = loss - weight * surrogate.sum()
+    return torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
+
+
+def step_of_sgd(agent, rollouts):
+    """What one call of ``learn`` takes off the weights when the optimiser is plain gradient descent."""
+    agent.optimizer = torch.optim.SGD(agent.trained, lr=1.0)
+    before = [p.detach().clone() for p in agent.trained]
+    metrics = agent.learn(rollouts)
+    return [old - new for old, new in zip(before, agent.trained, strict=True)], metrics
+
+
+@pytest.mark.parametrize("loss_type", ["dapo", "grpo"])
+def test_the_gradient_is_that_of_a_plain_loop(any_folder, loss_type):
+    agent = make_agent(any_folder, loss_type=loss_type, temperature=0.8, max_grad_norm=1e9)
+    rollouts = make_rollouts(agent)
+    expected = gradient_of_plain_loop(agent, rollouts)
+    steps, metrics = step_of_sgd(agent, rollouts)
+    for step, gradient in zip(steps, expected, strict=True):
+        torch.testing.assert_close(step, gradient, rtol=1e-3, atol=1e-6)
+    norm = torch.stack([g.norm() for g in expected]).norm().item()
+    assert metrics["grad_norm"] == pytest.approx(norm, rel=1e-3)
+    assert metrics["clip_ratio"] == 0.0
+
+
+@pytest.mark.parametrize("micro_batch_tokens", [1, 60, 10_000])
+def test_the_gradient_does_not_depend_on_the_micro_batches(folder, micro_batch_tokens):
+    agent = make_agent(folder, micro_batch_tokens=micro_batch_tokens, beta=0.1)
+    steps, _ = step_of_sgd(agent, make_rollouts(agent))
+    one = make_agent(folder, beta=0.1)
+    expected, _ = step_of_sgd(one, make_rollouts(one))
+    for step, other in zip(steps, expected, strict=True):
+        torch.testing.assert_close(step, other, rtol=1e-4, atol=1e-7)
+
+
+def test_log_probabilities_over_a_shared_prefix_are_those_of_full_passes(any_folder):
+    agent = make_agent(any_folder)
+    rollouts = make_rollouts(agent)
+    groups = list(_groups(rollouts.completions, rollouts.rewards, mask_truncated=False))
+    ours = agent._log_probs(agent.base, groups)[0]
+    expected = [plain_log_probs(agent.base, g.prompt, completion) for g in groups for completion in g.completions]
+    torch.testing.assert_close(ours, torch.cat(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_several_iterations_and_mini_batches_move_the_ratio_away_from_one(folder):
+    agent = make_agent(folder, num_iterations=3, mini_batches=2, learning_rate=0.05, epsilon=0.01, epsilon_high=0.01)
+    metrics = agent.learn(make_rollouts(agent))
+    assert metrics["clip_ratio"] > 0
+
+
+def test_truncated_completions_can_be_left_out(folder):
+    agent = make_agent(folder, mask_truncated_completions=True)
+    rollouts = make_rollouts(agent)
+    assert rollouts.completions.truncated.any()
+    all_cut = dataclasses.replace(rollouts.completions, truncated=np.ones_like(rollouts.completions.truncated))
+    steps, metrics = step_of_sgd(agent, Rollouts(all_cut, rollouts.rewards))
+    assert not any(step.any() for step in steps)
+    assert metrics["loss"] == 0.0
+
+
+def test_a_batch_without_variance_changes_nothing(folder):
+    agent = make_agent(folder)
+    rollouts = make_rollouts(agent)
+    before = [p.detach().clone() for p in agent.trained]
+    agent.learn(Rollouts(rollouts.completions, np.ones_like(rollouts.rewards)))
+    assert all(torch.equal(old, new) for old, new in zip(before, agent.trained, strict=True))
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_the_divergence_from_the_reference_starts_at_zero_and_grows(folder, lora_rank):
+    agent = make_agent(folder, beta=0.01, lora_rank=lora_rank, learning_rate=0.02)
+    rollouts = make_rollouts(agent)
+    divergences = [agent.learn(rollouts)["kl"] for _ in range(4)]
+    assert divergences[0] == pytest.approx(0, abs=1e-6)
+    assert divergences[-1] > 1e-4
+
+
+def test_lora_trains_the_adapter_alone_and_peft_loads_it(folder, tmp_path):
+    agent = make_agent(folder, lora_rank=2, learning_rate=0.02)
+    frozen = {name: p.detach().clone() for name, p in agent.base.named_parameters() if not p.requires_grad}
+    agent.learn(make_rollouts(agent))
+    assert all(torch.equal(frozen[n], p) for n, p in agent.base.named_parameters() if n in frozen)
+    agent.save_model(tmp_path)
+    loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), tmp_path)
+    ids = torch.tensor([[5, 6, 7]])
+    torch.testing.assert_close(loaded(input_ids=ids).logits, agent.base(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_a_saved_agent_goes_on_bit_for_bit(folder, tmp_path, lora_rank):
+    agent = make_agent(folder, lora_rank=lora_rank, learning_rate=0.01)
+    agent.learn(make_rollouts(agent))
+    agent.save(tmp_path)
+    restored = LanguageModelAgent(agent.config, seed=99)
+    restored.load(tmp_path)
+    for _ in range(2):
+        ours, theirs = make_rollouts(agent), make_rollouts(restored)
+        assert ours.completions.token_ids == theirs.completions.token_ids
+        assert agent.learn(ours) == restored.learn(theirs)
+    assert all(torch.equal(a, b) for a, b in zip(agent.trained, restored.trained, strict=True))
+
+
+def test_what_is_saved_is_a_model_that_transformers_loads(folder, tmp_path):
+    agent = make_agent(folder, learning_rate=0.01)
+    agent.learn(make_rollouts(agent))
+    agent.save_model(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert isinstance(loaded, LlamaForCausalLM)
+    assert all(torch.equal(a, b) for a, b in zip(agent.base.parameters(), loaded.parameters(), strict=True))
+
+
+def test_learning_raises_the_probability_of_what_was_rewarded(folder):
+    agent = make_agent(folder, learning_rate=0.01)
+    share = []
+    for _ in range(25):
+        completions = agent.generate(PROMPTS, 8)
+        rewards = np.array([float(text.count("e") > 0) for text in completions.texts]).reshape(3, 8)
+        share.append(rewards.mean())
+        agent.learn(Rollouts(completions, rewards))
+    assert np.mean(share[-5:]) > np.mean(share[:5]) + 0.3
+
+
+def test_evaluation_leaves_the_training_stream_alone(folder):
+    one, other = make_agent(folder), make_agent(folder)
+    other.generate(PROMPTS, 3, seed=5)
+    other.generate(PROMPTS, 3, greedy=True)
+    assert one.generate(PROMPTS, 2).texts == other.generate(PROMPTS, 2).texts
+
+
+def test_a_chat_template_is_used_where_there_is_one(folder):
+    agent = make_agent(folder)
+    assert agent.tokenizer.decode(agent.encode("Who?")) == "Who?"
+    agent.tokenizer.chat_template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
+    assert agent.tokenizer.decode(agent.encode("Who?")) == "<user>Who?<assistant>"
+
+
+def test_texts_are_without_the_end_token_and_truncation_is_told_from_ends(folder):
+    agent = make_agent(folder)
+    completions = agent.generate(PROMPTS, 40)
+    end = TOKENIZER.eos_token_id
+    for ids, text, cut in zip(completions.token_ids, completions.texts, completions.truncated.ravel(), strict=True):
+        assert (ids[-1] != end) == cut
+        assert cut == (len(ids) == 12 and ids[-1] != end)
+        assert "<|endoftext|>" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "no/such model"}, "model is 'no/such model'; accepted: 'embedded', a folder"),
+        ({"dtype": "bfloat16"}, "dtype is 'bfloat16'; accepted: float32, or bfloat16 together with lora_rank > 0"),
+        ({"device": "abacus"}, "device is 'abacus'; accepted: auto, cpu"),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(folder, options, message):
+    with pytest.raises(InvalidValueError, match=message):
+        LanguageModelAgent(GRPOConfig(**{"model": folder, **options}))
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InvalidValueError, match="accepted: 'embedded', a folder with config.json"):
+        LanguageModelAgent(GRPOConfig(model=str(tmp_path)))

@@ -1,0 +1,317 @@
+"""The loop: fair to every policy, blind to the evaluation, and resumable to the bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dumpgym
+from dumpgym.config import TrainConfig, validated
+from dumpgym.errors import DumpgymError, InvalidValueError, UnknownNameError
+from dumpgym.figures import training_figure
+from dumpgym.learner import Completions
+from dumpgym.policy import BanditPolicy
+from dumpgym.registration import make_policy, policy_registry, register_policy
+from dumpgym.run_directory import RunDirectory
+from dumpgym.training import Trainer
+
+
+class Guesser:
+    """A learner that is no model: it answers with the reference completion ever more often."""
+
+    def __init__(self):
+        self.skill = 0.2
+        self.rng = np.random.default_rng(0)
+        self.prompts = []
+        self.answers = {}
+
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None):
+        if seed is None:
+            self.prompts += prompts
+        rng = self.rng if seed is None else np.random.default_rng(seed)
+        texts = [
+            self.answers[prompt] if rng.random() < self.skill else "<think></think><answer>?</answer>"
+            for prompt in prompts
+            for _ in range(num_generations)
+        ]
+        ids = tuple(tuple(range(len(text))) for text in texts)
+        truncated = np.zeros((len(prompts), num_generations), dtype=bool)
+        return Completions(tuple((1,) for _ in prompts), ids, tuple(texts), truncated)
+
+    def learn(self, rollouts):
+        self.skill = min(0.9, self.skill + 0.05)
+        return {"loss": 0.0}
+
+    def save(self, directory):
+        state = {"skill": self.skill, "rng": self.rng.bit_generator.state}
+        (directory / "learner.json").write_text(json.dumps(state))
+
+    def load(self, directory):
+        state = json.loads((directory / "learner.json").read_text())
+        self.skill, self.rng.bit_generator.state = state["skill"], state["rng"]
+
+    def describe(self):
+        return {"model_type": "guesser"}
+
+
+ARMS = ("dumpgym/KnightsKnaves2-v0", "dumpgym/KnightsKnaves3-v0", "dumpgym/KnightsKnaves4-v0")
+
+
+def make_config(output, **options):
+    few = {"steps": 6, "evaluate_every": 2, "evaluation_problems": 3, "final_evaluation_problems": 5}
+    return TrainConfig(**{"output": output, "arms": ARMS, "checkpoint_every": 2, "prompts_per_step": 5, **few, **options})
+
+
+def make_trainer(config, **options):
+    learner = Guesser()
+    trainer = Trainer(config, learner=learner, **options)
+    for arm in trainer.arms:
+        for split in ("train", "test"):
+            for index in range(60):
+                problem = arm.env.sample_problem(config.seed, split, index)
+                learner.answers[problem.prompt] = problem.reference_completion
+    return trainer
+
+
+def without_times(lines):
+    return [{k: v for k, v in record.items() if not k.startswith("time/")} for record in lines]
+
+
+def logs(directory):
+    run = RunDirectory(directory)
+    return [without_times(run.read(log)) for log in ("metrics.jsonl", "evaluations.jsonl", "transcripts.jsonl")]
+
+
+def test_a_run_leaves_what_its_reader_needs(tmp_path):
+    config = make_config(tmp_path / "run")
+    records = []
+    summary = make_trainer(config, observer=lambda log, record: records.append(log)).run()
+    run = RunDirectory(config.output)
+    assert [record["step"] for record in run.read("metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    assert [record["step"] for record in run.read("evaluations.jsonl")] == [0, 2, 4, 6]
+    assert records.count("metrics.jsonl") == 6
+    assert json.loads((config.output / "summary.json").read_text()) == summary
+    last = run.read("metrics.jsonl")[-1]
+    for name in ("KnightsKnaves2", "KnightsKnaves3", "KnightsKnaves4"):
+        assert {f"arms/{name}/{key}" for key in ("share", "requested_share", "count", "num_tokens")} <= last.keys()
+        assert summary["arms"][name]["generated_tokens"] == last[f"arms/{name}/num_tokens"]
+    assert sum(last[f"arms/{name}/count"] for name in summary["arms"]) == 6 * 5
+    assert sum(arm["generated_tokens"] for arm in summary["arms"].values()) == summary["generated_tokens"]
+    low, high = summary["success_difference_interval"]
+    assert low <= summary["success_difference"] <= high
+    difference = summary["success_after"] - summary["success_before"]
+    assert summary["success_difference"] == pytest.approx(difference)
+    assert RunDirectory.stored_config(config.output) == config
+    assert [path.name for path in sorted((config.output / "checkpoints").iterdir())] == ["step_000004", "step_000006"]
+    assert training_figure(config.output).axes
+
+
+def test_all_policies_meet_the_same_problems_of_an_arm(tmp_path):
+    """Arm d's i-th problem is the same whatever the policy."""
+    seen = {}
+    for policy in ("uniform", "easy-to-hard"):
+        trainer = make_trainer(make_config(tmp_path / policy, policy=policy))
+        trainer.run()
+        seen[policy] = set(trainer.learner.prompts)
+        for arm, drawn in zip(trainer.arms, trainer.drawn, strict=True):
+            expected = {arm.env.sample_problem(0, "train", i).prompt for i in range(drawn)}
+            assert expected <= seen[policy]
+    assert len(seen["uniform"]) == len(seen["easy-to-hard"]) == 30
+
+
+class Recorder(BanditPolicy):
+    def __init__(self, num_arms, *, seed=0):
+        super().__init__(num_arms, seed=seed)
+        self.feedback = []
+
+    def _weights(self):
+        return np.full(self.num_arms, 1 / self.num_arms)
+
+    def _observe(self, feedback):
+        self.feedback.append(feedback)
+
+
+def test_the_bandit_sees_training_rollouts_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(dumpgym.registration, "policy_registry", dict(policy_registry))
+    monkeypatch.setattr("dumpgym.training.policy_registry", dumpgym.registration.policy_registry)
+    register_policy("recorder", Recorder)
+    trainer = make_trainer(make_config(tmp_path / "run", policy="recorder"))
+    trainer.run()
+    feedback = trainer.policy.feedback
+    assert [f.step for f in feedback] == list(range(6))
+    assert all(len(f.arm) == 5 and (f.group_size == 8).all() for f in feedback)
+    metrics = RunDirectory(tmp_path / "run").read("metrics.jsonl")
+    for f, record in zip(feedback, metrics, strict=True):
+        for i, name in enumerate(trainer.names):
+            if (f.arm == i).any():
+                assert record[f"arms/{name}/learnability"] == pytest.approx(f.signal[f.arm == i].mean())
+                assert record[f"arms/{name}/success"] == pytest.approx(f.successes[f.arm == i].mean() / 8)
+
+
+def test_a_schedule_lasts_as_long_as_the_run(tmp_path):
+    make_trainer(make_config(tmp_path / "run", policy="easy-to-hard")).run()
+    metrics = RunDirectory(tmp_path / "run").read("metrics.jsonl")
+    hardest = [record["arms/KnightsKnaves4/requested_share"] for record in metrics]
+    assert hardest == [0, 0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("policy", sorted(policy_registry))
+@pytest.mark.parametrize("stop_after", [0, 1, 3, 5])
+def test_an_interrupted_run_goes_on_to_the_bit(tmp_path, policy, stop_after):
+    whole = make_config(tmp_path / "whole", policy=policy)
+    make_trainer(whole).run()
+    cut = make_config(tmp_path / "cut", policy=policy)
+
+    def interrupt(log, record):
+        if log == "metrics.jsonl" and record["step"] == stop_after + 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(cut, observer=interrupt).run()
+    make_trainer(cut, resume=True).run()
+    assert logs(cut.output) == logs(whole.output)
+
+
+def test_a_run_stopped_before_its_first_checkpoint_starts_anew(tmp_path):
+    config = make_config(tmp_path / "run")
+
+    def interrupt(log, record):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(config, observer=interrupt).run()
+    make_trainer(config, resume=True).run()
+    make_trainer(make_config(tmp_path / "whole")).run()
+    assert logs(config.output) == logs(tmp_path / "whole")
+
+
+def test_a_finished_run_can_be_extended(tmp_path):
+    short = make_config(tmp_path / "short", steps=4)
+    make_trainer(short).run()
+    make_trainer(make_config(tmp_path / "short", steps=6), resume=True).run()
+    make_trainer(make_config(tmp_path / "long", steps=6)).run()
+    assert logs(short.output)[0][:4] == logs(tmp_path / "long")[0][:4]
+    assert len(logs(short.output)[0]) == 6
+
+
+def test_an_existing_run_is_refused_and_left_alone(tmp_path):
+    config = make_config(tmp_path / "run")
+    make_trainer(config).run()
+    before = {path: path.read_bytes() for path in config.output.rglob("*") if path.is_file()}
+    with pytest.raises(InvalidValueError, match="accepted: a directory that is new or empty, or --resume"):
+        make_trainer(config)
+    assert {path: path.read_bytes() for path in config.output.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"policy": "dumb"}, UnknownNameError, "unknown policy 'dumb'; did you mean 'dump'"),
+        ({"signal": "joy"}, UnknownNameError, "unknown signal 'joy'"),
+        ({"policy_options": {"windw": 3}}, UnknownNameError, "unknown option of policy 'dump' 'windw'.*'window'"),
+        ({"policy_options": {"window": 0}}, InvalidValueError, "window is 0; accepted: a whole number at least 1"),
+        ({"arms": ("dumpgym/KnightsKnaves99-v0",)}, InvalidValueError, "arm is 'dumpgym/KnightsKnaves99-v0'"),
+    ],
+)
+def test_what_does_not_exist_is_named_before_anything_is_written(tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        Trainer(make_config(tmp_path / "run", **options), learner=Guesser())
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_refuses_another_configuration(tmp_path):
+    make_trainer(make_config(tmp_path / "run")).run()
+    with pytest.raises(InvalidValueError, match="policy is 'uniform'; accepted: with --resume, the run's own value"):
+        make_trainer(make_config(tmp_path / "run", policy="uniform"), resume=True)
+    with pytest.raises(InvalidValueError, match="accepted: with --resume, the directory of a run"):
+        make_trainer(make_config(tmp_path / "nothing"), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stepz": 3}, "unknown configuration key 'stepz'; accepted: output, seed"),
+        ({"agent": {"temperatur": 1}}, "unknown configuration key 'agent.temperatur'; accepted: model, device"),
+        ({"steps": 0}, "steps is 0; accepted: greater than or equal to 1"),
+        ({"agent": {"loss_type": "x"}}, "agent.loss_type is 'x'; accepted: 'dapo' or 'grpo'"),
+        ({"arms": []}, "arms is "),
+        ({"num_generations": 1}, "num_generations is 1"),
+    ],
+)
+def test_a_configuration_names_what_it_cannot_take(values, message):
+    with pytest.raises(DumpgymError, match=message):
+        validated(values)
+
+
+SMALL_JOB = [
+    "--steps", "4", "--checkpoint-every", "2", "--evaluate-every", "3", "--evaluation-problems", "2",
+    "--final-evaluation-problems", "3", "--prompts-per-step", "3", "--num-generations", "4",
+    "--agent.max-completion-length", "64", "--arms", "dumpgym/KnightsKnaves2-v0", "dumpgym/KnightsKnaves3-v0",
+]  # fmt: skip
+
+
+def dumpgym_train(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "dumpgym", "train", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    return output
+
+
+def test_a_killed_run_of_the_embedded_model_goes_on_to_the_bit(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(dumpgym_train("--output", str(whole), *SMALL_JOB))
+    victim = dumpgym_train("--output", str(killed), *SMALL_JOB)
+    give_up = time.monotonic() + 240
+    while not (killed / "checkpoints" / "step_000002").exists():
+        assert victim.poll() is None, victim.communicate()[0]
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.communicate()
+    assert not (killed / "summary.json").exists()
+    finish(dumpgym_train("--output", str(killed), "--resume"))
+    assert logs(killed) == logs(whole)
+    assert len(logs(whole)[0]) == 4
+
+
+def test_a_policy_of_ones_own_is_named_like_ours(monkeypatch):
+    """The example of the README."""
+    monkeypatch.setattr(dumpgym.registration, "policy_registry", dict(policy_registry))
+
+    class Newest(BanditPolicy):
+        """Half of the batch goes to the arm whose last group taught most."""
+
+        def __init__(self, num_arms, *, seed=0, floor=0.0):
+            super().__init__(num_arms, seed=seed, floor=floor)
+            self.last = np.ones(num_arms)
+
+        def _weights(self):
+            return 0.5 / self.num_arms + 0.5 * (np.arange(self.num_arms) == self.last.argmax())
+
+        def _observe(self, feedback):
+            self.last[feedback.arm] = feedback.signal
+
+        def state_dict(self):
+            return {**super().state_dict(), "last": self.last.tolist()}
+
+        def load_state_dict(self, state):
+            super().load_state_dict(state)
+            self.last = np.array(state["last"])
+
+    register_policy("newest", Newest)
+    assert make_policy("newest", num_arms=3).probabilities().sum() == pytest.approx(1.0)
