@@ -81,7 +81,7 @@ def _train(arguments: list[str]) -> None:
         # The run's own configuration is the default, so that nothing has to be said again.
         output = parse(TrainConfig, default, arguments).output
         default = RunDirectory.stored_config(output)
-    config = validated(dataclasses.asdict(parse(TrainConfig, default, arguments)))
+    config = validated(dataclasses.asdict(parse(TrainConfig, default, arguments)), TrainConfig)
     with TrainDisplay(config) as display:
         trainer = Trainer(config, resume=resume, observer=display.observe)
         display.start(trainer.step)
@@ -91,9 +91,11 @@ def _train(arguments: list[str]) -> None:
 
 
 def _pretrain(arguments: list[str]) -> None:
+    from dumpgym.config import validated
     from dumpgym.pretrain import PretrainConfig, pretrain
 
-    pretrain(parse(PretrainConfig, PretrainConfig(), arguments))
+    config = parse(PretrainConfig, PretrainConfig(), arguments)
+    pretrain(validated(dataclasses.asdict(config), PretrainConfig))
 
 
 def parse(config_class: type[Config], default: Config, arguments: Sequence[str]) -> Config:

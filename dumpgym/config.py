@@ -5,7 +5,7 @@ import json
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from dumpgym.agents.language_model import GRPOConfig
 from dumpgym.errors import DumpgymError, InvalidValueError
 
+Config = TypeVar("Config")
 Option = bool | int | float | str
 
 
@@ -58,20 +59,24 @@ TrainConfig.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
 GRPOConfig.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
 
 
-def validated(values: dict[str, Any]) -> TrainConfig:
+def validated(values: dict[str, Any], config_class: type[Config]) -> Config:
     """Makes a configuration from plain values.
+
+    Args:
+        values: by field name, nested as the dataclasses are.
+        config_class: the dataclass to make.
 
     Raises:
         DumpgymError: for an unknown key or a value out of range; one line that names the key and what is accepted.
     """
     try:
-        return TypeAdapter(TrainConfig).validate_python(values)
+        return TypeAdapter(config_class).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "unexpected_keyword_argument":
-            cls = GRPOConfig if first["loc"][0] == "agent" else TrainConfig
-            accepted = ", ".join(f.name for f in dataclasses.fields(cls))
+            cls = GRPOConfig if len(first["loc"]) > 1 else config_class
+            accepted = ", ".join(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
             raise DumpgymError(f"unknown configuration key {key!r}; accepted: {accepted}") from error
         raise InvalidValueError(key, first["input"], first["msg"].removeprefix("Input should be ")) from error
 
@@ -83,7 +88,7 @@ def load_toml(path: Path) -> TrainConfig:
         DumpgymError: if it cannot be read, is no TOML, or holds a key or a value that is not accepted.
     """
     try:
-        return validated(tomllib.loads(path.read_text(encoding="utf-8")))
+        return validated(tomllib.loads(path.read_text(encoding="utf-8")), TrainConfig)
     except OSError as error:
         raise InvalidValueError("configuration file", str(path), "a file that can be read") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

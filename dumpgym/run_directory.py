@@ -52,7 +52,7 @@ class RunDirectory:
             values = json.loads((path / "config.json").read_text(encoding="utf-8"))
         except OSError as error:
             raise InvalidValueError("output", str(path), "with --resume, the directory of a run") from error
-        return validated(values | {"output": path})
+        return validated(values | {"output": path}, TrainConfig)
 
     def append(self, log: str, record: Mapping[str, Any]) -> None:
         """Adds one line to a log."""

@@ -102,7 +102,10 @@ def test_step_needs_reset():
         (lambda: KnightsKnavesEnv(num_people="3"), "num_people is '3'"),
         (lambda: KnightsKnavesEnv(split="validation"), "split is 'validation'; accepted: one of train, test"),
         (lambda: KnightsKnavesEnv(render_mode="human"), "render_mode is 'human'"),
-        (lambda: KnightsKnavesEnv().reset(options={"indx": 1}), r"options is \['indx'\]; accepted: 'split' and 'index'"),
+        (
+            lambda: KnightsKnavesEnv().reset(options={"indx": 1}),
+            r"options is \['indx'\]; accepted: 'split' and 'index'",
+        ),
         (lambda: KnightsKnavesEnv().reset(options={"index": -1}), "index is -1"),
         (lambda: KnightsKnavesEnv().sample_problem(-1, "train", 0), "seed is -1"),
     ],

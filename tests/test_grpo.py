@@ -65,7 +65,9 @@ def test_the_loss_is_the_clipped_surrogate_with_k3():
     loss, sums = TokenLoss(epsilon=0.2, epsilon_high=0.3, beta=0.1)(log_probs, old, advantages, weights, reference)
 
     expected, clipped, divergence = 0.0, 0, 0.0
-    for new, before, advantage, ref in zip(log_probs.tolist(), old.tolist(), advantages.tolist(), reference, strict=True):
+    for new, before, advantage, ref in zip(
+        log_probs.tolist(), old.tolist(), advantages.tolist(), reference, strict=True
+    ):
         ratio = math.exp(new - before)
         bounded = min(max(ratio, 0.8), 1.3)
         k3 = math.exp(ref - new) - (ref - new) - 1
