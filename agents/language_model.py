@@ -81,9 +81,8 @@ class LanguageModelAgent:
             generator=self.generator if seed is None else torch.Generator().manual_seed(seed),
         )
         ended = np.array([ids[-1] in self.end_token_ids for ids in token_ids], dtype=bool)
-        texts = [
-            str(self.tokenizer.decode(ids[:-1] if end else ids)) for ids, end in zip(token_ids, ended, strict=True)
-        ]
+        without_end = [ids[:-1] if end else ids for ids, end in zip(token_ids, ended, strict=True)]
+        texts = [str(self.tokenizer.decode(ids)) for ids in without_end]
         return Completions(
             tuple(map(tuple, prompt_ids)),
             tuple(map(tuple, token_ids)),

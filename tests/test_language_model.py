@@ -251,5 +251,5 @@ def test_what_cannot_be_loaded_is_named(folder, options, message):
 
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InvalidValueError, match="accepted: 'embedded', a folder with config.json"):
+    with pytest.raises(InvalidValueError, match="accepted: 'embedded', a folder with config"):
         LanguageModelAgent(GRPOConfig(model=str(tmp_path)))

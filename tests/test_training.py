@@ -249,7 +249,7 @@ def test_resuming_refuses_another_configuration(tmp_path):
 )
 def test_a_configuration_names_what_it_cannot_take(values, message):
     with pytest.raises(DumpgymError, match=message):
-        validated(values)
+        validated(values, TrainConfig)
 
 
 SMALL_JOB = [
