@@ -1,13 +1,14 @@
 """The GRPO agent: any causal language model of the Hugging Face format, trained in full or by LoRA.
 
 One step samples groups of completions, turns rewards into advantages, and takes one clipped policy-gradient step per
-mini-batch. Each prompt is forwarded once with gradient and its keys and values serve its whole group. Groups whose
-rewards are all equal have no gradient and are not forwarded at all, unless a penalty gives them one.
+mini-batch. Completions of similar length are forwarded together, on top of the keys and values of their prompts, each
+of which is forwarded once. Completions without advantage, as in groups whose rewards are all equal, have no gradient
+and are not forwarded at all, unless a penalty gives them one.
 """
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -99,50 +100,51 @@ class LanguageModelAgent:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def learn(self, rollouts: Rollouts) -> dict[str, float]:
-        """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where no group has a gradient."""
+        """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where nothing has a gradient."""
         config = self.config
         advantages = group_advantages(rollouts.rewards, config.scale_rewards)
-        groups = list(_groups(rollouts.completions, advantages, config.mask_truncated_completions))
-        if config.num_iterations * config.mini_batches > 1:
-            for micro_batch in self._micro_batches(groups):
+        rows = _rows(rollouts.completions, advantages, config.mask_truncated_completions)
+        num_updates = config.num_iterations * config.mini_batches
+        if num_updates > 1:
+            for micro_batch in self._micro_batches(rows):
                 with torch.no_grad():
                     log_probs = self._log_probs(self.base, micro_batch)[0]
-                sizes = [int(group.lengths.sum()) for group in micro_batch]
-                for group, values in zip(micro_batch, log_probs.split(sizes), strict=True):
-                    group.old_log_probs = values
+                for row, values in zip(
+                    micro_batch, log_probs.split([len(r.completion) for r in micro_batch]), strict=True
+                ):
+                    row.old_log_probs = values
         sums: dict[str, float] = defaultdict(float)
         for _ in range(config.num_iterations):
-            for start in range(config.mini_batches):
-                self._optimizer_step(groups[start :: config.mini_batches], sums)
+            for number in range(config.mini_batches):
+                self._optimizer_step([row for row in rows if row.group % config.mini_batches == number], sums)
         per_token = 1 / max(1.0, sums["tokens"])
         metrics = {
-            "loss": sums["loss"] / (config.num_iterations * config.mini_batches),
+            "loss": sums["loss"] / num_updates,
             "grad_norm": sums["grad_norm"] / max(1.0, sums["steps"]),
             "entropy": sums["entropy"] * per_token,
             "clip_ratio": sums["clipped"] * per_token,
         }
         return metrics | ({"kl": sums["kl"] * per_token} if config.beta > 0 else {})
 
-    def _optimizer_step(self, groups: "list[_Group]", sums: dict[str, float]) -> None:
+    def _optimizer_step(self, rows: "list[_Row]", sums: dict[str, float]) -> None:
         config = self.config
-        lengths = np.concatenate([group.lengths for group in groups])
-        counted = np.concatenate([group.counted for group in groups])
-        weights = np.split(token_weights(lengths, counted, config.loss_type), np.cumsum([g.size for g in groups])[:-1])
-        loss_of = TokenLoss(config.epsilon, config.epsilon_high, config.beta)
-        for group, group_weights in zip(groups, weights, strict=True):
-            group.weights = group_weights
-        with_gradient = [g for g in groups if g.counted.any() and (config.beta > 0 or g.advantages.any())]
+        lengths = np.array([len(row.completion) for row in rows])
+        weights = token_weights(lengths, np.array([row.counted for row in rows], dtype=bool), config.loss_type)
+        for row, weight in zip(rows, weights, strict=True):
+            row.weight = float(weight)
+        with_gradient = [row for row in rows if row.counted and (config.beta > 0 or row.advantage != 0)]
         if not with_gradient:
             return
+        loss_of = TokenLoss(config.epsilon, config.epsilon_high, config.beta)
         self.optimizer.zero_grad(set_to_none=True)
         for micro_batch in self._micro_batches(with_gradient):
             log_probs, entropy = self._log_probs(self.base, micro_batch)
-            old = [group.old_log_probs for group in micro_batch]
+            old = [row.old_log_probs for row in micro_batch]
             loss, parts = loss_of(
                 log_probs,
                 log_probs.detach() if old[0] is None else torch.cat(cast(list[Tensor], old)),
-                self._per_token(micro_batch, "advantages"),
-                self._per_token(micro_batch, "weights"),
+                self._per_token(micro_batch, [row.advantage for row in micro_batch]),
+                self._per_token(micro_batch, [row.weight for row in micro_batch]),
                 self._reference_log_probs(micro_batch) if config.beta > 0 else None,
             )
             loss.backward()
@@ -155,60 +157,57 @@ class LanguageModelAgent:
         sums["steps"] += 1
         self.optimizer.step()
 
-    def _reference_log_probs(self, micro_batch: "list[_Group]") -> Tensor:
+    def _reference_log_probs(self, micro_batch: "list[_Row]") -> Tensor:
         with torch.no_grad():
             if isinstance(self.model, PeftModel):
                 with self.model.disable_adapter():
                     return self._log_probs(self.base, micro_batch)[0]
             return self._log_probs(cast(PreTrainedModel, self.reference), micro_batch)[0]
 
-    def _micro_batches(self, groups: "Iterable[_Group]") -> "list[list[_Group]]":
-        """Groups of similar length together, each batch within ``micro_batch_tokens`` with its padding."""
-        batches: list[list[_Group]] = []
-        for group in sorted(groups, key=lambda g: (g.max_length, len(g.prompt))):
-            if batches and (len(batches[-1]) + 1) * group.size * group.max_length <= self.config.micro_batch_tokens:
-                batches[-1].append(group)
+    def _micro_batches(self, rows: "Sequence[_Row]") -> "list[list[_Row]]":
+        """Rows of similar length together, each batch within ``micro_batch_tokens`` with its padding."""
+        batches: list[list[_Row]] = []
+        for row in sorted(rows, key=lambda row: (len(row.completion), row.group)):
+            if batches and (len(batches[-1]) + 1) * len(row.completion) <= self.config.micro_batch_tokens:
+                batches[-1].append(row)
             else:
-                batches.append([group])
+                batches.append([row])
         return batches
 
-    def _per_token(self, micro_batch: "list[_Group]", name: str) -> Tensor:
-        values = np.concatenate([np.repeat(getattr(group, name), group.lengths) for group in micro_batch])
-        return torch.tensor(values, dtype=torch.float32, device=self.device)
+    def _per_token(self, micro_batch: "list[_Row]", values: list[float]) -> Tensor:
+        repeated = np.repeat(values, [len(row.completion) for row in micro_batch])
+        return torch.tensor(repeated, dtype=torch.float32, device=self.device)
 
-    def _log_probs(self, model: PreTrainedModel, micro_batch: "list[_Group]") -> tuple[Tensor, Tensor]:
+    def _log_probs(self, model: PreTrainedModel, micro_batch: "list[_Row]") -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies of all completion tokens, completion after completion.
 
-        The prompts but their last token are forwarded once, and their keys and values repeated for each group's rows;
-        the last prompt token, which predicts the first completion token, goes with the completions.
+        Each prompt but its last token is forwarded once, and its keys and values serve all of its rows; the last
+        prompt token, which predicts the first completion token, goes with the completions.
         """
-        size = micro_batch[0].size
-        completions = [completion for group in micro_batch for completion in group.completions]
-        prefix_ids, prefix_mask = left_padded([group.prompt[:-1] for group in micro_batch], self.device)
+        prompts = list(dict.fromkeys(row.prompt for row in micro_batch))
+        prompt_of_row = torch.tensor([prompts.index(row.prompt) for row in micro_batch], device=self.device)
+        prefix_ids, prefix_mask = left_padded([prompt[:-1] for prompt in prompts], self.device)
         cache = DynamicCache(config=model.config)
         if prefix_ids.shape[1]:
             positions = (prefix_mask.cumsum(-1) - 1).clamp(min=0)
             model.base_model(
                 input_ids=prefix_ids, attention_mask=prefix_mask, position_ids=positions, past_key_values=cache
             )
-            cache.batch_repeat_interleave(size)
-        length = max(map(len, completions))
-        inputs = torch.zeros(len(completions), length, dtype=torch.long)
-        targets = torch.zeros(len(completions), length, dtype=torch.long)
-        for row, completion in enumerate(completions):
-            targets[row, : len(completion)] = torch.tensor(completion)
-            inputs[row, 0] = micro_batch[row // size].prompt[-1]
-        inputs[:, 1:] = targets[:, :-1]
-        inputs, targets = inputs.to(self.device), targets.to(self.device)
-        steps = torch.arange(length, device=self.device)
-        is_target = steps < torch.tensor([len(c) for c in completions], device=self.device)[:, None]
-        prefix_mask = prefix_mask.repeat_interleave(size, 0)
+            cache.batch_select_indices(prompt_of_row)
+        prefix_mask = prefix_mask[prompt_of_row]
+        lengths = torch.tensor([len(row.completion) for row in micro_batch])
+        is_target = (torch.arange(int(lengths.max())) < lengths[:, None]).to(self.device)
+        targets = torch.zeros(is_target.shape, dtype=torch.long, device=self.device)
+        targets[is_target] = torch.tensor(
+            [token for row in micro_batch for token in row.completion], device=self.device
+        )
+        last_of_prompt = torch.tensor([row.prompt[-1] for row in micro_batch], device=self.device)
         hidden = model.base_model(
-            input_ids=inputs,
+            input_ids=torch.cat([last_of_prompt[:, None], targets[:, :-1]], -1),
             attention_mask=torch.cat([prefix_mask, is_target.long()], -1),
-            position_ids=prefix_mask.sum(-1, keepdim=True) + steps,
+            position_ids=prefix_mask.sum(-1, keepdim=True) + torch.arange(targets.shape[1], device=self.device),
             past_key_values=cache,
-        ).last_hidden_state  # (completions, length, hidden size)
+        ).last_hidden_state  # (rows, longest completion, hidden size)
         head = model.get_output_embeddings()
         return token_log_probs(hidden[is_target], head, targets[is_target], self.config.temperature)
 
@@ -297,32 +296,25 @@ class GRPOConfig:
 
 
 @dataclass(slots=True)
-class _Group:
-    """One prompt with its completions, as the loss needs them; arrays have shape (completions,)."""
+class _Row:
+    """One completion as the loss needs it; ``old_log_probs`` has shape (tokens,)."""
 
+    group: int
     prompt: tuple[int, ...]
-    completions: tuple[tuple[int, ...], ...]
-    advantages: NDArray[np.float64]
-    counted: NDArray[np.bool_]
-    lengths: NDArray[np.int64]
-    weights: NDArray[np.float64] | None = None
+    completion: tuple[int, ...]
+    advantage: float
+    counted: bool
+    weight: float = 0.0
     old_log_probs: Tensor | None = None
 
-    @property
-    def size(self) -> int:
-        return len(self.completions)
 
-    @property
-    def max_length(self) -> int:
-        return int(self.lengths.max())
-
-
-def _groups(completions: Completions, advantages: NDArray[np.float64], mask_truncated: bool) -> Iterable[_Group]:
+def _rows(completions: Completions, advantages: NDArray[np.float64], mask_truncated: bool) -> list[_Row]:
+    counted = ~completions.truncated if mask_truncated else np.ones_like(completions.truncated)
     size = advantages.shape[1]
-    for i, prompt in enumerate(completions.prompt_ids):
-        counted = ~completions.truncated[i] if mask_truncated else np.ones(size, dtype=bool)
-        rows = completions.token_ids[i * size : (i + 1) * size]
-        yield _Group(prompt, rows, advantages[i], counted, completions.num_tokens[i])
+    return [
+        _Row(i // size, completions.prompt_ids[i // size], ids, float(advantages.flat[i]), bool(counted.flat[i]))
+        for i, ids in enumerate(completions.token_ids)
+    ]
 
 
 def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

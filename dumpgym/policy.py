@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.errors import InvalidValueError, require_number
+from dumpgym.learner import Completions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,35 @@ class Feedback:
     group_size: NDArray[np.int64]
     tokens: NDArray[np.int64]
     truncated: NDArray[np.int64]
+
+    @classmethod
+    def of_batch(
+        cls,
+        step: int,
+        arm: NDArray[np.int64],
+        signal: NDArray[np.float64],
+        successes: NDArray[np.bool_],
+        completions: Completions,
+    ) -> Self:
+        """The feedback of one batch.
+
+        Args:
+            step: the training step.
+            arm: of each group, (groups,).
+            signal: learnability of each group, (groups,).
+            successes: which completions solved their problem, (groups, num_generations).
+            completions: the batch's completions.
+        """
+        groups, size = successes.shape
+        return cls(
+            step=step,
+            arm=arm,
+            signal=signal,
+            successes=successes.sum(axis=1),
+            group_size=np.full(groups, size),
+            tokens=completions.num_tokens.sum(axis=1),
+            truncated=completions.truncated.sum(axis=1),
+        )
 
     def __post_init__(self) -> None:
         for name in ("arm", "signal", "successes", "group_size", "tokens", "truncated"):

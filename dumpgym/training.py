@@ -106,20 +106,10 @@ class Trainer:
         signal = self.signal(rewards, successes)
         verified = perf_counter()
         learned = self.learner.learn(Rollouts(completions, rewards))
-        tokens = completions.num_tokens.sum(axis=1)
-        self.policy.update(
-            Feedback(
-                step=self.step,
-                arm=arms,
-                signal=signal,
-                successes=successes.sum(axis=1),
-                group_size=np.full(len(arms), config.num_generations),
-                tokens=tokens,
-                truncated=completions.truncated.sum(axis=1),
-            )
-        )
+        feedback = Feedback.of_batch(self.step, arms, signal, successes, completions)
+        self.policy.update(feedback)
         self.step += 1
-        np.add.at(self.arm_tokens, arms, tokens)
+        np.add.at(self.arm_tokens, arms, feedback.tokens)
         ended = perf_counter()
         self.seconds += ended - started
         self._log(

@@ -61,7 +61,8 @@ def test_a_problem_is_the_same_on_every_machine():
         "A very special island is inhabited only by knights and knaves. Knights always tell the truth, and knaves "
         "always lie. You meet 3 inhabitants: Charlotte, Noah, and Evelyn. "
         '"Evelyn is a knave if and only if Evelyn is a knight" - Charlotte. Noah said that Charlotte is a knight if '
-        'and only if Charlotte is a knave. "Noah is a knight," Evelyn declared. So who is a knight and who is a knave?\n'
+        'and only if Charlotte is a knave. "Noah is a knight," Evelyn declared. '
+        "So who is a knight and who is a knave?\n"
         "Reason between <think> and </think>. Then, between <answer> and </answer>, state the role of every "
         'inhabitant, as in "NAME is a knight".\n'
     )

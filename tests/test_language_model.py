@@ -17,7 +17,7 @@ from transformers import (
 
 from dumpgym.agents.embedded import build_model, build_tokenizer
 from dumpgym.agents.grpo import group_advantages
-from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent, _groups
+from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent, _rows
 from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Rollouts
 
@@ -128,9 +128,9 @@ def test_the_gradient_does_not_depend_on_the_micro_batches(folder, micro_batch_t
 def test_log_probabilities_over_a_shared_prefix_are_those_of_full_passes(any_folder):
     agent = make_agent(any_folder)
     rollouts = make_rollouts(agent)
-    groups = list(_groups(rollouts.completions, rollouts.rewards, mask_truncated=False))
-    ours = agent._log_probs(agent.base, groups)[0]
-    expected = [plain_log_probs(agent.base, g.prompt, completion) for g in groups for completion in g.completions]
+    rows = _rows(rollouts.completions, rollouts.rewards, mask_truncated=False)
+    ours = agent._log_probs(agent.base, rows)[0]
+    expected = [plain_log_probs(agent.base, row.prompt, row.completion) for row in rows]
     torch.testing.assert_close(ours, torch.cat(expected), rtol=1e-4, atol=1e-5)
 
 

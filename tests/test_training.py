@@ -17,9 +17,8 @@ from dumpgym.errors import DumpgymError, InvalidValueError, UnknownNameError
 from dumpgym.figures import training_figure
 from dumpgym.learner import Completions
 from dumpgym.policy import BanditPolicy
-from dumpgym.registration import make_policy, policy_registry, register_policy
+from dumpgym.registration import policy_registry, register_policy
 from dumpgym.run_directory import RunDirectory
-from dumpgym.testing import check_policy
 from dumpgym.training import Trainer
 
 
@@ -290,31 +289,3 @@ def test_a_killed_run_of_the_embedded_model_goes_on_to_the_bit(tmp_path):
     finish(dumpgym_train("--output", str(killed), "--resume"))
     assert logs(killed) == logs(whole)
     assert len(logs(whole)[0]) == 6
-
-
-def test_a_policy_of_ones_own_is_named_like_ours(monkeypatch):
-    """The example of the README."""
-    monkeypatch.setattr(dumpgym.registration, "policy_registry", dict(policy_registry))
-
-    class Newest(BanditPolicy):
-        """Half of the batch goes to the arm whose last group taught most."""
-
-        def __init__(self, num_arms, *, seed=0, floor=0.0):
-            super().__init__(num_arms, seed=seed, floor=floor)
-            self.last = np.ones(num_arms)
-
-        def _weights(self):
-            return 0.5 / self.num_arms + 0.5 * (np.arange(self.num_arms) == self.last.argmax())
-
-        def _observe(self, feedback):
-            self.last[feedback.arm] = feedback.signal
-
-        def state_dict(self):
-            return {**super().state_dict(), "last": self.last.tolist()}
-
-        def load_state_dict(self, state):
-            super().load_state_dict(state)
-            self.last = np.array(state["last"])
-
-    register_policy("newest", Newest)
-    check_policy(lambda num_arms, seed: make_policy("newest", num_arms=num_arms, seed=seed))
