@@ -292,7 +292,7 @@ class GRPOConfig:
     num_iterations: Positive = 1
     mini_batches: Positive = 1
     mask_truncated_completions: bool = False
-    micro_batch_tokens: Positive = 8192
+    micro_batch_tokens: Positive = 4096
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ student can check, but mostly gives up early on larger puzzles, and has to find 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Annotated
 
-import torch
 from annotated_types import Ge, Gt
 from rich.progress import track
 
@@ -148,7 +148,7 @@ A causal language model of {parameters:,} parameters (Llama, hidden size {config
 layers) that reads Knights and Knaves puzzles in English, reasons by a search that it writes out, and answers. It is a
 warm start for reinforcement learning: it knows the search, but gives up early on larger puzzles.
 
-Made by `dumpgym pretrain --seed {config.seed}` with torch {torch.__version__.partition("+")[0]} from
+Made by `dumpgym pretrain --seed {config.seed}` with torch {version("torch").partition("+")[0]} from
 {trainer.examples:,} worked solutions ({trainer.tokens:,} tokens, padding included) of the training split:
 
 {recipe}

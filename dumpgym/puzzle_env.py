@@ -6,13 +6,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium import spaces
 
-from dumpgym.errors import InvalidValueError
+from dumpgym.errors import InvalidValueError, require_number
 
 CHARSET = frozenset(chr(code) for code in (9, 10, 13, *range(32, 127), *range(160, 384)))
 SPLITS = ("train", "test")
+
+
+def check_split(split: str) -> str:
+    """Returns the split if there is one of this name.
+
+    Raises:
+        InvalidValueError: if not.
+    """
+    if split not in SPLITS:
+        raise InvalidValueError("split", split, f"one of {', '.join(SPLITS)}")
+    return split
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class PuzzleEnv(gym.Env[str, str]):
         max_completion_length: int = 65_536,
         render_mode: str | None = None,
     ) -> None:
-        self.split = _checked_split(split)
+        self.split = check_split(split)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InvalidValueError("render_mode", render_mode, "None or 'ansi'")
         self.render_mode = render_mode
@@ -111,8 +121,8 @@ class PuzzleEnv(gym.Env[str, str]):
         options = options or {}
         if unknown := options.keys() - {"split", "index"}:
             raise InvalidValueError("options", sorted(unknown), "'split' and 'index'")
-        self.split = _checked_split(options.get("split", self.split))
-        self._next_index = _checked_index(options.get("index", self._next_index))
+        self.split = check_split(options.get("split", self.split))
+        self._next_index = require_number("index", options.get("index", self._next_index), low=0, whole=True)
         self.problem = self.sample_problem(self._seed, self.split, self._next_index)
         self._next_index += 1
         return self.problem.prompt, {"address": self.problem.address}
@@ -133,15 +143,3 @@ class PuzzleEnv(gym.Env[str, str]):
     def render(self) -> str | None:
         """The present prompt, when ``render_mode`` is "ansi"."""
         return self.problem.prompt if self.render_mode == "ansi" and self.problem else None
-
-
-def _checked_split(split: object) -> str:
-    if split not in SPLITS:
-        raise InvalidValueError("split", split, f"one of {', '.join(SPLITS)}")
-    return str(split)
-
-
-def _checked_index(index: object) -> int:
-    if isinstance(index, bool) or not isinstance(index, int | np.integer) or index < 0:
-        raise InvalidValueError("index", index, "a whole number of at least 0")
-    return int(index)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from dumpgym.envs.puzzle import check_num_people, puzzle_rng, sample_puzzle
+from dumpgym.envs.puzzle import MAX_PEOPLE, MIN_PEOPLE, puzzle_rng, sample_puzzle
 from dumpgym.envs.text import INSTRUCTION, draw_names, render_answer, render_quiz
 from dumpgym.envs.verifier import verify
+from dumpgym.errors import require_number
 from dumpgym.puzzle_env import Problem, PuzzleEnv, Verdict
 
 
@@ -48,7 +49,7 @@ class KnightsKnavesEnv(PuzzleEnv):
 
     def __init__(self, *, num_people: int = 3, split: str = "train", render_mode: str | None = None) -> None:
         super().__init__(split=split, render_mode=render_mode)
-        self.num_people = check_num_people(num_people)
+        self.num_people = require_number("num_people", num_people, low=MIN_PEOPLE, high=MAX_PEOPLE, whole=True)
 
     def sample_problem(self, seed: int, split: str, index: int) -> Problem:
         """The puzzle at an address; see ``PuzzleEnv.sample_problem``."""

@@ -19,11 +19,11 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.errors import InvalidValueError
+from dumpgym.errors import InvalidValueError, require_number
+from dumpgym.puzzle_env import SPLITS, check_split
 
 Statement = tuple[Any, ...]
 
-SPLITS = ("train", "test")
 MIN_PEOPLE, MAX_PEOPLE = 2, 16
 OPERATORS = ("leaf", "not", "and", "or", "->", "<=>")
 _TEST_SHARE = 5  # one structure in five is a test structure
@@ -43,31 +43,15 @@ class Puzzle:
     solution: tuple[bool, ...]
 
 
-def check_num_people(num_people: int) -> int:
-    """Returns ``num_people`` if puzzles of that size can be made.
-
-    Raises:
-        InvalidValueError: if it is not a whole number from 2 to 16.
-    """
-    if isinstance(num_people, bool) or not isinstance(num_people, int | np.integer):
-        raise InvalidValueError("num_people", num_people, f"a whole number from {MIN_PEOPLE} to {MAX_PEOPLE}")
-    if not MIN_PEOPLE <= num_people <= MAX_PEOPLE:
-        raise InvalidValueError("num_people", num_people, f"a whole number from {MIN_PEOPLE} to {MAX_PEOPLE}")
-    return int(num_people)
-
-
 def puzzle_rng(num_people: int, seed: int, split: str, index: int) -> np.random.Generator:
     """The random stream that belongs to one address; everything about a puzzle is drawn from it in a fixed order.
 
     Raises:
-        InvalidValueError: if the split is unknown, or the seed or the index is negative.
+        InvalidValueError: if the split is unknown, or the seed or the index is negative or no whole number.
     """
-    if split not in SPLITS:
-        raise InvalidValueError("split", split, f"one of {', '.join(SPLITS)}")
     for name, value in (("seed", seed), ("index", index)):
-        if value < 0:
-            raise InvalidValueError(name, value, "a whole number of at least 0")
-    return np.random.default_rng([seed, SPLITS.index(split), num_people, index])
+        require_number(name, value, low=0, whole=True)
+    return np.random.default_rng([seed, SPLITS.index(check_split(split)), num_people, index])
 
 
 def sample_puzzle(rng: np.random.Generator, num_people: int, split: str) -> Puzzle:

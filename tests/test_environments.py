@@ -98,7 +98,7 @@ def test_step_needs_reset():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: KnightsKnavesEnv(num_people=1), "num_people is 1; accepted: a whole number from 2 to 16"),
+        (lambda: KnightsKnavesEnv(num_people=1), "num_people is 1; accepted: a whole number at least 2 and at most 16"),
         (lambda: KnightsKnavesEnv(num_people=17), "num_people is 17"),
         (lambda: KnightsKnavesEnv(num_people="3"), "num_people is '3'"),
         (lambda: KnightsKnavesEnv(split="validation"), "split is 'validation'; accepted: one of train, test"),
