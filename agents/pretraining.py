@@ -14,24 +14,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 Example = tuple[list[int], list[int]]  # token ids of a prompt and of its completion with the end token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One stretch of a recipe.
 
     Attributes:
         steps: optimiser steps.
-        min_people: smallest puzzles.
-        max_people: largest puzzles.
         learning_rates: at the stage's start and end, with a straight line between.
-        stop_probabilities: the k-th is the chance that a worked solution breaks off at its k-th conflict, and the
-            last holds for all later ones; empty for solutions that always go on to the end.
     """
 
     steps: int
-    min_people: int
-    max_people: int
     learning_rates: tuple[float, float]
-    stop_probabilities: tuple[float, ...] = ()
 
 
 @dataclass

@@ -23,11 +23,26 @@ from dumpgym.envs import text, worked_solution
 from dumpgym.envs.puzzle import puzzle_rng, sample_puzzle
 from dumpgym.errors import DumpgymError, InvalidValueError
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PuzzleStage(Stage):
+    """A stage on worked solutions.
+
+    Attributes:
+        people: smallest and largest number of people.
+        stops: the k-th is the chance that a solution breaks off at its k-th conflict, and the last holds for all
+            later ones; empty for solutions that always go on to the end.
+    """
+
+    people: tuple[int, int]
+    stops: tuple[float, ...] = ()
+
+
 RECIPE = (
-    Stage(steps=200, min_people=2, max_people=2, learning_rates=(0.0, 2e-3)),
-    Stage(steps=600, min_people=2, max_people=3, learning_rates=(2e-3, 2e-3)),
-    Stage(steps=1000, min_people=2, max_people=5, learning_rates=(2e-3, 2e-3)),
-    Stage(steps=4500, min_people=2, max_people=7, learning_rates=(2e-3, 5e-5)),
+    PuzzleStage(steps=200, people=(2, 2), learning_rates=(0.0, 2e-3)),
+    PuzzleStage(steps=500, people=(2, 3), learning_rates=(2e-3, 2e-3)),
+    PuzzleStage(steps=800, people=(2, 5), learning_rates=(2e-3, 2e-3)),
+    PuzzleStage(steps=3000, people=(2, 7), learning_rates=(2e-3, 5e-5)),
 )
 CHUNK_SIZE = 768
 # Puzzle seeds of the recipe lie far from those of training runs, so that no run meets its warm start's puzzles again.
@@ -60,7 +75,7 @@ class PretrainConfig:
     resume: bool = False
 
 
-def pretrain(config: PretrainConfig, recipe: Sequence[Stage] = RECIPE) -> Path:
+def pretrain(config: PretrainConfig, recipe: Sequence[PuzzleStage] = RECIPE) -> Path:
     """Runs the recipe and returns the model's directory.
 
     Raises:
@@ -99,7 +114,7 @@ def pretrain(config: PretrainConfig, recipe: Sequence[Stage] = RECIPE) -> Path:
     return folder
 
 
-def example_texts(stages: Sequence[Stage], seed: int, stage_number: int, chunk: int) -> list[tuple[str, str]]:
+def example_texts(stages: Sequence[PuzzleStage], seed: int, stage_number: int, chunk: int) -> list[tuple[str, str]]:
     """The (prompt, completion) texts of one chunk of one stage, from the training split.
 
     Every example has an address of its own, so that no puzzle is asked for twice within a recipe.
@@ -108,12 +123,11 @@ def example_texts(stages: Sequence[Stage], seed: int, stage_number: int, chunk: 
     rng = Random(f"{seed}/{stage_number}/{chunk}")
 
     def goes_on(conflicts: int) -> bool:
-        stops = stage.stop_probabilities
-        return not stops or rng.random() >= stops[min(conflicts, len(stops)) - 1]
+        return not stage.stops or rng.random() >= stage.stops[min(conflicts, len(stage.stops)) - 1]
 
     texts = []
     for i in range(CHUNK_SIZE):
-        num_people = rng.randint(stage.min_people, stage.max_people)
+        num_people = rng.randint(*stage.people)
         stream = puzzle_rng(num_people, seed * 100 + stage_number, "train", chunk * CHUNK_SIZE + i)
         puzzle = sample_puzzle(stream, num_people, "train")
         names = text.draw_names(stream, num_people)
@@ -131,7 +145,10 @@ def _success(folder: Path, num_problems: int) -> dict[str, tuple[float, float]]:
 
 
 def _model_card(
-    config: PretrainConfig, stages: Sequence[Stage], trainer: Pretrainer, success: Mapping[str, tuple[float, float]]
+    config: PretrainConfig,
+    stages: Sequence[PuzzleStage],
+    trainer: Pretrainer,
+    success: Mapping[str, tuple[float, float]],
 ) -> str:
     rows = "\n".join(f"| {name} | {greedy:.3f} | {sampled:.3f} |" for name, (greedy, sampled) in success.items())
     recipe = "\n".join(f"- {stage}" for stage in stages)

@@ -1,6 +1,7 @@
 """Worked solutions: a depth-first search written out so that every token takes one look-up.
 
-The people are visited in the order in which the search meets them. A visit writes the speaker's role, then for each
+First, each statement is written down anew in one form, in the order of the text, so that the search need not read the
+text's many forms. The people are then visited in the order in which the search meets them. A visit writes the speaker's role, then for each
 person in the statement the role, the claim and whether they agree, then the statement's truth and whether that fits
 the speaker. Whoever is met for the first time is tried as a knight (``try``). On a conflict the last one tried is
 turned into a knave (``flip``); one that was already flipped is forgotten (``drop``), and the one tried before it is
@@ -25,6 +26,13 @@ class _Search:
     roles: dict[int, bool] = field(default_factory=dict)  # in the order in which people were met
     met_by: dict[int, int] = field(default_factory=dict)  # person -> the speaker in whose visit they were met
 
+    def restate(self, speaker: int) -> None:
+        """Writes a statement down in the form in which the search reads it."""
+        statement = self.puzzle.statements[speaker]
+        sides = statement[1:] if statement[0] in CONNECTIVES else (statement,)
+        claims = [f"{self.names[_person_of(side)]} {claim_phrase(side)}" for side in sides]
+        self.words.append(f"{self.names[speaker]} says {CONNECTIVES.get(statement[0], '').join(claims)}\n")
+
     def mention(self, person: int, speaker: int) -> bool:
         """Writes a name and its role, and returns the role; somebody new is tried as a knight."""
         if person in self.roles:
@@ -37,8 +45,7 @@ class _Search:
 
     def literal(self, statement: Statement, speaker: int) -> bool:
         """Writes one side of a statement and returns whether it is true."""
-        person = statement[1][1] if statement[0] == "not" else statement[1]
-        self.mention(person, speaker)
+        self.mention(_person_of(statement), speaker)
         true = evaluate(statement, self.roles)
         self.words.append(f" {claim_phrase(statement)} {'yes' if true else 'no'}")
         return true
@@ -48,7 +55,7 @@ class _Search:
         statement = self.puzzle.statements[speaker]
         truthful = self.mention(speaker, speaker)
         true: bool
-        self.words.append(" says ")
+        self.words.append(": ")
         if statement[0] in CONNECTIVES:
             operator, first, second = statement
             left = self.literal(first, speaker)
@@ -81,6 +88,10 @@ class _Search:
         return later[0] if later else None
 
 
+def _person_of(side: Statement) -> int:
+    return side[1][1] if side[0] == "not" else side[1]
+
+
 def worked_solution(
     puzzle: Puzzle, names: Sequence[str], goes_on: Callable[[int], bool] = lambda conflicts: True
 ) -> str:
@@ -94,6 +105,8 @@ def worked_solution(
             goes on ends in the solution.
     """
     search = _Search(puzzle, names)
+    for person in range(len(names)):
+        search.restate(person)
     speaker: int | None = 0
     conflicts = 0
     while speaker is not None:
@@ -114,4 +127,4 @@ def phrases() -> list[str]:
     states = [" try", " knight", " knave", " flip\n", " drop\n"]
     verdicts = [" true", " false", " ok\n", " conflict\n"]
     tags = ["<think>\n", "</think>\n<answer>", "</answer>"]
-    return [*claims, *states, " says ", " yes", " no", *CONNECTIVES.values(), *verdicts, ", ", *tags]
+    return [*claims, *states, " says ", ": ", " yes", " no", *CONNECTIVES.values(), *verdicts, ", ", *tags]
