@@ -1,12 +1,12 @@
 """Worked solutions: a depth-first search written out so that every token takes one look-up.
 
 First, each statement is written down anew in one form, in the order of the text, so that the search need not read the
-text's many forms. The people are then visited in the order in which the search meets them. A visit writes the speaker's role, then for each
-person in the statement the role, the claim and whether they agree, then the statement's truth and whether that fits
-the speaker. Whoever is met for the first time is tried as a knight (``try``). On a conflict the last one tried is
-turned into a knave (``flip``); one that was already flipped is forgotten (``drop``), and the one tried before it is
-flipped instead. The search then goes on from the statement in which the flipped person was met. So the newest mention
-of a name always carries its present role, which is what a small transformer can look up.
+text's many forms. The people are then visited in the order in which the search meets them. A visit writes the speaker's
+role, then for each person in the statement the role, the claim and whether they agree, then the statement's truth and
+whether that fits the speaker. Whoever is met for the first time is tried as a knight (``try``). On a conflict the last
+one tried is turned into a knave (``flip``); one that was already flipped is forgotten (``drop``), and the one tried
+before it is flipped instead. The search then goes on from the statement in which the flipped person was met. So the
+newest mention of a name in the search always carries its present role, which is what a small transformer can look up.
 """
 
 from collections.abc import Callable, Sequence
@@ -89,7 +89,8 @@ class _Search:
 
 
 def _person_of(side: Statement) -> int:
-    return side[1][1] if side[0] == "not" else side[1]
+    leaf: tuple[str, int] = side[1] if side[0] == "not" else side
+    return leaf[1]
 
 
 def worked_solution(
