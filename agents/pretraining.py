@@ -83,7 +83,7 @@ class Pretrainer:
         tokenizer: the model's.
         stages: the recipe.
         texts: returns the texts of one chunk for (stage number, chunk number).
-        tokens_per_batch: most tokens in a batch, padding included.
+        tokens_per_batch: most tokens in a batch, padding included; small batches mean many steps, which counts most.
         max_completion_length: longest completion, in tokens.
     """
 
@@ -93,7 +93,7 @@ class Pretrainer:
         tokenizer: PreTrainedTokenizerFast,
         stages: Sequence[Stage],
         texts: Callable[[int, int], list[tuple[str, str]]],
-        tokens_per_batch: int = 4096,
+        tokens_per_batch: int = 1024,
         max_completion_length: int = 640,
     ) -> None:
         self.model, self.tokenizer, self.stages, self.texts = model, tokenizer, stages, texts

@@ -32,7 +32,7 @@ def training_figure(directory: Path) -> Figure:
     for name, colour in zip(names, colours, strict=True):
         success.plot(at, [r[f"eval/{name}/success"] for r in evaluations], color=colour, marker="o", ms=3, label=name)
     success.plot(at, [r["eval/success"] for r in evaluations], color="black", linewidth=2.5, label="mean over arms")
-    success.set(title="held-out success, greedy", ylim=(0, 1), ylabel="share of problems solved")
+    success.set(title="held-out success, greedy", ylim=(-0.02, 1.02), ylabel="share of problems solved")
     for axes in (shares, success):
         axes.set_xlabel("generated tokens")
         axes.set_xlim(0, tokens[-1])

@@ -39,10 +39,9 @@ class PuzzleStage(Stage):
 
 
 RECIPE = (
-    PuzzleStage(steps=200, people=(2, 2), learning_rates=(0.0, 2e-3)),
-    PuzzleStage(steps=500, people=(2, 3), learning_rates=(2e-3, 2e-3)),
-    PuzzleStage(steps=800, people=(2, 5), learning_rates=(2e-3, 2e-3)),
-    PuzzleStage(steps=3000, people=(2, 7), learning_rates=(2e-3, 5e-5)),
+    PuzzleStage(steps=300, people=(2, 3), learning_rates=(0.0, 2e-3)),
+    PuzzleStage(steps=1500, people=(2, 5), learning_rates=(2e-3, 2e-3)),
+    PuzzleStage(steps=9000, people=(2, 7), learning_rates=(2e-3, 5e-5)),
 )
 CHUNK_SIZE = 768
 # Puzzle seeds of the recipe lie far from those of training runs, so that no run meets its warm start's puzzles again.

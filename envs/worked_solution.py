@@ -1,12 +1,16 @@
 """Worked solutions: a depth-first search written out so that every token takes one look-up.
 
 First, each statement is written down anew in one form, in the order of the text, so that the search need not read the
-text's many forms. The people are then visited in the order in which the search meets them. A visit writes the speaker's
-role, then for each person in the statement the role, the claim and whether they agree, then the statement's truth and
-whether that fits the speaker. Whoever is met for the first time is tried as a knight (``try``). On a conflict the last
-one tried is turned into a knave (``flip``); one that was already flipped is forgotten (``drop``), and the one tried
-before it is flipped instead. The search then goes on from the statement in which the flipped person was met. So the
-newest mention of a name in the search always carries its present role, which is what a small transformer can look up.
+text's many forms. The search visits the speakers in the same order. A visit copies the speaker's statement on one line
+and checks it on the next: each person's role and whether it fits what is said of them, whether the statement is true,
+the speaker's role, and whether the two agree. Whoever is spoken of for the first time is tried as a knight (``try``); a
+speaker of whom nothing was supposed yet is what the statement makes them. On a conflict the last one tried is turned
+into a knave (``flip``), after those whose other role is out of the question are forgotten (``drop``). The search then
+goes on from the visit in which the flipped person was met.
+
+Behind a name with a colon stands what that person says, and nothing else; behind a bare name in a check stands their
+role, and the newest is the present one. So what comes next is always found behind an earlier occurrence of the token
+that was just written, which is what a small transformer learns to look up first.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +18,7 @@ from dataclasses import dataclass, field
 
 from dumpgym.envs.puzzle import Puzzle, Statement, evaluate
 from dumpgym.envs.text import claim_phrase, role_phrase
+from dumpgym.envs.words import NAMES
 
 CONNECTIVES = {"and": " and ", "or": " or ", "->": " then ", "<=>": " iff "}
 
@@ -25,15 +30,15 @@ class _Search:
     words: list[str] = field(default_factory=list)
     roles: dict[int, bool] = field(default_factory=dict)  # in the order in which people were met
     met_by: dict[int, int] = field(default_factory=dict)  # person -> the speaker in whose visit they were met
+    settled: set[int] = field(default_factory=set)  # people whose other role is out of the question for now
 
-    def restate(self, speaker: int) -> None:
-        """Writes a statement down in the form in which the search reads it."""
+    def copy(self, speaker: int) -> None:
+        """Writes what somebody says on a line of its own."""
         statement = self.puzzle.statements[speaker]
-        sides = statement[1:] if statement[0] in CONNECTIVES else (statement,)
-        claims = [f"{self.names[_person_of(side)]} {claim_phrase(side)}" for side in sides]
-        self.words.append(f"{self.names[speaker]} says {CONNECTIVES.get(statement[0], '').join(claims)}\n")
+        claims = [f"{self.names[_person_of(side)]} {claim_phrase(side)}" for side in _sides_of(statement)]
+        self.words.append(f"{self.names[speaker]}: {CONNECTIVES.get(statement[0], '').join(claims)}\n")
 
-    def mention(self, person: int, speaker: int) -> bool:
+    def role_of(self, person: int, speaker: int) -> bool:
         """Writes a name and its role, and returns the role; somebody new is tried as a knight."""
         if person in self.roles:
             state = "knight" if self.roles[person] else "knave"
@@ -43,54 +48,60 @@ class _Search:
         self.words.append(f"{self.names[person]} {state}")
         return self.roles[person]
 
-    def literal(self, statement: Statement, speaker: int) -> bool:
-        """Writes one side of a statement and returns whether it is true."""
-        self.mention(_person_of(statement), speaker)
-        true = evaluate(statement, self.roles)
-        self.words.append(f" {claim_phrase(statement)} {'yes' if true else 'no'}")
-        return true
-
     def visit(self, speaker: int) -> bool:
         """Writes one visit and returns whether the statement fits its speaker."""
         statement = self.puzzle.statements[speaker]
-        truthful = self.mention(speaker, speaker)
-        true: bool
-        self.words.append(": ")
-        if statement[0] in CONNECTIVES:
-            operator, first, second = statement
-            left = self.literal(first, speaker)
-            decided = {"and": not left, "or": left, "->": not left, "<=>": False}[operator]
-            if decided:  # the second side no longer matters
-                true = operator != "and"
-            else:
-                self.words.append(CONNECTIVES[operator])
-                right = self.literal(second, speaker)
-                true = left == right if operator == "<=>" else right
-        else:
-            true = self.literal(statement, speaker)
-        self.words.append(f" {'true' if true else 'false'} {'ok' if true == truthful else 'conflict'}\n")
+        self.copy(speaker)
+        fits: list[bool] = []
+        for side in _sides_of(statement):
+            self.role_of(_person_of(side), speaker)
+            fits.append(evaluate(side, self.roles))
+            self.words.append(" yes, " if fits[-1] else " no, ")
+            if (statement[0], fits[-1]) in (("and", False), ("or", True), ("->", False)):
+                break  # the second side no longer matters
+        true = _truth(statement[0], fits)
+        self.words.append("true, " if true else "false, ")
+        if speaker not in self.roles:  # the statement decides, nothing is tried
+            self.roles[speaker], self.met_by[speaker] = true, speaker
+            self.settled.add(speaker)
+        truthful = self.role_of(speaker, speaker)
+        self.words.append(" ok\n" if true == truthful else " conflict\n")
         return true == truthful
 
     def backtrack(self) -> int:
         """Flips the last person tried, and returns whose statement is to be visited again."""
         while True:
-            person, knight = self.roles.popitem()
-            if knight:
+            person, _ = self.roles.popitem()
+            if person not in self.settled:
                 self.words.append(f"{self.names[person]} flip\n")
                 self.roles[person] = False
+                self.settled.add(person)
                 return self.met_by[person]
+            self.settled.remove(person)
             self.words.append(f"{self.names[person]} drop\n")
 
-    def next_speaker(self, speaker: int) -> int | None:
-        """The one met after this speaker; else the first who was never met; else nobody is left."""
-        met = list(self.roles)
-        later = met[met.index(speaker) + 1 :] + [p for p in range(len(self.names)) if p not in self.roles]
-        return later[0] if later else None
+
+def _sides_of(statement: Statement) -> Sequence[Statement]:
+    return statement[1:] if statement[0] in CONNECTIVES else (statement,)
 
 
 def _person_of(side: Statement) -> int:
     leaf: tuple[str, int] = side[1] if side[0] == "not" else side
     return leaf[1]
+
+
+def _truth(operator: str, fits: Sequence[bool]) -> bool:
+    """Whether a statement is true, from those of its sides that had to be looked at."""
+    match operator:
+        case "and":
+            return all(fits)
+        case "or":
+            return any(fits)
+        case "->":
+            return not fits[0] or fits[1]
+        case "<=>":
+            return fits[0] == fits[1]
+    return fits[0]
 
 
 def worked_solution(
@@ -107,12 +118,11 @@ def worked_solution(
     """
     search = _Search(puzzle, names)
     for person in range(len(names)):
-        search.restate(person)
-    speaker: int | None = 0
-    conflicts = 0
-    while speaker is not None:
+        search.copy(person)
+    speaker = conflicts = 0
+    while speaker < len(names):
         if search.visit(speaker):
-            speaker = search.next_speaker(speaker)
+            speaker += 1
             continue
         conflicts += 1
         if not goes_on(conflicts):
@@ -123,9 +133,9 @@ def worked_solution(
 
 
 def phrases() -> list[str]:
-    """The pieces of which worked solutions consist, names apart."""
+    """The pieces of which worked solutions consist, bare names apart."""
     claims = [f" is {negation}{role_phrase(knight)}" for negation in ("", "not ") for knight in (True, False)]
     states = [" try", " knight", " knave", " flip\n", " drop\n"]
-    verdicts = [" true", " false", " ok\n", " conflict\n"]
+    checks = [" yes, ", " no, ", "true, ", "false, ", " ok\n", " conflict\n"]
     tags = ["<think>\n", "</think>\n<answer>", "</answer>"]
-    return [*claims, *states, " says ", ": ", " yes", " no", *CONNECTIVES.values(), *verdicts, ", ", *tags]
+    return [*(f"{name}: " for name in NAMES), *claims, *CONNECTIVES.values(), *states, *checks, ", ", *tags]
