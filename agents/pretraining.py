@@ -111,10 +111,9 @@ class Pretrainer:
     def run(self) -> Iterator[dict[str, float]]:
         """Trains to the end of the recipe and yields the metrics of each step."""
         while self.stage < len(self.stages):
-            for batch in self.batches:
-                yield self._train(batch)
-                if self.step == self.stages[self.stage].steps:
-                    break
+            batches = iter(self.batches)
+            while self.step < self.stages[self.stage].steps:
+                yield self._train(next(batches))
             self.stage, self.step = self.stage + 1, 0
             self.batches = self._new_batches()
 

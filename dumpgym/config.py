@@ -40,7 +40,7 @@ class TrainConfig:
 
     output: Path = Path("runs/train")
     seed: Annotated[int, Ge(0)] = 0
-    steps: Annotated[int, Ge(1)] = 60
+    steps: Annotated[int, Ge(1)] = 40
     arms: Annotated[tuple[str, ...], MinLen(1)] = tuple(f"dumpgym/KnightsKnaves{n}-v0" for n in range(2, 8))
     policy: str = "dump"
     policy_options: dict[str, Option] = field(default_factory=dict)

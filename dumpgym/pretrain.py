@@ -42,6 +42,7 @@ RECIPE = (
     PuzzleStage(steps=300, people=(2, 3), learning_rates=(0.0, 2e-3)),
     PuzzleStage(steps=1500, people=(2, 5), learning_rates=(2e-3, 2e-3)),
     PuzzleStage(steps=9000, people=(2, 7), learning_rates=(2e-3, 5e-5)),
+    PuzzleStage(steps=300, people=(2, 7), learning_rates=(3e-4, 0.0), stops=(0.55, 0.65, 0.75)),
 )
 CHUNK_SIZE = 768
 # Puzzle seeds of the recipe lie far from those of training runs, so that no run meets its warm start's puzzles again.
@@ -97,14 +98,14 @@ def pretrain(config: PretrainConfig, recipe: Sequence[PuzzleStage] = RECIPE) -> 
         config.output.mkdir(parents=True, exist_ok=True)
         if config.resume:
             trainer.load(state)
-        total = sum(stage.steps for stage in stages)
-        done = sum(stage.steps for stage in stages[: trainer.stage]) + trainer.step
-        steps = track(trainer.run(), description="pretraining", total=total, completed=done)
-        for number, _ in enumerate(steps, start=done + 1):
-            if number % _SAVE_EVERY == 0 or number == total:
-                trainer.save(state)
     except (OSError, ValueError) as error:
         raise DumpgymError(f"output {str(config.output)!r}: {error}") from error
+    total = sum(stage.steps for stage in stages)
+    done = sum(stage.steps for stage in stages[: trainer.stage]) + trainer.step
+    steps = track(trainer.run(), description="pretraining", total=total, completed=done)
+    for number, _ in enumerate(steps, start=done + 1):
+        if number % _SAVE_EVERY == 0 or number == total:
+            trainer.save(state)
     folder = config.output / "model"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

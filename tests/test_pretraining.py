@@ -1,0 +1,76 @@
+"""Supervised training: it learns, it resumes to the bit, and its batches hold what they should."""
+
+import pytest
+import torch
+
+from dumpgym import pretrain
+from dumpgym.agents.embedded import build_model, build_tokenizer
+from dumpgym.agents.pretraining import Batches, Pretrainer
+from dumpgym.envs import text, worked_solution
+
+TOKENIZER = build_tokenizer([*text.phrases(), *worked_solution.phrases()])
+STAGES = (
+    pretrain.PuzzleStage(steps=5, people=(2, 2), learning_rates=(0.0, 1e-2)),
+    pretrain.PuzzleStage(steps=5, people=(2, 3), learning_rates=(1e-2, 0.0), stops=(0.5, 1.0)),
+)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(pretrain, "CHUNK_SIZE", 24)
+
+
+def make_pretrainer(stages=STAGES):
+    model = build_model(TOKENIZER, hidden_size=16, num_layers=1, num_heads=2, seed=0)
+    return Pretrainer(model, TOKENIZER, stages, lambda s, c: pretrain.example_texts(stages, 0, s, c))
+
+
+def test_the_loss_falls():
+    losses = [metrics["loss"] for metrics in make_pretrainer().run()]
+    assert len(losses) == 10
+    assert losses[-1] < losses[0] - 0.5
+
+
+@pytest.mark.parametrize("stop_after", [3, 5, 8])
+def test_an_interrupted_recipe_goes_on_to_the_bit(tmp_path, stop_after):
+    whole = make_pretrainer()
+    expected = list(whole.run())
+    cut = make_pretrainer()
+    steps = cut.run()
+    seen = [next(steps) for _ in range(stop_after)]
+    cut.save(tmp_path / "state.pt")
+    resumed = make_pretrainer()
+    resumed.load(tmp_path / "state.pt")
+    assert seen + list(resumed.run()) == expected
+    pairs = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert (resumed.examples, resumed.tokens) == (whole.examples, whole.tokens)
+
+
+def test_another_recipe_is_refused(tmp_path):
+    make_pretrainer().save(tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="was written by another recipe"):
+        make_pretrainer(STAGES[:1]).load(tmp_path / "state.pt")
+
+
+def test_batches_keep_every_example_once_and_their_size():
+    texts = pretrain.example_texts(STAGES, 0, 0, 0)
+    batches = Batches(lambda number: texts, TOKENIZER, tokens_per_batch=400, max_completion_length=640)
+    iterator = iter(batches)
+    found = []
+    while batches.next_chunk == 0 and len(found) < len(texts):
+        batch = next(iterator)
+        longest = max(len(prompt) + len(completion) for prompt, completion in batch)
+        assert longest * len(batch) <= 400 or len(batch) == 1
+        found += batch
+    end = TOKENIZER.eos_token_id
+    assert sorted(TOKENIZER.decode(p) + TOKENIZER.decode(c[:-1]) for p, c in found) == sorted(map("".join, texts))
+    assert all(completion[-1] == end for _, completion in found)
+
+
+def test_impatient_solutions_stop_at_a_conflict():
+    stages = (pretrain.PuzzleStage(steps=1, people=(4, 4), learning_rates=(0, 0), stops=(1.0,)),)
+    texts = pretrain.example_texts(stages, 0, 0, 0)
+    assert max(completion.count("conflict") for _, completion in texts) == 1
+    patient = (pretrain.PuzzleStage(steps=1, people=(4, 4), learning_rates=(0, 0)),)
+    assert max(completion.count("conflict") for _, completion in pretrain.example_texts(patient, 0, 0, 0)) > 1
