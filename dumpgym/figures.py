@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from dumpgym.run_directory import RunDirectory
 
@@ -35,6 +36,7 @@ def training_figure(directory: Path) -> Figure:
     success.set(title="held-out success, greedy", ylim=(-0.02, 1.02), ylabel="share of problems solved")
     for axes in (shares, success):
         axes.set_xlabel("generated tokens")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlim(0, tokens[-1])
         axes.spines[["top", "right"]].set_visible(False)
     success.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
