@@ -52,14 +52,13 @@ class _Search:
         """Writes one visit and returns whether the statement fits its speaker."""
         statement = self.puzzle.statements[speaker]
         self.copy(speaker)
-        fits: list[bool] = []
         for side in _sides_of(statement):
             self.role_of(_person_of(side), speaker)
-            fits.append(evaluate(side, self.roles))
-            self.words.append(" yes, " if fits[-1] else " no, ")
-            if (statement[0], fits[-1]) in (("and", False), ("or", True), ("->", False)):
+            fits = evaluate(side, self.roles)
+            self.words.append(" yes, " if fits else " no, ")
+            if (statement[0], fits) in (("and", False), ("or", True), ("->", False)):
                 break  # the second side no longer matters
-        true = _truth(statement[0], fits)
+        true = evaluate(statement, self.roles)  # which stops at the same side
         self.words.append("true, " if true else "false, ")
         if speaker not in self.roles:  # the statement decides, nothing is tried
             self.roles[speaker], self.met_by[speaker] = true, speaker
@@ -88,20 +87,6 @@ def _sides_of(statement: Statement) -> Sequence[Statement]:
 def _person_of(side: Statement) -> int:
     leaf: tuple[str, int] = side[1] if side[0] == "not" else side
     return leaf[1]
-
-
-def _truth(operator: str, fits: Sequence[bool]) -> bool:
-    """Whether a statement is true, from those of its sides that had to be looked at."""
-    match operator:
-        case "and":
-            return all(fits)
-        case "or":
-            return any(fits)
-        case "->":
-            return not fits[0] or fits[1]
-        case "<=>":
-            return fits[0] == fits[1]
-    return fits[0]
 
 
 def worked_solution(
