@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 END_OF_TEXT = "<|endoftext|>"
 MAX_POSITIONS = 2048
+ROPE_THETA = 500.0  # wavelengths up to the longest text, and none beyond it
 
 
 def build_tokenizer(phrases: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -45,6 +46,7 @@ def build_model(
         num_attention_heads=num_heads,
         num_key_value_heads=num_heads,
         max_position_embeddings=MAX_POSITIONS,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

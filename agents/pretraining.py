@@ -1,11 +1,9 @@
 """Supervised training of a causal language model on (prompt, completion) texts: the embedded student's warm start."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -75,6 +73,17 @@ def _length(example: Example) -> int:
     return len(example[0]) + len(example[1])
 
 
+def _optimizers(model: PreTrainedModel) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Muon for the matrices between embedding and head, AdamW for all else, at learning rates of the same scale."""
+    embeddings = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+    inner = [p for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings]
+    others = [p for p in model.parameters() if p.dim() != 2 or id(p) in embeddings]
+    return (
+        torch.optim.Muon(inner, lr=0.0, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=0.0, weight_decay=0.0, betas=(0.9, 0.95)),
+    )
+
+
 class Pretrainer:
     """Runs a recipe, and can be stopped and resumed between two steps.
 
@@ -94,17 +103,11 @@ class Pretrainer:
         stages: Sequence[Stage],
         texts: Callable[[int, int], list[tuple[str, str]]],
         tokens_per_batch: int = 1024,
-        max_completion_length: int = 640,
+        max_completion_length: int = 768,
     ) -> None:
         self.model, self.tokenizer, self.stages, self.texts = model, tokenizer, stages, texts
         self.tokens_per_batch, self.max_completion_length = tokens_per_batch, max_completion_length
-        matrices = [p for p in model.parameters() if p.dim() > 1]
-        vectors = [p for p in model.parameters() if p.dim() <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": matrices, "weight_decay": 0.01},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95))
+        self.optimizers = _optimizers(model)
         self.stage = self.step = self.examples = self.tokens = 0
         self.batches = self._new_batches()
 
@@ -127,8 +130,9 @@ class Pretrainer:
         stage = self.stages[self.stage]
         start, end = stage.learning_rates
         learning_rate = start + (end - start) * self.step / stage.steps
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
         length = max(map(_length, batch))
         inputs = torch.full((len(batch), length), self.tokenizer.pad_token_id)
         is_target = torch.zeros(inputs.shape, dtype=torch.bool)
@@ -140,10 +144,11 @@ class Pretrainer:
         logits = self.model.get_output_embeddings()(hidden[is_target[:, 1:]])  # (targets, vocabulary)
         targets = inputs[:, 1:][is_target[:, 1:]]
         loss = cross_entropy(logits, targets)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         self.examples += len(batch)
         self.tokens += inputs.numel()
@@ -155,9 +160,10 @@ class Pretrainer:
         progress = {name: getattr(self, name) for name in ("stage", "step", "examples", "tokens")}
         progress |= {"next_chunk": self.batches.next_chunk, "next_batch": self.batches.next_batch}
         state = {
-            "recipe": self._recipe(),
+            "stages": self._stages(),
+            "batches": self._batch_limits(),
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "progress": progress,
         }
         temporary = path.with_suffix(".tmp")
@@ -165,21 +171,26 @@ class Pretrainer:
         temporary.replace(path)
 
     def load(self, path: Path) -> None:
-        """Goes on from a saved state.
+        """Goes on from a saved state. Stages that had not begun may differ from those of the recipe that saved it.
 
         Raises:
             ValueError: if it was saved by another recipe.
         """
         state = torch.load(path, weights_only=True)
-        if state["recipe"] != self._recipe():
-            raise ValueError(f"{path} was written by another recipe: {state['recipe']}")
+        begun = state["progress"]["stage"] + 1
+        if state["batches"] != self._batch_limits() or state["stages"][:begun] != self._stages()[:begun]:
+            raise ValueError(f"{path} was written by another recipe: {state['stages']}, {state['batches']}")
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         progress = state["progress"]
         for name in ("stage", "step", "examples", "tokens"):
             setattr(self, name, progress[name])
         self.batches = self._new_batches()
         self.batches.next_chunk, self.batches.next_batch = progress["next_chunk"], progress["next_batch"]
 
-    def _recipe(self) -> str:
-        return json.dumps([repr(stage) for stage in self.stages] + [self.tokens_per_batch, self.max_completion_length])
+    def _stages(self) -> list[str]:
+        return [repr(stage) for stage in self.stages]
+
+    def _batch_limits(self) -> list[int]:
+        return [self.tokens_per_batch, self.max_completion_length]

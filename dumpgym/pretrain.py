@@ -41,7 +41,7 @@ class PuzzleStage(Stage):
 RECIPE = (
     PuzzleStage(steps=300, people=(2, 3), learning_rates=(0.0, 2e-3)),
     PuzzleStage(steps=1500, people=(2, 5), learning_rates=(2e-3, 2e-3)),
-    PuzzleStage(steps=9000, people=(2, 7), learning_rates=(2e-3, 5e-5)),
+    PuzzleStage(steps=26000, people=(2, 7), learning_rates=(2e-3, 2e-5)),
     PuzzleStage(steps=300, people=(2, 7), learning_rates=(3e-4, 0.0), stops=(0.55, 0.65, 0.75)),
 )
 CHUNK_SIZE = 768

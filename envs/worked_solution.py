@@ -4,13 +4,15 @@ First, each statement is written down anew in one form, in the order of the text
 text's many forms. The search visits the speakers in the same order. A visit copies the speaker's statement on one line
 and checks it on the next: each person's role and whether it fits what is said of them, whether the statement is true,
 the speaker's role, and whether the two agree. Whoever is spoken of for the first time is tried as a knight (``try``); a
-speaker of whom nothing was supposed yet is what the statement makes them. On a conflict the last one tried is turned
-into a knave (``flip``), after those whose other role is out of the question are forgotten (``drop``). The search then
-goes on from the visit in which the flipped person was met.
+speaker of whom nothing was supposed yet is what the statement makes them (``so knight``, ``so knave``). On a conflict
+the last one supposed is turned into a knave (``flip``), after those whose other role is out of the question are
+forgotten (``drop``). The search then goes on from the visit in which the flipped person was met.
 
-Behind a name with a colon stands what that person says, and nothing else; behind a bare name in a check stands their
-role, and the newest is the present one. So what comes next is always found behind an earlier occurrence of the token
-that was just written, which is what a small transformer learns to look up first.
+What comes next is always found behind an earlier occurrence of the token that was just written, which is what a small
+transformer learns to look up first. Behind a name with a colon stands what that person says; behind a name with an
+equals sign stands what is supposed of them, and the newest is the present one: a role with a question mark can still be
+flipped, one without cannot. Whoever is supposed something anew is linked to the one before (``after``), so that
+whoever is to be flipped or dropped next can be looked up too.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,14 +40,16 @@ class _Search:
         claims = [f"{self.names[_person_of(side)]} {claim_phrase(side)}" for side in _sides_of(statement)]
         self.words.append(f"{self.names[speaker]}: {CONNECTIVES.get(statement[0], '').join(claims)}\n")
 
-    def role_of(self, person: int, speaker: int) -> bool:
-        """Writes a name and its role, and returns the role; somebody new is tried as a knight."""
-        if person in self.roles:
-            state = "knight" if self.roles[person] else "knave"
-        else:
-            state = "try"
-            self.roles[person], self.met_by[person] = True, speaker
-        self.words.append(f"{self.names[person]} {state}")
+    def suppose(self, person: int, role: bool, speaker: int, state: str) -> None:
+        """Writes that somebody is met, in what role, and whom the search met before."""
+        before = f"after {self.names[next(reversed(self.roles))]}" if self.roles else "first"
+        self.roles[person], self.met_by[person] = role, speaker
+        self.words.append(f"{self.names[person]}= {state} {before}")
+
+    def role_of(self, person: int) -> bool:
+        """Writes the present role of somebody whom the search has met, and returns it."""
+        state = "knave" if not self.roles[person] else "knight" if person in self.settled else "knight?"
+        self.words.append(f"{self.names[person]}= {state}")
         return self.roles[person]
 
     def visit(self, speaker: int) -> bool:
@@ -53,31 +57,37 @@ class _Search:
         statement = self.puzzle.statements[speaker]
         self.copy(speaker)
         for side in _sides_of(statement):
-            self.role_of(_person_of(side), speaker)
+            person = _person_of(side)
+            if person in self.roles:
+                self.role_of(person)
+            else:
+                self.suppose(person, True, speaker, "try")
             fits = evaluate(side, self.roles)
             self.words.append(" yes, " if fits else " no, ")
             if (statement[0], fits) in (("and", False), ("or", True), ("->", False)):
                 break  # the second side no longer matters
         true = evaluate(statement, self.roles)  # which stops at the same side
         self.words.append("true, " if true else "false, ")
-        if speaker not in self.roles:  # the statement decides, nothing is tried
-            self.roles[speaker], self.met_by[speaker] = true, speaker
-            self.settled.add(speaker)
-        truthful = self.role_of(speaker, speaker)
-        self.words.append(" ok\n" if true == truthful else " conflict\n")
-        return true == truthful
+        if speaker in self.roles:
+            agrees = self.role_of(speaker) == true
+            self.words.append(" ok\n" if agrees else " conflict\n")
+            return agrees
+        self.suppose(speaker, true, speaker, f"so {'knight' if true else 'knave'}")
+        self.settled.add(speaker)
+        self.words.append("\n")
+        return True
 
     def backtrack(self) -> int:
         """Flips the last person tried, and returns whose statement is to be visited again."""
         while True:
             person, _ = self.roles.popitem()
             if person not in self.settled:
-                self.words.append(f"{self.names[person]} flip\n")
+                self.words.append(f"{self.names[person]}= flip\n")
                 self.roles[person] = False
                 self.settled.add(person)
                 return self.met_by[person]
             self.settled.remove(person)
-            self.words.append(f"{self.names[person]} drop\n")
+            self.words.append(f"{self.names[person]}= drop\n")
 
 
 def _sides_of(statement: Statement) -> Sequence[Statement]:
@@ -98,7 +108,7 @@ def worked_solution(
         puzzle: the puzzle.
         names: the people's names.
         goes_on: asked at each conflict with the number of conflicts so far, this one included; False ends the search
-            there, and the answer is what was last tried, with a knight for whoever was not met. A search that always
+            there, and the answer is what was last supposed, with a knight for whoever was not met. A search that always
             goes on ends in the solution.
     """
     search = _Search(puzzle, names)
@@ -120,7 +130,8 @@ def worked_solution(
 def phrases() -> list[str]:
     """The pieces of which worked solutions consist, bare names apart."""
     claims = [f" is {negation}{role_phrase(knight)}" for negation in ("", "not ") for knight in (True, False)]
-    states = [" try", " knight", " knave", " flip\n", " drop\n"]
+    states = [" try", " knight?", " knight", " knave", " so knight", " so knave", " flip\n", " drop\n"]
     checks = [" yes, ", " no, ", "true, ", "false, ", " ok\n", " conflict\n"]
     tags = ["<think>\n", "</think>\n<answer>", "</answer>"]
-    return [*(f"{name}: " for name in NAMES), *claims, *CONNECTIVES.values(), *states, *checks, ", ", *tags]
+    named = [phrase for name in NAMES for phrase in (f"{name}: ", f"{name}=", f" after {name}")]
+    return [*named, " first", *claims, *CONNECTIVES.values(), *states, *checks, ", ", *tags]

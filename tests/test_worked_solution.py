@@ -41,27 +41,29 @@ def test_a_search_that_gives_up_still_answers_for_everyone(address, patience):
 def test_the_newest_mention_of_a_name_carries_its_role(address):
     """Replays the text: only who was tried is flipped, who was flipped or settled is dropped, and look-ups agree."""
     puzzle, names, _ = puzzle_with_text(*address)
-    roles, tried = {}, set()
+    trail = {}  # what is supposed of whom, in the order in which they were met
+    tried = set()
     reasoning = worked_solution.worked_solution(puzzle, names).partition("</think>")[0]
-    for name, state, verdict in re.findall(r"([A-Z]\w+) (try|knight|knave|flip|drop)( ok)?\b", reasoning):
-        match state:
-            case "try":
-                assert name not in roles
-                roles[name] = "knight"
-                tried.add(name)
-            case "flip":
-                assert roles[name] == "knight"
+    for name, state, link in re.findall(
+        r"(\w+)= (try|so \w+|knight\??|knave|flip|drop)( first| after \w+)?", reasoning
+    ):
+        if state == "try" or state.startswith("so "):
+            assert name not in trail
+            assert link == (f" after {next(reversed(trail))}" if trail else " first")
+            trail[name] = state.removeprefix("so ") if state != "try" else "knight"
+            tried.update({name} if state == "try" else ())
+            continue
+        assert link == ""
+        if state in ("flip", "drop"):
+            assert name == next(reversed(trail))
+            assert (name in tried) == (state == "flip")
+            del trail[name]
+            if state == "flip":
                 tried.remove(name)
-                roles[name] = "knave"
-            case "drop":
-                assert name not in tried
-                del roles[name]
-            case _ if name in roles:
-                assert roles[name] == state
-            case _:
-                assert verdict == " ok"  # a speaker of whom nothing was supposed
-                roles[name] = state
-    assert roles == {n: "knight" if k else "knave" for n, k in zip(names, puzzle.solution, strict=True)}
+                trail[name] = "knave"
+        else:
+            assert state == trail[name] + ("?" if name in tried else "")
+    assert trail == {n: "knight" if k else "knave" for n, k in zip(names, puzzle.solution, strict=True)}
 
 
 @given(addresses)
