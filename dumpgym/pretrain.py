@@ -1,17 +1,18 @@
 """The embedded student's recipe: worked solutions of small puzzles, then solutions that lose patience.
 
-The first stages teach the search itself. The last one mixes in solutions that break off at a conflict, the sooner the
-more conflicts they have met, and answer with what they have. That leaves what reinforcement learning is for: the
-student can check, but mostly gives up early on larger puzzles, and has to find out that going on pays.
+The first stages teach the search itself. The last one mixes in solutions that break off at a conflict, the more often
+the more people there are, and answer with what they have. That leaves what reinforcement learning is for: the student
+can search, but gives up on larger puzzles, and has to find out that going on pays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Annotated
 
+import numpy as np
 from annotated_types import Ge, Gt
 from rich.progress import track
 
@@ -30,8 +31,8 @@ class PuzzleStage(Stage):
 
     Attributes:
         people: smallest and largest number of people.
-        stops: the k-th is the chance that a solution breaks off at its k-th conflict, and the last holds for all
-            later ones; empty for solutions that always go on to the end.
+        stops: chances that a solution breaks off at a conflict, evenly spaced from the smallest number of people to the
+            largest, with straight lines between; empty for solutions that always go on to the end.
     """
 
     people: tuple[int, int]
@@ -42,7 +43,7 @@ RECIPE = (
     PuzzleStage(steps=300, people=(2, 3), learning_rates=(0.0, 2e-3)),
     PuzzleStage(steps=1500, people=(2, 5), learning_rates=(2e-3, 2e-3)),
     PuzzleStage(steps=26000, people=(2, 7), learning_rates=(2e-3, 2e-5)),
-    PuzzleStage(steps=300, people=(2, 7), learning_rates=(3e-4, 0.0), stops=(0.55, 0.65, 0.75)),
+    PuzzleStage(steps=300, people=(2, 7), learning_rates=(3e-4, 0.0), stops=(0.4, 0.9)),
 )
 CHUNK_SIZE = 768
 # Puzzle seeds of the recipe lie far from those of training runs, so that no run meets its warm start's puzzles again.
@@ -121,19 +122,24 @@ def example_texts(stages: Sequence[PuzzleStage], seed: int, stage_number: int, c
     """
     stage = stages[stage_number]
     rng = Random(f"{seed}/{stage_number}/{chunk}")
-
-    def goes_on(conflicts: int) -> bool:
-        return not stage.stops or rng.random() >= stage.stops[min(conflicts, len(stage.stops)) - 1]
-
     texts = []
     for i in range(CHUNK_SIZE):
         num_people = rng.randint(*stage.people)
+        goes_on = _patience(stage, num_people, rng)
         stream = puzzle_rng(num_people, seed * 100 + stage_number, "train", chunk * CHUNK_SIZE + i)
         puzzle = sample_puzzle(stream, num_people, "train")
         names = text.draw_names(stream, num_people)
         prompt = text.render_quiz(puzzle.statements, names, stream) + text.INSTRUCTION
         texts.append((prompt, worked_solution.worked_solution(puzzle, names, goes_on)))
     return texts
+
+
+def _patience(stage: PuzzleStage, num_people: int, rng: Random) -> Callable[[int], bool]:
+    """Whether a solution goes on, asked at each of its conflicts."""
+    if not stage.stops:
+        return lambda conflicts: True
+    stop_chance = np.interp(num_people, np.linspace(*stage.people, len(stage.stops)), stage.stops)
+    return lambda conflicts: rng.random() >= stop_chance
 
 
 def _success(folder: Path, num_problems: int) -> dict[str, tuple[float, float]]:

@@ -75,9 +75,14 @@ def test_batches_keep_every_example_once_and_their_size():
     assert all(completion[-1] == end for _, completion in found)
 
 
-def test_impatient_solutions_stop_at_a_conflict():
-    stages = (pretrain.PuzzleStage(steps=1, people=(4, 4), learning_rates=(0, 0), stops=(1.0,)),)
-    texts = pretrain.example_texts(stages, 0, 0, 0)
-    assert max(completion.count("conflict") for _, completion in texts) == 1
-    patient = (pretrain.PuzzleStage(steps=1, people=(4, 4), learning_rates=(0, 0)),)
-    assert max(completion.count("conflict") for _, completion in pretrain.example_texts(patient, 0, 0, 0)) > 1
+def conflicts_at(num_people, stops):
+    stages = (pretrain.PuzzleStage(steps=1, people=(4, 6), learning_rates=(0, 0), stops=stops),)
+    texts = [completion for _, completion in pretrain.example_texts(stages, 0, 0, 0)]
+    assert len(texts) == 24
+    return [text.count("conflict") for text in texts if text.count(" is a k", text.index("<answer>")) == num_people]
+
+
+def test_solutions_break_off_more_often_the_more_people_there_are():
+    assert max(conflicts_at(6, ())) > 1
+    assert max(conflicts_at(4, (0.0, 1.0))) > 1
+    assert max(conflicts_at(6, (0.0, 1.0))) == 1
