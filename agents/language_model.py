@@ -23,7 +23,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 from dumpgym.agents.grpo import TokenLoss, group_advantages, token_log_probs, token_weights
-from dumpgym.agents.sampling import left_padded, sample_completions
+from dumpgym.agents.sampling import cache_argument, left_padded, sample_completions
 from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Completions, Rollouts
 
@@ -188,11 +188,10 @@ class LanguageModelAgent:
         prompt_of_row = torch.tensor([prompts.index(row.prompt) for row in micro_batch], device=self.device)
         prefix_ids, prefix_mask = left_padded([prompt[:-1] for prompt in prompts], self.device)
         cache = DynamicCache(config=model.config)
+        cached = cache_argument(model.base_model, cache)
         if prefix_ids.shape[1]:
             positions = (prefix_mask.cumsum(-1) - 1).clamp(min=0)
-            model.base_model(
-                input_ids=prefix_ids, attention_mask=prefix_mask, position_ids=positions, past_key_values=cache
-            )
+            model.base_model(input_ids=prefix_ids, attention_mask=prefix_mask, position_ids=positions, **cached)
             cache.batch_select_indices(prompt_of_row)
         prefix_mask = prefix_mask[prompt_of_row]
         lengths = torch.tensor([len(row.completion) for row in micro_batch])
@@ -206,7 +205,7 @@ class LanguageModelAgent:
             input_ids=torch.cat([last_of_prompt[:, None], targets[:, :-1]], -1),
             attention_mask=torch.cat([prefix_mask, is_target.long()], -1),
             position_ids=prefix_mask.sum(-1, keepdim=True) + torch.arange(targets.shape[1], device=self.device),
-            past_key_values=cache,
+            **cached,
         ).last_hidden_state  # (rows, longest completion, hidden size)
         head = model.get_output_embeddings()
         return token_log_probs(hidden[is_target], head, targets[is_target], self.config.temperature)
@@ -282,7 +281,7 @@ class GRPOConfig:
     adam_beta2: Annotated[float, Gt(0), Le(1)] = 0.99
     weight_decay: Annotated[float, Ge(0)] = 0.0
     max_grad_norm: Annotated[float, Gt(0)] = 1.0
-    max_completion_length: Positive = 512
+    max_completion_length: Positive = 640
     temperature: Annotated[float, Gt(0)] = 1.0
     beta: Annotated[float, Ge(0)] = 0.0
     epsilon: Annotated[float, Gt(0), Le(1)] = 0.2

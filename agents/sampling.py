@@ -5,6 +5,7 @@ have ended leave the batch.
 """
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -67,6 +68,11 @@ def growing_cache(model: PreTrainedModel) -> DynamicCache:
     return cache
 
 
+def cache_argument(module: torch.nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
+    """The cache as the keyword argument of a model's forward pass: ``cache`` since transformers 5.24."""
+    return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}
+
+
 def left_padded(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Token ids padded on the left with 0, and the mask of the true tokens, both (batch, longest)."""
     length = max(map(len, sequences))
@@ -108,8 +114,9 @@ def sample_completions(
     input_ids, mask = left_padded(prompt_ids, device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     cache = growing_cache(model)
+    cached = cache_argument(model, cache)
     logits = model(
-        input_ids=input_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
+        input_ids=input_ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, **cached
     ).logits[:, -1]
     cache.batch_repeat_interleave(num_generations)
     logits = logits.repeat_interleave(num_generations, 0)
@@ -138,9 +145,7 @@ def sample_completions(
             going_on = going_on[kept]
         position = position + 1
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], -1)
-        logits = model(
-            input_ids=token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache
-        ).logits[:, -1]
+        logits = model(input_ids=token[:, None], attention_mask=mask, position_ids=position, **cached).logits[:, -1]
     return [[token for token in row if token >= 0] for row in tokens.tolist()]
 
 
