@@ -277,7 +277,7 @@ class GRPOConfig:
     device: str = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     lora_rank: Annotated[int, Ge(0)] = 0
-    learning_rate: Annotated[float, Gt(0)] = 1e-4
+    learning_rate: Annotated[float, Gt(0)] = 4e-5
     adam_beta2: Annotated[float, Gt(0), Le(1)] = 0.99
     weight_decay: Annotated[float, Ge(0)] = 0.0
     max_grad_norm: Annotated[float, Gt(0)] = 1.0

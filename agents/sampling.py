@@ -115,9 +115,8 @@ def sample_completions(
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     cache = growing_cache(model)
     cached = cache_argument(model, cache)
-    logits = model(
-        input_ids=input_ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, **cached
-    ).logits[:, -1]
+    logits = model(input_ids=input_ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, **cached).logits
+    logits = logits[:, -1]
     cache.batch_repeat_interleave(num_generations)
     logits = logits.repeat_interleave(num_generations, 0)
     mask = mask.repeat_interleave(num_generations, 0)

@@ -47,7 +47,7 @@ class TrainConfig:
     signal: str = "mean_absolute_advantage"
     prompts_per_step: Annotated[int, Ge(1)] = 16
     num_generations: Annotated[int, Ge(2)] = 8
-    evaluate_every: Annotated[int, Ge(1)] = 10
+    evaluate_every: Annotated[int, Ge(1)] = 5
     evaluation_problems: Annotated[int, Ge(1)] = 32
     final_evaluation_problems: Annotated[int, Ge(2)] = 100
     checkpoint_every: Annotated[int, Ge(1)] = 10

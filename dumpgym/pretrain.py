@@ -138,7 +138,7 @@ def _patience(stage: PuzzleStage, num_people: int, rng: Random) -> Callable[[int
     """Whether a solution goes on, asked at each of its conflicts."""
     if not stage.stops:
         return lambda conflicts: True
-    stop_chance = np.interp(num_people, np.linspace(*stage.people, len(stage.stops)), stage.stops)
+    stop_chance = float(np.interp(num_people, np.linspace(*stage.people, len(stage.stops)), stage.stops))
     return lambda conflicts: rng.random() >= stop_chance
 
 
