@@ -204,7 +204,7 @@ def test_what_is_saved_is_a_model_that_transformers_loads(folder, tmp_path):
 def test_learning_raises_the_probability_of_what_was_rewarded(folder):
     agent = make_agent(folder, learning_rate=0.01)
     share = []
-    for _ in range(25):
+    for _ in range(50):
         completions = agent.generate(PROMPTS, 8)
         rewards = np.array([float(text.count("e") > 0) for text in completions.texts]).reshape(3, 8)
         share.append(rewards.mean())
