@@ -23,7 +23,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 
 from dumpgym.agents.grpo import TokenLoss, group_advantages, token_log_probs, token_weights
-from dumpgym.agents.sampling import cache_argument, left_padded, sample_completions
+from dumpgym.agents.sampling import cache_argument, left_padded, sample_completions, select_rows
 from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Completions, Rollouts
 
@@ -192,7 +192,7 @@ class LanguageModelAgent:
         if prefix_ids.shape[1]:
             positions = (prefix_mask.cumsum(-1) - 1).clamp(min=0)
             model.base_model(input_ids=prefix_ids, attention_mask=prefix_mask, position_ids=positions, **cached)
-            cache.batch_select_indices(prompt_of_row)
+            select_rows(cache, prompt_of_row)
         prefix_mask = prefix_mask[prompt_of_row]
         lengths = torch.tensor([len(row.completion) for row in micro_batch])
         is_target = (torch.arange(int(lengths.max())) < lengths[:, None]).to(self.device)

@@ -73,6 +73,17 @@ def cache_argument(module: torch.nn.Module, cache: DynamicCache) -> dict[str, Dy
     return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}
 
 
+def select_rows(cache: DynamicCache, indices: Tensor) -> None:
+    """Makes the cache's rows those of the given indices, some perhaps several times.
+
+    What ``cache.batch_select_indices`` does, but the gradients of a row's copies are added up in a fixed order, whereas
+    threads add up those of its indexing as they come.
+    """
+    layers: list[Any] = cache.layers  # the base class of layers declares neither keys nor values
+    for layer in layers:
+        layer.keys, layer.values = (states.index_select(0, indices) for states in (layer.keys, layer.values))
+
+
 def left_padded(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Token ids padded on the left with 0, and the mask of the true tokens, both (batch, longest)."""
     length = max(map(len, sequences))

@@ -54,7 +54,8 @@ class TrainDisplay:
             if not self.console.is_terminal and record["step"] % 10 == 0:
                 self.console.print(
                     f"step {record['step']}/{self.config.steps}  reward {record['reward']:.2f}  "
-                    f"tokens {record['num_tokens']:,}  {record['time/seconds']:.0f} s"
+                    f"tokens {record['num_tokens']:,}  {record['time/seconds']:.0f} s",
+                    soft_wrap=True,
                 )
         elif log == "evaluations.jsonl":
             for name in self.names:
@@ -62,7 +63,8 @@ class TrainDisplay:
                 self.success[name] = (self.success.get(name, (now, now))[0], now)
             if not self.console.is_terminal:
                 arms = "  ".join(f"{name} {now:.2f}" for name, (_, now) in self.success.items())
-                self.console.print(f"step {record['step']}  held-out success {record['eval/success']:.3f}  {arms}")
+                line = f"step {record['step']}  held-out success {record['eval/success']:.3f}  {arms}"
+                self.console.print(line, soft_wrap=True)
         if self.live.is_started:
             self.live.update(self._render())
 

@@ -18,6 +18,7 @@ from transformers import (
 from dumpgym.agents.embedded import build_model, build_tokenizer
 from dumpgym.agents.grpo import group_advantages
 from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent, _rows
+from dumpgym.arms import make_arms
 from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Rollouts
 
@@ -210,6 +211,30 @@ def test_learning_raises_the_probability_of_what_was_rewarded(folder):
         share.append(rewards.mean())
         agent.learn(Rollouts(completions, rewards))
     assert np.mean(share[-5:]) > np.mean(share[:5]) + 0.3
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_do_not_change_the_order_of_sums(two_threads):
+    """What torch computes by its deterministic algorithms is what the agent computes without being told to."""
+    problems = [make_arms([f"dumpgym/KnightsKnaves{n}-v0"])[0].env.sample_problem(0, "train", 0) for n in (3, 5, 6)]
+    weights = []
+    for deterministic in (False, True):
+        torch.use_deterministic_algorithms(deterministic)
+        try:
+            agent = LanguageModelAgent(GRPOConfig(model="embedded"), seed=0)
+            completions = agent.generate([problem.prompt for problem in problems], 4)
+            agent.learn(Rollouts(completions, np.tile([1.0, 0.0, 0.0, 1.0], (3, 1))))
+        finally:
+            torch.use_deterministic_algorithms(False)
+        weights.append(agent.trained)
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
 
 def test_evaluation_leaves_the_training_stream_alone(folder):
