@@ -5,7 +5,7 @@ text's many forms. The search visits the speakers in the same order. A visit cop
 and checks it on the next: each person's role and whether it fits what is said of them, whether the statement is true,
 the speaker's role, and whether the two agree. Whoever is spoken of for the first time is tried as a knight (``try``); a
 speaker of whom nothing was supposed yet is what the statement makes them (``so knight``, ``so knave``). On a conflict
-the last one supposed is turned into a knave (``flip``), after those whose other role is out of the question are
+the last one tried is turned into a knave (``flip``), after those whose other role is out of the question are
 forgotten (``drop``). The search then goes on from the visit in which the flipped person was met.
 
 What comes next is always found behind an earlier occurrence of the token that was just written, which is what a small
