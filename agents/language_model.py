@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import transformers
 from annotated_types import Ge, Gt, Le
+from jinja2 import TemplateError
 from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
 from torch import Tensor
@@ -24,8 +25,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreT
 
 from dumpgym.agents.grpo import TokenLoss, group_advantages, token_log_probs, token_weights
 from dumpgym.agents.sampling import cache_argument, left_padded, sample_completions, select_rows
-from dumpgym.errors import InvalidValueError
+from dumpgym.errors import DumpgymError, InvalidValueError
 from dumpgym.learner import Completions, Rollouts
+from dumpgym.puzzle_env import Prompt, plain_text
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -68,10 +70,11 @@ class LanguageModelAgent:
         self.end_token_ids = _end_token_ids(self.base, self.tokenizer)
 
     def generate(
-        self, prompts: Sequence[str], num_generations: int, *, greedy: bool = False, seed: int | None = None
+        self, prompts: Sequence[Prompt], num_generations: int, *, greedy: bool = False, seed: int | None = None
     ) -> Completions:
         """Completes each prompt; see ``Learner.generate``."""
-        prompt_ids = [self.encode(prompt) for prompt in prompts]
+        rendered = [self.render_prompt(prompt) for prompt in prompts]
+        prompt_ids = [self._tokenise(text) for text in rendered]
         token_ids = sample_completions(
             self.base,
             prompt_ids,
@@ -83,7 +86,13 @@ class LanguageModelAgent:
         )
         ended = np.array([ids[-1] in self.end_token_ids for ids in token_ids], dtype=bool)
         without_end = [ids[:-1] if end else ids for ids, end in zip(token_ids, ended, strict=True)]
-        texts = [str(self.tokenizer.decode(ids)) for ids in without_end]
+        # Templates of thinking models end the prompt in "<think>". The verifier reads completions alone and would miss
+        # it, so the text has it in front, though it was not sampled and is no part of the loss.
+        opened = np.repeat([text.rstrip().endswith("<think>") for text in rendered], num_generations)
+        texts = [
+            ("<think>" if is_open else "") + str(self.tokenizer.decode(ids))
+            for is_open, ids in zip(opened, without_end, strict=True)
+        ]
         return Completions(
             tuple(map(tuple, prompt_ids)),
             tuple(map(tuple, token_ids)),
@@ -91,13 +100,18 @@ class LanguageModelAgent:
             ~ended.reshape(len(prompts), num_generations),
         )
 
-    def encode(self, prompt: str) -> list[int]:
+    def render_prompt(self, prompt: Prompt) -> str:
+        """The text that the model is given; see ``render_prompt`` of this module."""
+        return render_prompt(self.tokenizer, prompt)
+
+    def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt, within the model's own chat template where it has one."""
-        if self.tokenizer.chat_template is None:
-            return cast(list[int], self.tokenizer(prompt)["input_ids"])
-        messages = [{"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._tokenise(self.render_prompt(prompt))
+
+    def _tokenise(self, rendered: str) -> list[int]:
+        # A chat template has written the special tokens already.
+        is_plain = self.tokenizer.chat_template is None
+        return list(self.tokenizer(rendered, add_special_tokens=is_plain)["input_ids"])
 
     def learn(self, rollouts: Rollouts) -> dict[str, float]:
         """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where nothing has a gradient."""
@@ -326,14 +340,54 @@ def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrain
     Raises:
         InvalidValueError: if there is no such model.
     """
-    source = str(EMBEDDED_MODEL) if name == "embedded" else name
+    model = _load(AutoModelForCausalLM, name, dtype=dtype)
+    return cast(PreTrainedModel, model), load_tokenizer(name)
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
+    """Loads the tokenizer of a model without its weights.
+
+    Args:
+        name: "embedded", a folder, or a name on the Hugging Face hub.
+
+    Raises:
+        InvalidValueError: if there is no such model.
+    """
+    return cast(PreTrainedTokenizerFast, _load(AutoTokenizer, name))
+
+
+def _load(auto_class: Any, name: str, **options: Any) -> Any:
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        return auto_class.from_pretrained(str(EMBEDDED_MODEL) if name == "embedded" else name, **options)
     except (OSError, ValueError) as error:
         accepted = "'embedded', a folder with config.json, model.safetensors and tokenizer.json, or a hub name"
         raise InvalidValueError("model", name, accepted) from error
-    return cast(PreTrainedModel, model), cast(PreTrainedTokenizerFast, tokenizer)
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: Prompt) -> str:
+    """The text that a model is given.
+
+    Args:
+        tokenizer: of the model, with its chat template where it has one.
+        prompt: plain text, which is what one user says, or chat messages.
+
+    Returns:
+        The prompt within the chat template, up to where the model's turn begins. A template that refuses the system
+        role gets the system's words at the start of the user's. Without a template, the prompt as plain text.
+
+    Raises:
+        DumpgymError: if the template refuses the messages.
+    """
+    if tokenizer.chat_template is None:
+        return plain_text(prompt)
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
+    try:
+        return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    except TemplateError as error:
+        if messages[0]["role"] != "system":
+            raise DumpgymError(f"the model's chat template refuses the prompt: {error}") from error
+    user = {"role": "user", "content": plain_text(messages[:2])}
+    return render_prompt(tokenizer, [user, *messages[2:]])
 
 
 def _device(name: str) -> str:

@@ -20,7 +20,8 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_KNIGHTS_KNAVES = "dumpgym.envs.knights_knaves:KnightsKnavesEnv"
-gym.register("dumpgym/KnightsKnaves-v0", entry_point=_KNIGHTS_KNAVES)
-for _n in range(2, 15):
-    gym.register(f"dumpgym/KnightsKnaves{_n}-v0", entry_point=_KNIGHTS_KNAVES, kwargs={"num_people": _n})
+_KNIGHTS_KNAVES, _VECTOR = "dumpgym.envs.knights_knaves:KnightsKnavesEnv", "dumpgym.envs.vector:KnightsKnavesVectorEnv"
+for _id, _arguments in (("", {}), *((n, {"num_people": n}) for n in range(2, 15))):
+    gym.register(
+        f"dumpgym/KnightsKnaves{_id}-v0", entry_point=_KNIGHTS_KNAVES, vector_entry_point=_VECTOR, kwargs=_arguments
+    )

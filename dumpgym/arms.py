@@ -1,11 +1,18 @@
 """The bandit's arms: puzzle distributions by their Gymnasium ids, and how a learner fares on them."""
 
+import ast
+import importlib
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import unquote
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from dumpgym.errors import InvalidValueError
+from dumpgym.errors import DumpgymError, InvalidValueError, UnknownNameError
 from dumpgym.learner import Learner
 from dumpgym.puzzle_env import PuzzleEnv, Verdict
 
@@ -20,26 +27,101 @@ class Arm:
     env: PuzzleEnv
 
 
-def make_arms(env_ids: Sequence[str]) -> tuple[Arm, ...]:
-    """Makes the environments of a run.
+def make_env(spec: str) -> PuzzleEnv:
+    """Makes a puzzle environment by its specification.
+
+    Args:
+        spec: a Gymnasium id, ``namespace/Name-v0`` or ``module:namespace/Name-v0``, with keyword arguments in the form
+            of a query string where there are any: ``dumpgym/KnightsKnaves-v0?num_people=5``. A value is read as a
+            Python literal if it is one and as a string otherwise; ``%26`` stands for ``&``.
 
     Raises:
-        InvalidValueError: if an id is not registered or not a puzzle environment, or two arms share a name.
+        InvalidValueError: if there is no such environment, it is no puzzle environment, or the specification has not
+            this form; the environment itself may refuse a value.
+        UnknownNameError: for a keyword argument that the environment does not have.
+    """
+    env_id, mark, query = spec.partition("?")
+    env_spec, names = _find_environment(env_id)
+    arguments = _read_arguments(spec, query) if mark else {}
+    for name in arguments:
+        if name == "split":
+            where = "training draws from train, evaluation from test, and play has --split"
+            raise DumpgymError(f"split cannot be chosen in {spec!r}: {where}; accepted: {', '.join(names)}")
+        if name not in names:
+            raise UnknownNameError(f"argument of {env_id}", name, names)
+    env = gym.make(env_spec, disable_env_checker=True, **arguments).unwrapped
+    if not isinstance(env, PuzzleEnv):
+        raise InvalidValueError("environment", spec, "an environment that is a dumpgym.PuzzleEnv")
+    return env
+
+
+def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
+    """What is registered under an id, and the keyword arguments it takes, but for the split."""
+    module, colon, name = env_id.rpartition(":")
+    accepted = "the id of a registered puzzle environment (see dumpgym list)"
+    try:
+        if colon and not all(part.isidentifier() for part in module.split(".")):
+            raise ModuleNotFoundError(f"{module!r} is no name of a module")
+        if colon:
+            importlib.import_module(module)
+        spec = gym.spec(name)
+        creator: Any = spec.entry_point
+        if isinstance(creator, str):
+            creator = load_env_creator(creator)
+    except gym.error.Error as error:
+        near = get_close_matches(name, gym.registry, n=1)
+        hint = f"did you mean {near[0]!r}?" if near and near[0] != name else _one_line(error)
+        raise InvalidValueError("environment", env_id, f"{accepted}; {hint}") from error
+    except ModuleNotFoundError as error:
+        raise InvalidValueError("environment", env_id, f"{accepted}; {_one_line(error)}") from error
+    parameters = inspect.signature(creator).parameters.values()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return spec, [p.name for p in parameters if p.name != "split" and p.kind not in variadic]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _read_arguments(spec: str, query: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for part in query.split("&"):
+        name, equals, value = part.partition("=")
+        if not (equals and name.isidentifier()) or name in arguments:
+            raise InvalidValueError("environment", spec, "an id, then ?name=value&name=value, each name once")
+        arguments[name] = _read_value(unquote(value))
+    return arguments
+
+
+def _read_value(text: str) -> object:
+    """The Python literal that the text is, or else the text."""
+    try:
+        value: object = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError):  # TypeError: a literal that cannot be made, e.g. {[]: 1}
+        return text
+    return value
+
+
+def make_arms(specs: Sequence[str]) -> tuple[Arm, ...]:
+    """Makes the environments of a run, by their specifications; see ``make_env``.
+
+    Raises:
+        DumpgymError: if one cannot be made, or two share a name.
     """
     arms: list[Arm] = []
-    for env_id in env_ids:
-        try:
-            env = gym.make(env_id, disable_env_checker=True).unwrapped
-        except (gym.error.Error, ModuleNotFoundError) as error:
-            accepted = "the id of a registered puzzle environment (see dumpgym list)"
-            raise InvalidValueError("arm", env_id, f"{accepted}; {' '.join(str(error).split())}") from error
-        if not isinstance(env, PuzzleEnv):
-            raise InvalidValueError("arm", env_id, "an environment that is a dumpgym.PuzzleEnv")
-        name = env_id.rpartition("/")[2].rpartition(":")[2].removesuffix("-v0")
+    for spec in specs:
+        name = _arm_name(spec)
         if any(arm.name == name for arm in arms):
-            raise InvalidValueError("arm", env_id, "arms with different names")
-        arms.append(Arm(name, env))
+            raise InvalidValueError("arm", spec, "arms with different names")
+        arms.append(Arm(name, make_env(spec)))
     return tuple(arms)
+
+
+def _arm_name(spec: str) -> str:
+    """The id without namespace and "-v0", then the arguments; "/" becomes "|", as it parts the keys of metrics."""
+    env_id, mark, query = spec.partition("?")
+    name = env_id.rpartition("/")[2].rpartition(":")[2].removesuffix("-v0")
+    return name + mark + query.replace("/", "|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +151,7 @@ def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: 
     for start in range(0, len(cases), _EVALUATION_BATCH):
         batch = cases[start : start + _EVALUATION_BATCH]
         stream = seed * len(cases) + start
-        completions = learner.generate([problem.prompt for _, problem in batch], 1, greedy=greedy, seed=stream)
+        completions = learner.generate([problem.learner_prompt for _, problem in batch], 1, greedy=greedy, seed=stream)
         tokens += int(completions.num_tokens.sum())
         for (arm, problem), text in zip(batch, completions.texts, strict=True):
             verdict = arm.env.verify(problem, text)

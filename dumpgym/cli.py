@@ -18,16 +18,29 @@ USAGE = """usage: dumpgym VERB [FLAGS]
 
 verbs:
   list      the environments, policies and signals that are registered
+  play      solve puzzles yourself, or see the text that a model is given: dumpgym play ENV [--split train|test]
+            [--seed S] [--index I] [--show-prompt] [--model NAME]; ENV is an id, with arguments where wanted:
+            'dumpgym/KnightsKnaves-v0?num_people=5'
+  export    write puzzles to a file: dumpgym export --num-people N --output FILE.jsonl [--num-puzzles K] [--seed S]
+            [--split train|test] ...; the paper's: --puzzles dump; leaks: --check-leaks FILE FILE
   train     train a language model under a curriculum: dumpgym train [CONFIG.toml] [--output DIR] [--steps N]
             [--seed S] [--policy ID] [--resume] ...; all flags: dumpgym train --help
   pretrain  train the embedded student's warm start from scratch: dumpgym pretrain --output DIR
 """
 
+_RESUMABLE = ("train", "pretrain")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit status: 0, 2 for bad input, 130 when interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    verbs: dict[str, Callable[[list[str]], None]] = {"list": _list, "train": _train, "pretrain": _pretrain}
+    verbs: dict[str, Callable[[list[str]], None]] = {
+        "list": _list,
+        "play": _play,
+        "export": _export,
+        "train": _train,
+        "pretrain": _pretrain,
+    }
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(USAGE)
         return 0
@@ -39,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"dumpgym: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("dumpgym: interrupted; the same command with --resume goes on from the last checkpoint\n")
+        hint = "; the same command with --resume goes on from the last checkpoint"
+        sys.stderr.write(f"dumpgym: interrupted{hint if arguments[0] in _RESUMABLE else ''}\n")
         return 130
     return 0
 
@@ -63,6 +77,21 @@ def _list(arguments: list[str]) -> None:
         ("signals", list(signals.signal_registry)),
     ):
         sys.stdout.write(f"{title}:\n" + "".join(f"  {line.rstrip()}\n" for line in lines))
+
+
+def _play(arguments: list[str]) -> None:
+    from dumpgym.play import PlayConfig, play
+
+    if not {"-h", "--help"} & set(arguments) and (not arguments or arguments[0].startswith("-")):
+        raise DumpgymError("ENV is missing; accepted: dumpgym play ENV [FLAGS], with an id that dumpgym list shows")
+    spec = arguments.pop(0) if not arguments[0].startswith("-") else ""
+    play(spec, parse(PlayConfig, PlayConfig(), arguments))
+
+
+def _export(arguments: list[str]) -> None:
+    from dumpgym.export import ExportConfig, export
+
+    sys.stdout.write(export(parse(ExportConfig, ExportConfig(), arguments)))
 
 
 def _train(arguments: list[str]) -> None:
@@ -117,7 +146,8 @@ def parse(config_class: type[Config], default: Config, arguments: Sequence[str])
     except SystemExit as end:
         if not end.code:
             raise
-        raise DumpgymError(_one_line(complaint.getvalue())) from end
+        message = _one_line(complaint.getvalue())
+        raise DumpgymError(message.removeprefix(f"Error parsing {config_class.__name__}: ")) from end
     if unknown:
         flag = unknown[0].partition("=")[0]
         known = _flags(default, "")

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dumpgym.puzzle_env import Prompt
+
 
 @dataclass(frozen=True, slots=True)
 class Completions:
@@ -16,7 +18,8 @@ class Completions:
     Attributes:
         prompt_ids: token ids of each prompt, (groups,).
         token_ids: the sampled token ids of each completion with its end token, (groups * num_generations,).
-        texts: the completions as text, without the end token, (groups * num_generations,).
+        texts: the completions as text, without the end token, (groups * num_generations,). Where the prompt ends in
+            "<think>", which some chat templates write, it stands in front, as the completion's first word.
         truncated: which completions were cut off at the length limit, (groups, num_generations).
     """
 
@@ -43,12 +46,12 @@ class Learner(Protocol):
     """A student. The GRPO agent is one; a simulated student is another."""
 
     def generate(
-        self, prompts: Sequence[str], num_generations: int, *, greedy: bool = False, seed: int | None = None
+        self, prompts: Sequence[Prompt], num_generations: int, *, greedy: bool = False, seed: int | None = None
     ) -> Completions:
         """Completes each prompt ``num_generations`` times.
 
         Args:
-            prompts: the prompts as text.
+            prompts: each as plain text, or as chat messages (``Problem.learner_prompt`` is what suits a problem).
             num_generations: completions per prompt.
             greedy: take the most probable token instead of sampling.
             seed: sample from a stream of its own, so that training's stream is left alone (for evaluation).

@@ -21,7 +21,7 @@ from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent
 from dumpgym.agents.pretraining import Pretrainer, Stage
 from dumpgym.arms import evaluate, make_arms
 from dumpgym.envs import text, worked_solution
-from dumpgym.envs.puzzle import puzzle_rng, sample_puzzle
+from dumpgym.envs.problems import Settings, locate
 from dumpgym.errors import DumpgymError, InvalidValueError
 
 
@@ -126,11 +126,9 @@ def example_texts(stages: Sequence[PuzzleStage], seed: int, stage_number: int, c
     for i in range(CHUNK_SIZE):
         num_people = rng.randint(*stage.people)
         goes_on = _patience(stage, num_people, rng)
-        stream = puzzle_rng(num_people, seed * 100 + stage_number, "train", chunk * CHUNK_SIZE + i)
-        puzzle = sample_puzzle(stream, num_people, "train")
-        names = text.draw_names(stream, num_people)
-        prompt = text.render_quiz(puzzle.statements, names, stream) + text.INSTRUCTION
-        texts.append((prompt, worked_solution.worked_solution(puzzle, names, goes_on)))
+        block, row = locate(Settings(num_people=num_people), seed * 100 + stage_number, "train", chunk * CHUNK_SIZE + i)
+        solution = worked_solution.worked_solution(block.block.puzzle(row), block.wording.people(row), goes_on)
+        texts.append((block.prompts[row], solution))
     return texts
 
 

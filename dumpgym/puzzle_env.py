@@ -1,7 +1,7 @@
 """The contract of a puzzle distribution: one prompt, one completion, one verdict."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,14 @@ from dumpgym.errors import InvalidValueError, require_number
 
 CHARSET = frozenset(chr(code) for code in (9, 10, 13, *range(32, 127), *range(160, 384)))
 SPLITS = ("train", "test")
+
+Prompt = str | Sequence[Mapping[str, str]]
+"""What a learner is given: plain text, or chat messages, each with "role" and "content"."""
+
+
+def plain_text(prompt: Prompt) -> str:
+    """The prompt without roles: the text itself, or the contents of the messages, joined by a newline."""
+    return prompt if isinstance(prompt, str) else "\n".join(message["content"] for message in prompt)
 
 
 def check_split(split: str) -> str:
@@ -30,16 +38,32 @@ class Problem:
     """One problem of a distribution.
 
     Attributes:
-        prompt: what the model reads.
+        prompt: what the model reads, as plain text.
         answer: what the verifier needs to judge a completion, and nothing that the model sees.
         reference_completion: a completion that earns the top reward.
         address: (seed, split, index), by which the problem can be asked for again.
+        messages: the prompt as chat messages, each {"role": ..., "content": ...}, for a model with a chat template;
+            empty: one user message that holds the prompt.
+
+    Raises:
+        InvalidValueError: if there are messages and their plain text is not the prompt.
     """
 
     prompt: str
     answer: Mapping[str, Any]
     reference_completion: str
     address: tuple[int, str, int]
+    messages: tuple[Mapping[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        # A model without a chat template must read the same words as one that has a template.
+        if self.messages and plain_text(self.messages) != self.prompt:
+            raise InvalidValueError("prompt", self.prompt, "the contents of the messages, joined by a newline")
+
+    @property
+    def learner_prompt(self) -> Prompt:
+        """What ``Learner.generate`` takes: the messages where there are any, else the prompt."""
+        return self.messages or self.prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +129,14 @@ class PuzzleEnv(gym.Env[str, str]):
     def verify(self, problem: Problem, completion: object) -> Verdict:
         """Judges a completion. A pure function that accepts any object and never raises."""
 
+    def problem_info(self, problem: Problem) -> dict[str, Any]:
+        """What ``reset`` tells of a problem in ``info``, beside its address; nothing unless an author writes it."""
+        return {}
+
+    def completion_of(self, answer: str) -> str:
+        """A completion that gives this answer, for a person who types the answer alone; by default the text itself."""
+        return answer
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Starts an episode with the next problem, or with the one that ``options`` names.
 
@@ -118,14 +150,22 @@ class PuzzleEnv(gym.Env[str, str]):
         super().reset(seed=seed)
         if seed is not None:
             self._seed, self._next_index = seed, 0
+        self.split, self._next_index = self.split_and_index(options, self._next_index)
+        self.problem = self.sample_problem(self._seed, self.split, self._next_index)
+        self._next_index += 1
+        return self.problem.prompt, {"address": self.problem.address, **self.problem_info(self.problem)}
+
+    def split_and_index(self, options: dict[str, Any] | None, next_index: int) -> tuple[str, int]:
+        """What ``options`` of ``reset`` ask for, or the present split and the next index.
+
+        Raises:
+            InvalidValueError: for an option that does not exist or a value outside its range.
+        """
         options = options or {}
         if unknown := options.keys() - {"split", "index"}:
             raise InvalidValueError("options", sorted(unknown), "'split' and 'index'")
-        self.split = check_split(options.get("split", self.split))
-        self._next_index = require_number("index", options.get("index", self._next_index), low=0, whole=True)
-        self.problem = self.sample_problem(self._seed, self.split, self._next_index)
-        self._next_index += 1
-        return self.problem.prompt, {"address": self.problem.address}
+        index = require_number("index", options.get("index", next_index), low=0, whole=True)
+        return check_split(options.get("split", self.split)), index
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Judges the completion and ends the episode; the observation stays the prompt."""

@@ -98,7 +98,7 @@ class Trainer:
         requested = self.policy.probabilities()
         arms = self.policy.select_arms(config.prompts_per_step)
         problems = [self._next_problem(arm) for arm in arms]
-        completions = self.learner.generate([problem.prompt for problem in problems], config.num_generations)
+        completions = self.learner.generate([problem.learner_prompt for problem in problems], config.num_generations)
         generated = perf_counter()
         verdicts = self._verify(arms, problems, completions)
         rewards = np.array([[verdict.reward for verdict in group] for group in verdicts])

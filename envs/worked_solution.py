@@ -18,7 +18,8 @@ whoever is to be flipped or dropped next can be looked up too.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dumpgym.envs.puzzle import Puzzle, Statement, evaluate
+from dumpgym.envs.puzzle import Puzzle, evaluate
+from dumpgym.envs.structure import Statement
 from dumpgym.envs.text import claim_phrase, role_phrase
 from dumpgym.envs.words import NAMES
 

@@ -24,7 +24,7 @@ def test_list_shows_what_is_registered(capsys):
 def test_help_names_the_verbs(capsys):
     assert main([]) == main(["--help"]) == 0
     output = capsys.readouterr().out
-    assert all(verb in output for verb in ("list", "train", "pretrain"))
+    assert all(verb in output for verb in ("list", "play", "train", "pretrain"))
 
 
 def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
@@ -45,7 +45,7 @@ def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "unknown verb 'trian'; did you mean 'train'? accepted: list, train, pretrain"),
+        (["trian"], "unknown verb 'trian'; did you mean 'train'? accepted: list, play, train, pretrain"),
         (["list", "all"], "unexpected argument 'all'"),
         (["train", "--stepz", "3"], "unknown flag '--stepz'; did you mean '--steps'?"),
         (["train", "three"], "unexpected argument 'three'"),
@@ -55,7 +55,9 @@ def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
         (["train", "--agent.temperature", "-1"], "agent.temperature is -1.0; accepted: greater than 0"),
         (["train", "--policy", "dumb"], "unknown policy 'dumb'; did you mean 'dump'?"),
         (["train", "--policy-options", "windo", "3"], "unknown option of policy 'dump' 'windo'"),
-        (["train", "--arms", "dumpgym/KnightsKnave3-v0"], "arm is 'dumpgym/KnightsKnave3-v0'"),
+        (["train", "--arms", "dumpgym/KnightsKnave3-v0"], "environment is 'dumpgym/KnightsKnave3-v0'"),
+        (["train", "--arms", "dumpgym/KnightsKnaves3-v0?split=test"], "split cannot be chosen in"),
+        (["train", "--arms", "dumpgym/KnightsKnaves3-v0?peple=3"], "unknown argument of dumpgym/KnightsKnaves3-v0"),
         (["train", "--agent.model", "no/model here"], "model is 'no/model here'"),
         (["train", "missing.toml"], "configuration file is 'missing.toml'; accepted: a file that can be read"),
         (["train", "--resume"], "accepted: with --resume, the directory of a run"),

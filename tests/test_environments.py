@@ -141,9 +141,9 @@ def test_a_users_own_environment_needs_two_methods_and_gymnasiums_registry(monke
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["dumpgym/KnightsKnave3-v0"], "arm is 'dumpgym/KnightsKnave3-v0'; accepted: .* Did you mean"),
-        (["no_such_module:mine/Puzzle-v0"], "arm is 'no_such_module:mine/Puzzle-v0'"),
-        (["CartPole-v1"], "arm is 'CartPole-v1'; accepted: an environment that is a dumpgym.PuzzleEnv"),
+        (["dumpgym/KnightsKnave3-v0"], "environment is 'dumpgym/KnightsKnave3-v0'; accepted: .* did you mean"),
+        (["no_such_module:mine/Puzzle-v0"], "environment is 'no_such_module:mine/Puzzle-v0'"),
+        (["CartPole-v1"], "environment is 'CartPole-v1'; accepted: an environment that is a dumpgym.PuzzleEnv"),
         (["dumpgym/KnightsKnaves3-v0"] * 2, "accepted: arms with different names"),
     ],
 )

@@ -17,9 +17,9 @@ from transformers import (
 
 from dumpgym.agents.embedded import build_model, build_tokenizer
 from dumpgym.agents.grpo import group_advantages
-from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent, _rows
+from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent, _rows, load_tokenizer, render_prompt
 from dumpgym.arms import make_arms
-from dumpgym.errors import InvalidValueError
+from dumpgym.errors import DumpgymError, InvalidValueError
 from dumpgym.learner import Rollouts
 
 TOKENIZER = build_tokenizer([" yes", " no"])
@@ -249,6 +249,67 @@ def test_a_chat_template_is_used_where_there_is_one(folder):
     assert agent.tokenizer.decode(agent.encode("Who?")) == "Who?"
     agent.tokenizer.chat_template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
     assert agent.tokenizer.decode(agent.encode("Who?")) == "<user>Who?<assistant>"
+
+
+TURNS = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<model>{% endif %}"
+)
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+MESSAGES = (
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Is it?"},
+    {"role": "assistant", "content": "Yes."},
+    {"role": "user", "content": "Who?"},
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (None, "Be brief.\nIs it?\nYes.\nWho?"),
+        (TURNS, "<system>Be brief.<user>Is it?<assistant>Yes.<user>Who?<model>"),
+        (NO_SYSTEM + TURNS, "<user>Be brief.\nIs it?<assistant>Yes.<user>Who?<model>"),
+    ],
+)
+def test_messages_are_rendered_as_the_model_reads_them(folder, template, expected):
+    agent = make_agent(folder)
+    agent.tokenizer.chat_template = template
+    assert agent.render_prompt(MESSAGES) == expected
+    assert agent.tokenizer.decode(agent.encode(MESSAGES)) == expected
+    assert agent.generate([MESSAGES, "Who?"], 1).prompt_ids[0] == tuple(agent.encode(MESSAGES))
+
+
+def test_a_template_writes_the_special_tokens_itself(folder):
+    agent = make_agent(folder)
+    agent.tokenizer.chat_template = "{{ eos_token }}" + TURNS
+    plain = agent.tokenizer("<user>Who?<model>", add_special_tokens=False)["input_ids"]
+    assert agent.encode("Who?") == [TOKENIZER.eos_token_id, *plain]
+
+
+def test_a_template_that_refuses_the_prompt_is_told_in_one_line(folder):
+    tokenizer = load_tokenizer(folder)
+    tokenizer.chat_template = "{{ raise_exception('only tools') }}"
+    for prompt in (MESSAGES, "Who?"):
+        with pytest.raises(DumpgymError, match=r"^the model's chat template refuses the prompt: only tools$"):
+            render_prompt(tokenizer, prompt)
+
+
+def test_a_thought_that_the_template_opens_counts_as_the_completions(folder):
+    agent = make_agent(folder)
+    agent.tokenizer.chat_template = TURNS + "{% if messages[0].content != 'a' %}<think>\n{% endif %}"
+    completions = agent.generate(PROMPTS, 2)
+    end = TOKENIZER.eos_token_id
+    sampled = [agent.tokenizer.decode([i for i in ids if i != end]) for ids in completions.token_ids]
+    assert completions.texts == (*(f"<think>{text}" for text in sampled[:4]), *sampled[4:])
+    assert agent.tokenizer.decode(completions.prompt_ids[0]).endswith("<model><think>\n")
+
+
+def test_a_tokenizer_loads_without_the_weights(tmp_path):
+    TOKENIZER.save_pretrained(tmp_path)
+    assert render_prompt(load_tokenizer(str(tmp_path)), "Who?") == "Who?"
+    assert load_tokenizer("embedded").chat_template is None
+    with pytest.raises(InvalidValueError, match="model is 'no/such model'; accepted: 'embedded', a folder"):
+        load_tokenizer("no/such model")
 
 
 def test_texts_are_without_the_end_token_and_truncation_is_told_from_ends(folder):

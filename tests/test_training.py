@@ -218,7 +218,7 @@ def test_an_existing_run_is_refused_and_left_alone(tmp_path):
         ({"signal": "joy"}, UnknownNameError, "unknown signal 'joy'"),
         ({"policy_options": {"windw": 3}}, UnknownNameError, "unknown option of policy 'dump' 'windw'.*'window'"),
         ({"policy_options": {"window": 0}}, InvalidValueError, "window is 0; accepted: a whole number at least 1"),
-        ({"arms": ("dumpgym/KnightsKnaves99-v0",)}, InvalidValueError, "arm is 'dumpgym/KnightsKnaves99-v0'"),
+        ({"arms": ("dumpgym/KnightsKnaves99-v0",)}, InvalidValueError, "environment is 'dumpgym/KnightsKnaves99-v0'"),
     ],
 )
 def test_what_does_not_exist_is_named_before_anything_is_written(tmp_path, options, error, message):

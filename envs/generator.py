@@ -1,0 +1,408 @@
+"""Random puzzles with exactly one solution, in blocks that are addressed by (seed, split, number).
+
+Plain rejection keeps the published distribution within each split: about one statement set in three has one solution
+(one in five at 50 people). Candidates are drawn and solved many at a time, by truth tables for few people and by search
+(see ``solver``) for many. A puzzle belongs to the test split or to the train split by its structure (see
+``structure``), so no test puzzle has a twin in train, whatever the seeds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.envs import solver, structure
+from dumpgym.envs.puzzle import LEAVES, MAX_PEOPLE, MIN_PEOPLE, OPERATORS, Puzzle, sample_statement
+from dumpgym.envs.solver import Gates
+from dumpgym.envs.structure import Statement, Terms
+from dumpgym.errors import InvalidValueError, require_number
+from dumpgym.puzzle_env import SPLITS, check_split
+
+CHANGES = ("none", "statement", "leaf")
+MAX_LOOKAHEAD = 3
+_MAX_LEAVES = 9  # of one statement
+_MOST_PEOPLE_BY_TABLE = 8
+_BLOCK_SIZE, _SMALL_BLOCK_SIZE = 256, 32
+_BATCH_SIZE = 2048
+_BUDGET = 1_000_000  # work without a single hit after which a block is given up: a few seconds
+_CHANGE_ROUNDS, _CHANGES_A_ROUND = 16, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Which puzzles are drawn.
+
+    Attributes:
+        num_people: how many people there are.
+        depth: levels of nesting in a statement; a leaf is 1.
+        width: most parts of an "and" or "or".
+        lookahead: levels of case split that a puzzle must need (see ``solver.lookahead_levels``); None for any.
+        change: "statement" or "leaf" for puzzles in which one of these was drawn anew, so that the solution is another;
+            "none" for puzzles as they are.
+
+    Raises:
+        InvalidValueError: for a value out of range, or a depth and a width that allow statements of too many leaves.
+    """
+
+    num_people: int
+    depth: int = 2
+    width: int = 2
+    lookahead: int | None = None
+    change: str = "none"
+
+    def __post_init__(self) -> None:
+        require_number("num_people", self.num_people, low=MIN_PEOPLE, high=MAX_PEOPLE, whole=True)
+        # Leaves alone are linear equations modulo 2 that flipping everybody preserves: never exactly one solution.
+        require_number("depth", self.depth, low=2, high=4, whole=True)
+        # An "and" of leaves takes different ones, of which each speaker has 2 n - 1.
+        require_number("width", self.width, low=2, high=2 * self.num_people - 1, whole=True)
+        if self.width ** (self.depth - 1) > _MAX_LEAVES:
+            widest = int(_MAX_LEAVES ** (1 / (self.depth - 1)) + 1e-9)
+            raise InvalidValueError("width", self.width, f"a whole number at most {widest} at depth {self.depth}")
+        if self.lookahead is not None:
+            require_number("lookahead", self.lookahead, low=0, high=MAX_LOOKAHEAD, whole=True)
+        if self.change not in CHANGES:
+            raise InvalidValueError("change", self.change, f"one of {', '.join(CHANGES)}")
+
+    @property
+    def is_published(self) -> bool:
+        """Whether statements have the form of the published ones."""
+        return (self.depth, self.width) == (2, 2)
+
+    @property
+    def effort(self) -> int:
+        """What a statement set costs, roughly, as a multiple of what one person's statement costs."""
+        return self.num_people * (1 if self.is_published else 8) * (1 if self.change == "none" else 64)
+
+    @property
+    def block_size(self) -> int:
+        """Puzzles in a block; fewer where they take long to find."""
+        plain = self.is_published and self.lookahead is None and self.change == "none" and self.num_people <= 20
+        return _BLOCK_SIZE if plain else _SMALL_BLOCK_SIZE
+
+
+class CodedStatements(NamedTuple):
+    """Statement sets of the published form as arrays.
+
+    Attributes:
+        operators: indices into ``OPERATORS``, (sets, people).
+        leaves: ``2 p`` says that person p tells the truth, ``2 p + 1`` that p lies, (sets, people, 2); the second is
+            for operators that have two.
+    """
+
+    operators: NDArray[np.int64]
+    leaves: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.operators)
+
+    def take(self, rows: NDArray[np.int64]) -> "CodedStatements":
+        """Some of the sets."""
+        return CodedStatements(self.operators[rows], self.leaves[rows])
+
+    def gates(self) -> Gates:
+        """For the solver."""
+        return solver.make_gates(*self._functions(), self.operators.shape[1])
+
+    def terms(self) -> Terms:
+        """For the structure."""
+        return structure.terms_of_tables(*self._functions())
+
+    def statements(self, row: int) -> tuple[Statement, ...]:
+        """One set as nested tuples."""
+        table = _statement_table(2 * self.operators.shape[1])
+        codes = zip(self.operators[row].tolist(), self.leaves[row].tolist(), strict=True)
+        return tuple(table[operator][first][second] for operator, (first, second) in codes)
+
+    def texts(self) -> list[str]:
+        """Each set as Python writes it."""
+        table = _statement_texts(2 * self.operators.shape[1])
+        rows = table[self.operators, self.leaves[..., 0], self.leaves[..., 1]].tolist()
+        return [f"({', '.join(row)})" for row in rows]
+
+    def _functions(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Each statement as a function of two people: four bits, and who the two are."""
+        tables = np.array([0b1010, 0b0101, solver.AND, solver.OR, solver.IMPLIES, solver.IFF])[self.operators]
+        people, lies = self.leaves >> 1, (self.leaves & 1).astype(bool)
+        single = self.operators <= 1
+        second = np.where(single, people[..., 0], people[..., 1])
+        second_lies = np.where(single, lies[..., 0], lies[..., 1])
+        return solver.negate_inputs(tables, lies[..., 0], second_lies), people[..., 0], second
+
+
+class NestedStatements(tuple[tuple[Statement, ...], ...]):
+    """Statement sets of any form, as nested tuples."""
+
+    __slots__ = ()
+
+    def take(self, rows: NDArray[np.int64]) -> "NestedStatements":
+        """Some of the sets."""
+        return NestedStatements(self[row] for row in rows)
+
+    def gates(self) -> Gates:
+        """For the solver."""
+        return solver.gates_of(self)
+
+    def terms(self) -> Terms:
+        """For the structure."""
+        return structure.terms_of(self)
+
+    def statements(self, row: int) -> tuple[Statement, ...]:
+        """One set as nested tuples."""
+        return self[row]
+
+    def texts(self) -> list[str]:
+        """Each set as Python writes it."""
+        return [repr(statements) for statements in self]
+
+
+StatementSets = CodedStatements | NestedStatements
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Puzzles that were drawn together.
+
+    Attributes:
+        sets: what people say.
+        solutions: who tells the truth, (puzzles, people).
+        originals: the puzzles as they were before the change, if there was one.
+    """
+
+    sets: StatementSets
+    solutions: NDArray[np.bool_]
+    originals: "Block | None" = None
+
+    def puzzle(self, row: int) -> Puzzle:
+        """One of the puzzles."""
+        return Puzzle(self.sets.statements(row), tuple(self.solutions[row].tolist()))
+
+    def lookahead_levels(self) -> NDArray[np.int64]:
+        """How many levels of case split each puzzle needs, (puzzles,)."""
+        return solver.lookahead_levels(self.sets.gates())
+
+
+def block_rng(distribution: Distribution, seed: int, split: str, number: int, purpose: int) -> np.random.Generator:
+    """The random stream of a block for one purpose: 0 statements, 1 words, 2 changes.
+
+    Words have a stream of their own, so that the same address is the same puzzle in all words.
+
+    Raises:
+        InvalidValueError: if the split is unknown, or the seed or the number is negative or no whole number.
+    """
+    require_number("seed", seed, low=0, whole=True)
+    require_number("index", number, low=0, whole=True)
+    return np.random.default_rng([seed, SPLITS.index(check_split(split)), distribution.num_people, number, purpose])
+
+
+@lru_cache(maxsize=64)
+def sample_block(distribution: Distribution, seed: int, split: str, number: int) -> Block:
+    """The puzzles ``number * block_size`` and following of a stream.
+
+    Raises:
+        InvalidValueError: if no puzzle of the distribution is found within a few seconds' worth of candidates.
+    """
+    rng = block_rng(distribution, seed, split, number, purpose=0)
+    change_rng = block_rng(distribution, seed, split, number, purpose=2)
+    blocks: list[Block] = []
+    missing, in_vain = distribution.block_size, 0
+    while missing:
+        size = min(_BATCH_SIZE, 64 + (20 if split == "test" else 4) * missing)
+        sets, roles = _with_one_solution(_candidates(rng, distribution, size))
+        rows = np.flatnonzero(structure.is_test(structure.structure_hashes(sets.terms())) == (split == "test"))
+        block = Block(sets.take(rows), roles[rows])
+        if distribution.change != "none":
+            block = _changed(block, distribution, split, change_rng)
+        if distribution.lookahead is not None and len(block.sets):
+            rows = np.flatnonzero(block.lookahead_levels() == distribution.lookahead)
+            block = _take(block, rows)
+        block = _take(block, np.arange(min(missing, len(block.sets))))
+        missing -= len(block.sets)
+        in_vain = 0 if len(block.sets) else in_vain + size
+        if in_vain * distribution.effort > _BUDGET:
+            accepted = f"settings that some puzzle meets; none of {in_vain} statement sets did"
+            raise InvalidValueError("distribution", distribution, accepted)
+        blocks.append(block)
+    return _joined(blocks)
+
+
+def _take(block: Block, rows: NDArray[np.int64]) -> Block:
+    originals = block.originals and _take(block.originals, rows)
+    return Block(block.sets.take(rows), block.solutions[rows], originals)
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    sets = [block.sets for block in blocks]
+    joined: StatementSets
+    if isinstance(sets[0], CodedStatements):
+        joined = CodedStatements(*(np.concatenate(arrays) for arrays in zip(*sets, strict=True)))
+    else:
+        joined = NestedStatements(statements for part in sets for statements in part)  # type: ignore[misc]
+    originals = [block.originals for block in blocks if block.originals]
+    return Block(
+        joined, np.concatenate([block.solutions for block in blocks]), _joined(originals) if originals else None
+    )
+
+
+def _candidates(rng: np.random.Generator, distribution: Distribution, size: int) -> StatementSets:
+    n, depth, width = distribution.num_people, distribution.depth, distribution.width
+    if distribution.is_published:
+        return coded_candidates(rng, n, size)
+    return NestedStatements(
+        tuple(sample_statement(lambda k: int(rng.integers(k)), p, n, depth, width) for p in range(n))
+        for _ in range(max(1, size // 8))
+    )
+
+
+def coded_candidates(rng: np.random.Generator, num_people: int, size: int) -> CodedStatements:
+    """Random statement sets of the published form.
+
+    The one forbidden leaf is left out by drawing from one leaf fewer and moving the last into its place, and likewise
+    for the second of a pair.
+    """
+    shape = (size, num_people)
+    operators = rng.integers(0, len(OPERATORS), shape)
+    self_lie = 2 * np.arange(num_people) + 1
+    last = 2 * num_people - 1
+    first = rng.integers(0, last, shape)
+    second = rng.integers(0, last - 1, shape)
+    second = second + (second >= first)  # uniform over the leaves but the first
+    leaves = np.stack([first, second], axis=-1)
+    return CodedStatements(operators, np.where(leaves == self_lie[:, None], last, leaves))
+
+
+@cache
+def num_different(distribution: Distribution, split: str) -> float:
+    """An upper bound on how many puzzles there are that differ in their statements.
+
+    For two and three people it is the number itself, by enumeration, unless lookahead or a change restricts it further;
+    for more there are so many that nobody will run out of them.
+    """
+    num_people = distribution.num_people
+    if num_people > 3 or not distribution.is_published:
+        return np.inf
+    num_leaves = 2 * num_people
+    forms = [(o, a, b) for o in range(len(OPERATORS)) for a in range(num_leaves) for b in range(num_leaves)]
+    said = [[f for f in forms if _is_allowed(f, 2 * speaker + 1)] for speaker in range(num_people)]
+    chosen = np.stack(np.meshgrid(*(np.arange(len(s)) for s in said), indexing="ij"), -1).reshape(-1, num_people)
+    codes = np.stack([np.array(s)[chosen[:, speaker]] for speaker, s in enumerate(said)], 1)
+    sets, _ = _with_one_solution(CodedStatements(codes[..., 0], codes[..., 1:]))
+    is_test = structure.is_test(structure.structure_hashes(sets.terms()))
+    return int(np.count_nonzero(is_test == (split == "test")))
+
+
+def _is_allowed(form: tuple[int, int, int], self_lie: int) -> bool:
+    """Whether a speaker can say it; a second leaf that is not said counts once."""
+    operator, first, second = form
+    if operator <= 1:
+        return first != self_lie and second == 0
+    return self_lie not in (first, second) and first != second
+
+
+def _with_one_solution(sets: StatementSets) -> tuple[StatementSets, NDArray[np.bool_]]:
+    """The statement sets that have exactly one solution, with it."""
+    if isinstance(sets, CodedStatements) and sets.operators.shape[1] <= _MOST_PEOPLE_BY_TABLE:
+        rows, roles = _solve_by_tables(sets)
+        return sets.take(rows), roles
+    puzzles, roles = solver.find_solutions(sets.gates(), limit=2)
+    single = np.bincount(puzzles, minlength=len(sets)) == 1
+    return sets.take(np.flatnonzero(single)), roles[single[puzzles]]
+
+
+def _solve_by_tables(sets: CodedStatements) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Which sets have exactly one solution, and those solutions, from truth tables over all 2^n assignments.
+
+    A table is a row of 64-bit words, one bit an assignment.
+    """
+    num_people = sets.operators.shape[1]
+    people, exists = _assignment_tables(num_people)
+    leaf_tables = np.stack([people, ~people], axis=1).reshape(2 * num_people, -1)
+    first, second = leaf_tables[sets.leaves[..., 0]], leaf_tables[sets.leaves[..., 1]]  # (sets, people, words)
+    tables = [first, ~first, first & second, first | second, ~first | second, ~(first ^ second)]
+    said = np.choose(sets.operators[..., None], tables)
+    consistent = np.bitwise_and.reduce(~(said ^ people), axis=1) & exists  # (sets, words)
+    rows = np.flatnonzero(np.bitwise_count(consistent).sum(axis=-1) == 1)
+    word = (consistent[rows] != 0).argmax(-1)
+    bit = np.bitwise_count(consistent[rows, word] - np.uint64(1)).astype(np.int64)
+    return rows, ((64 * word + bit)[:, None] >> np.arange(num_people) & 1).astype(bool)
+
+
+@cache
+def _assignment_tables(num_people: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Where each person tells the truth, (people, words), and which bits stand for an assignment, (words,)."""
+    assignments = np.arange(max(2**num_people, 64))
+    bits = [assignments >> i & 1 for i in range(num_people)]
+    rows = [np.packbits(row.astype(bool), bitorder="little") for row in (*bits, assignments < 2**num_people)]
+    tables = np.stack(rows).view(np.uint64)
+    return tables[:-1], tables[-1]
+
+
+@cache
+def _statement_table(num_leaves: int) -> list[list[list[Statement]]]:
+    """Nested statements by operator, first leaf and second leaf."""
+    leaves = [(LEAVES[leaf % 2], leaf // 2) for leaf in range(num_leaves)]
+    table: list[list[list[Statement]]] = [[[leaf] * num_leaves for leaf in leaves]]
+    table.append([[("not", leaf)] * num_leaves for leaf in leaves])
+    table += [[[(name, first, second) for second in leaves] for first in leaves] for name in OPERATORS[2:]]
+    return table
+
+
+@cache
+def _statement_texts(num_leaves: int) -> NDArray[np.object_]:
+    """Statements as Python writes them, by operator, first leaf and second leaf."""
+    texts = [[[repr(statement) for statement in row] for row in rows] for rows in _statement_table(num_leaves)]
+    return np.array(texts, dtype=object)
+
+
+def _changed(block: Block, distribution: Distribution, split: str, rng: np.random.Generator) -> Block:
+    """The puzzles after one change each, which gives another solution and the same split; those without are left out.
+
+    A few changes a puzzle are tried at a time.
+    """
+    originals = [block.puzzle(row) for row in range(len(block.sets))]
+    results: dict[int, Puzzle] = {}
+    for _ in range(_CHANGE_ROUNDS):
+        rows = [row for row in range(len(originals)) if row not in results for _ in range(_CHANGES_A_ROUND)]
+        if not rows:
+            break
+        tried = NestedStatements(_change_one(originals[row].statements, distribution, rng) for row in rows)
+        puzzles, roles = solver.find_solutions(tried.gates(), limit=2)
+        num_solutions = np.bincount(puzzles, minlength=len(tried))
+        is_test = structure.is_test(structure.structure_hashes(tried.terms()))
+        for k, solution in zip(puzzles.tolist(), map(tuple, roles.tolist()), strict=True):
+            fits = num_solutions[k] == 1 and is_test[k] == (split == "test")
+            if fits and solution != originals[rows[k]].solution:
+                results.setdefault(rows[k], Puzzle(tried[k], solution))
+    kept = sorted(results)
+    changed = NestedStatements(results[row].statements for row in kept)
+    roles = np.array([results[row].solution for row in kept], bool).reshape(len(kept), distribution.num_people)
+    return Block(changed, roles, _take(block, np.array(kept, np.int64)))
+
+
+def _change_one(
+    statements: tuple[Statement, ...], distribution: Distribution, rng: np.random.Generator
+) -> tuple[Statement, ...]:
+    """One person's statement, or one leaf of it, drawn anew until it differs."""
+    speaker = int(rng.integers(len(statements)))
+    depth = distribution.depth if distribution.change == "statement" else 1
+
+    def fresh(old: Statement) -> Statement:
+        while True:
+            new = sample_statement(lambda k: int(rng.integers(k)), speaker, len(statements), depth, distribution.width)
+            if new != old:
+                return new
+
+    def with_new_leaf(statement: Statement) -> Statement:
+        if statement[0] in LEAVES:
+            return fresh(statement)
+        place = int(rng.integers(1, len(statement)))
+        return (*statement[:place], with_new_leaf(statement[place]), *statement[place + 1 :])
+
+    old = statements[speaker]
+    new = fresh(old) if distribution.change == "statement" else with_new_leaf(old)
+    while new[0] in ("and", "or", "->", "<=>") and len(set(new[1:])) < len(new) - 1:
+        new = with_new_leaf(old)  # parts must differ from each other
+    return (*statements[:speaker], new, *statements[speaker + 1 :])
