@@ -116,21 +116,28 @@ def _pyarrow() -> tuple[Any, Any]:
 
 def _records(path: Path) -> list[dict[str, Any]]:
     try:
-        if path.suffix == ".parquet":
-            arrow, parquet = _pyarrow()
-            try:
-                rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-            except arrow.ArrowInvalid as error:
-                raise InvalidValueError("file", str(path), "a Parquet file") from error
-            return rows
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        records = _parquet_records(path) if path.suffix == ".parquet" else _json_records(path)
     except OSError as error:
         raise InvalidValueError("file", str(path), f"a file that can be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise InvalidValueError("file", str(path), "JSON lines in UTF-8, or a Parquet file") from error
     if not all(isinstance(record, dict) for record in records):
         raise InvalidValueError("file", str(path), "one JSON object in each line")
     return records
+
+
+def _parquet_records(path: Path) -> list[dict[str, Any]]:
+    arrow, parquet = _pyarrow()
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except arrow.ArrowInvalid as error:
+        raise InvalidValueError("file", str(path), "a Parquet file") from error
+    return rows
+
+
+def _json_records(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except ValueError as error:
+        raise InvalidValueError("file", str(path), "JSON lines in UTF-8, or a file that ends in .parquet") from error
 
 
 def _leak_report(first: Path, second: Path) -> str:

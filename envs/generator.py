@@ -27,6 +27,8 @@ _MAX_LEAVES = 9  # of one statement
 _MOST_PEOPLE_BY_TABLE = 8
 _BLOCK_SIZE, _SMALL_BLOCK_SIZE = 256, 32
 _BATCH_SIZE = 2048
+# Of random statement sets, by number of people.
+_SHARE_WITH_ONE_SOLUTION = ((2, 3, 5, 8, 14, 20, 30, 50, 100), (0.41, 0.38, 0.35, 0.32, 0.28, 0.25, 0.22, 0.19, 0.13))
 _BUDGET = 1_000_000  # work without a single hit after which a block is given up: a few seconds
 _CHANGE_ROUNDS, _CHANGES_A_ROUND = 16, 4
 
@@ -75,7 +77,7 @@ class Distribution:
     @property
     def effort(self) -> int:
         """What a statement set costs, roughly, as a multiple of what one person's statement costs."""
-        return self.num_people * (1 if self.is_published else 8) * (1 if self.change == "none" else 64)
+        return self.num_people * (1 if self.is_published else 4) * (1 if self.change == "none" else 64)
 
     @property
     def block_size(self) -> int:
@@ -210,8 +212,9 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
     blocks: list[Block] = []
     missing, in_vain = distribution.block_size, 0
     while missing:
-        size = min(_BATCH_SIZE, 64 + (20 if split == "test" else 4) * missing)
-        sets, roles = _with_one_solution(_candidates(rng, distribution, size))
+        size = _batch_size(distribution.num_people, split, missing)
+        candidates = _candidates(rng, distribution, size)
+        sets, roles = _with_one_solution(candidates)
         rows = np.flatnonzero(structure.is_test(structure.structure_hashes(sets.terms())) == (split == "test"))
         block = Block(sets.take(rows), roles[rows])
         if distribution.change != "none":
@@ -221,12 +224,19 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
             block = _take(block, rows)
         block = _take(block, np.arange(min(missing, len(block.sets))))
         missing -= len(block.sets)
-        in_vain = 0 if len(block.sets) else in_vain + size
+        in_vain = 0 if len(block.sets) else in_vain + len(candidates)
         if in_vain * distribution.effort > _BUDGET:
             accepted = f"settings that some puzzle meets; none of {in_vain} statement sets did"
             raise InvalidValueError("distribution", distribution, accepted)
         blocks.append(block)
     return _joined(blocks)
+
+
+def _batch_size(num_people: int, split: str, missing: int) -> int:
+    """So many statement sets that one batch mostly yields all that are missing."""
+    share = np.interp(num_people, *_SHARE_WITH_ONE_SOLUTION)
+    share *= structure.TEST_SHARE if split == "test" else 1 - structure.TEST_SHARE
+    return min(_BATCH_SIZE, 24 + int(1.1 * missing / share))
 
 
 def _take(block: Block, rows: NDArray[np.int64]) -> Block:
@@ -253,7 +263,7 @@ def _candidates(rng: np.random.Generator, distribution: Distribution, size: int)
         return coded_candidates(rng, n, size)
     return NestedStatements(
         tuple(sample_statement(lambda k: int(rng.integers(k)), p, n, depth, width) for p in range(n))
-        for _ in range(max(1, size // 8))
+        for _ in range(size)
     )
 
 
@@ -403,6 +413,14 @@ def _change_one(
 
     old = statements[speaker]
     new = fresh(old) if distribution.change == "statement" else with_new_leaf(old)
-    while new[0] in ("and", "or", "->", "<=>") and len(set(new[1:])) < len(new) - 1:
-        new = with_new_leaf(old)  # parts must differ from each other
+    while _has_equal_parts(new):
+        new = with_new_leaf(old)
     return (*statements[:speaker], new, *statements[speaker + 1 :])
+
+
+def _has_equal_parts(statement: Statement) -> bool:
+    """Whether some connective has the same part twice, which no drawn statement has."""
+    if statement[0] in LEAVES:
+        return False
+    parts = statement[1:]
+    return len(set(parts)) < len(parts) or any(map(_has_equal_parts, parts))

@@ -18,7 +18,7 @@ Statement = tuple[Any, ...]
 Form = frozenset[frozenset[int]]
 
 _REFINEMENT_ROUNDS = 2
-_TEST_SHARE = 5  # one structure in five is a test structure
+TEST_SHARE = 0.2  # of structures, that is of hash values
 _ONE: Form = frozenset([frozenset()])
 
 
@@ -133,7 +133,7 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def is_test(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which structures belong to the test split; all others are train."""
-    tests: NDArray[np.bool_] = hashes % np.uint64(_TEST_SHARE) == 0
+    tests: NDArray[np.bool_] = hashes < np.uint64(TEST_SHARE * 2**64)
     return tests
 
 

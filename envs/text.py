@@ -3,6 +3,7 @@
 A statement whose parts are plain claims has the published form ("A and B", "If A then B"). Where a part is itself
 composed, every connective that is not plain begins with a marker of its own ("both A and B", "either A or B", "it is
 the case that A if and only if B", "it is not the case that A"), so that the sentence has one reading at any depth.
+Where a marker would meet itself ("both both") the parts are listed.
 
 Many puzzles are put into words at once: all that a person says is joined from pieces that stand in tables.
 """
@@ -32,6 +33,7 @@ _MARKERS = {
     "not": "it is not the case that ",
 }
 _LIST_MARKERS = {"and": "all of this is true: ", "or": "at least one of these is true: "}
+_TRUE_THAT = "it is true that "
 
 
 class Wording(NamedTuple):
@@ -187,10 +189,18 @@ def _compound(statement: Statement, names: Sequence[str], words: RoleWords, *, i
     ]
     if operator == "not":
         return _MARKERS["not"] + said[0]
-    marker = _MARKERS[operator] if len(said) == 2 else _LIST_MARKERS[operator]
+    marker = _MARKERS[operator]
+    is_doubled = not is_plain and said[0].startswith(marker)  # "both both", "if if"
+    if operator == "->" and is_doubled:
+        said[0] = _TRUE_THAT + said[0]
+    if operator == "<=>" and said[1].startswith(_MARKERS["->"]):  # "if and only if if"
+        said[1] = _TRUE_THAT + said[1]
+    is_list = len(said) > 2 or (operator in _LIST_MARKERS and is_doubled)
     if is_plain and operator != "->":
         marker = ""
-    if len(said) == 2:
+    elif is_list:
+        marker = _LIST_MARKERS[operator]
+    if not is_list:
         return marker + _CONJUNCTIONS[operator].join(said)
     return f"{marker}{', '.join(said[:-1])},{_CONJUNCTIONS[operator]}{said[-1]}"
 

@@ -85,10 +85,13 @@ class KnightsKnavesVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], NDArray[A
             verify(action, roles, role_words=words, reward=reward)
             for action, roles in zip(actions, self._roles, strict=True)
         ]
+        terms = {
+            name: np.array([verdict.reward_terms[name] for verdict in verdicts]) for name in verdicts[0].reward_terms
+        }
         final = {
             "is_success": np.array([verdict.success for verdict in verdicts]),
             "outcome": _objects([verdict.outcome for verdict in verdicts]),
-            "reward_terms": _objects([verdict.reward_terms for verdict in verdicts]),
+            "reward_terms": self._with_masks(terms),
             "reason": _objects([verdict.reason for verdict in verdicts]),
         }
         infos = {"final_obs": _objects(self._prompts), "final_info": self._with_masks(final)}

@@ -45,7 +45,7 @@ def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "unknown verb 'trian'; did you mean 'train'? accepted: list, play, train, pretrain"),
+        (["trian"], "unknown verb 'trian'; did you mean 'train'? accepted: list, play, export, train, pretrain"),
         (["list", "all"], "unexpected argument 'all'"),
         (["train", "--stepz", "3"], "unknown flag '--stepz'; did you mean '--steps'?"),
         (["train", "three"], "unexpected argument 'three'"),

@@ -1,61 +1,109 @@
 """The generator: one solution, the published grammar and distribution, splits that share nothing."""
 
-from itertools import permutations, product
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpgym.envs import puzzle, text
-from dumpgym.envs.puzzle import (
-    Puzzle,
-    evaluate,
-    puzzle_rng,
-    sample_puzzle,
-    solutions,
-    split_of,
-    structure_hash,
+from dumpgym.envs import structure
+from dumpgym.envs.generator import (
+    Distribution,
+    _solve_by_tables,
+    coded_candidates,
+    num_different,
+    sample_block,
 )
+from dumpgym.envs.puzzle import evaluate, solutions
 from dumpgym.errors import InvalidValueError
+from dumpgym.puzzle_env import SPLITS
 
-addresses = st.tuples(st.integers(2, 7), st.integers(0, 99), st.sampled_from(puzzle.SPLITS), st.integers(0, 999))
-
-
-def sample(num_people, seed, split, index) -> Puzzle:
-    return sample_puzzle(puzzle_rng(num_people, seed, split, index), num_people, split)
-
-
-@given(addresses)
-def test_a_puzzle_has_exactly_the_one_solution_that_brute_force_finds(address):
-    made = sample(*address)
-    consistent = [
-        roles
-        for roles in product((False, True), repeat=address[0])
-        if all(evaluate(said, roles) == knight for said, knight in zip(made.statements, roles, strict=True))
-    ]
-    assert consistent == [made.solution]
-    assert solutions(made.statements) == [made.solution]
+DISTRIBUTIONS = [
+    *(Distribution(n) for n in (2, 3, 5, 8, 9, 14, 20, 60, 100)),
+    Distribution(2, depth=3),
+    Distribution(5, depth=3, width=3),
+    Distribution(4, depth=4),
+    Distribution(5, width=9),
+    Distribution(5, lookahead=0),
+    Distribution(5, lookahead=1),
+    Distribution(30, depth=3),
+    Distribution(3, change="leaf"),
+    Distribution(5, change="statement"),
+    Distribution(5, depth=3, change="leaf"),
+]
 
 
-@pytest.mark.parametrize("num_people", [2, 5, 6, 7, 14, 16])
-def test_large_and_small_puzzles_have_one_solution(num_people):
-    made = sample(num_people, 0, "test", 0)
-    assert solutions(made.statements) == [made.solution]
-    assert len(made.statements) == len(made.solution) == num_people
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
+def test_puzzles_have_one_solution_and_belong_to_their_split(distribution, split):
+    block = sample_block(distribution, 0, split, 1)
+    assert len(block.sets) == len(block.solutions) == distribution.block_size
+    for row in range(0, distribution.block_size, 8):
+        made = block.puzzle(row)
+        assert len(made.statements) == len(made.solution) == distribution.num_people
+        assert solutions(made.statements, limit=3) == [made.solution]
+        knights = [evaluate(said, made.solution) for said in made.statements]
+        assert tuple(knights) == made.solution
+        assert structure.split_of(made.statements) == split
+        for speaker, said in enumerate(made.statements):
+            _check_statement(said, speaker, distribution.depth, distribution.width)
+    if distribution.lookahead is not None:
+        assert set(block.lookahead_levels().tolist()) == {distribution.lookahead}
 
 
-@given(addresses)
-def test_nobody_says_i_lie_and_two_leaves_differ(address):
-    for speaker, statement in enumerate(sample(*address).statements):
-        leaves = [statement] if statement[0] in ("telling-truth", "lying") else list(statement[1:])
-        assert ("lying", speaker) not in leaves
-        assert len(set(leaves)) == len(leaves)
+def _check_statement(said, speaker, depth, width):
+    assert depth > 0
+    operator, *parts = said
+    if operator in ("telling-truth", "lying"):
+        assert said != ("lying", speaker)
+        return
+    most = {"not": 1, "->": 2, "<=>": 2, "and": width, "or": width}[operator]
+    assert min(2, most) <= len(parts) <= most
+    assert len(set(parts)) == len(parts)
+    for part in parts:
+        _check_statement(part, speaker, depth - 1, width)
+
+
+@given(st.integers(2, 14), st.integers(0, 99), st.sampled_from(SPLITS), st.integers(0, 9))
+def test_an_address_is_one_block(num_people, seed, split, number):
+    distribution = Distribution(num_people)
+    made = sample_block(distribution, seed, split, number)
+    again = sample_block.__wrapped__(distribution, seed, split, number)
+    assert made.sets.texts() == again.sets.texts()
+    assert np.array_equal(made.solutions, again.solutions)
+    other = sample_block(distribution, seed + 1, split, number)
+    assert made.sets.texts() != other.sets.texts()
+
+
+def test_statements_are_written_as_python_writes_them():
+    block = sample_block(Distribution(4), 0, "train", 0)
+    assert block.sets.texts() == [repr(block.sets.statements(row)) for row in range(len(block.sets))]
+
+
+@pytest.mark.parametrize("change", ["statement", "leaf"])
+def test_a_change_is_one_change_with_another_solution(change):
+    block = sample_block(Distribution(5, change=change), 0, "train", 0)
+    for row in range(len(block.sets)):
+        made, original = block.puzzle(row), block.originals.puzzle(row)
+        assert solutions(original.statements) == [original.solution]
+        assert made.solution != original.solution
+        pairs = [(a, b) for a, b in zip(made.statements, original.statements, strict=True) if a != b]
+        assert len(pairs) == 1
+        if change == "leaf":
+            new, old = pairs[0]
+            assert _num_different_leaves(new, old) == 1
+
+
+def _num_different_leaves(new, old):
+    if new[0] in ("telling-truth", "lying") or old[0] in ("telling-truth", "lying"):
+        assert {new[0], old[0]} <= {"telling-truth", "lying"}
+        return int(new != old)
+    assert new[0] == old[0]
+    return sum(_num_different_leaves(a, b) for a, b in zip(new[1:], old[1:], strict=True))
 
 
 def test_statements_follow_the_published_distribution():
     """Six equally likely operators; leaves uniform. The bounds lie five standard deviations away."""
-    operators, leaves = puzzle._sample_candidates(np.random.default_rng(0), 3, batch_size=20_000)
+    operators, leaves = coded_candidates(np.random.default_rng(0), 3, 20_000)
     counts = np.bincount(operators.ravel(), minlength=6)
     assert np.abs(counts / 60_000 - 1 / 6).max() < 5 * np.sqrt(5 / 36 / 60_000)
     assert (leaves[..., 0] != leaves[..., 1]).all()
@@ -70,90 +118,50 @@ def test_statements_follow_the_published_distribution():
 @pytest.mark.parametrize(("num_people", "published"), [(3, 0.386), (5, 0.339), (7, 0.332)])
 def test_the_share_of_statement_sets_with_one_solution_is_the_published_one(num_people, published):
     """The published shares come from 1,100 puzzles, so the bound is set by theirs: four standard deviations."""
-    candidates = puzzle._sample_candidates(np.random.default_rng(1), num_people, batch_size=30_000)
-    share = (puzzle._num_solutions(*candidates, num_people) == 1).mean()
-    assert abs(share - published) < 4 * np.sqrt(published * (1 - published) * published / 1100)
+    rows, _ = _solve_by_tables(coded_candidates(np.random.default_rng(1), num_people, 30_000))
+    assert abs(len(rows) / 30_000 - published) < 4 * np.sqrt(published * (1 - published) * published / 1100)
 
 
-def _renamed(statement, names):
-    if statement[0] in ("telling-truth", "lying"):
-        return (statement[0], names[statement[1]])
-    return (statement[0], *(_renamed(part, names) for part in statement[1:]))
-
-
-def _rewritten(statement):
-    """A logically equivalent statement of another form."""
-    match statement:
-        case ("and" | "or" | "<=>" as operator, first, second):
-            return (operator, second, first)
-        case ("->", first, second):
-            return ("->", ("not", second), ("not", first))
-        case ("not", (kind, person)):
-            return ("lying" if kind == "telling-truth" else "telling-truth", person)
-        case (kind, person):
-            return ("not", ("lying" if kind == "telling-truth" else "telling-truth", person))
-
-
-@given(addresses, st.randoms(use_true_random=False))
-def test_the_split_survives_renaming_and_rewriting(address, random):
-    made = sample(*address)
-    people = list(range(address[0]))
-    random.shuffle(people)
-    renamed = [()] * len(people)
-    for speaker, statement in enumerate(made.statements):
-        renamed[people[speaker]] = _renamed(statement, people)
-    assert structure_hash(tuple(renamed)) == structure_hash(made.statements)
-    assert structure_hash(tuple(map(_rewritten, renamed))) == structure_hash(made.statements)
-    assert split_of(tuple(renamed)) == address[2]
-
-
-def _canonical(statements):
-    """The least form over all renamings: equal exactly for puzzles that are the same up to renaming."""
-    tables = []
-    for order in permutations(range(len(statements))):
-        renamed = {order[speaker]: _renamed(said, order) for speaker, said in enumerate(statements)}
-        rows = product((False, True), repeat=len(statements))
-        tables.append(tuple(tuple(evaluate(renamed[i], row) for i in range(len(statements))) for row in rows))
-    return min(tables)
-
-
-@pytest.mark.parametrize("num_people", [2, 3])
-def test_train_and_test_share_no_puzzle_up_to_renaming_and_equivalence(num_people):
-    train = {_canonical(sample(num_people, 0, "train", i).statements) for i in range(600)}
-    test = {_canonical(sample(num_people, 1, "test", i).statements) for i in range(150)}
-    assert not train & test
-    assert len(test) >= 7
-
-
-@pytest.mark.parametrize("num_people", range(2, 8))
+@pytest.mark.parametrize("num_people", [2, 3, 4, 5, 6, 7, 14])
 def test_both_splits_are_large(num_people):
-    rng = np.random.default_rng(0)
-    operators, leaves = puzzle._sample_candidates(rng, num_people, batch_size=1500)
-    unique = puzzle._num_solutions(operators, leaves, num_people) == 1
-    splits = [split_of(puzzle._as_statements(o, p)) for o, p in zip(operators[unique], leaves[unique], strict=True)]
-    assert 0.1 < splits.count("test") / len(splits) < 0.35
+    sets = coded_candidates(np.random.default_rng(0), num_people, 1500)
+    is_test = structure.is_test(structure.structure_hashes(sets.terms()))
+    assert 0.1 < is_test.mean() < 0.35
 
 
-@given(addresses)
-def test_the_text_says_what_the_statements_say(address):
-    num_people, seed, split, index = address
-    rng = puzzle_rng(num_people, seed, split, index)
-    made = sample_puzzle(rng, num_people, split)
-    names = text.draw_names(rng, num_people)
-    quiz = text.render_quiz(made.statements, names, rng)
-    assert len(set(names)) == num_people
-    assert quiz.startswith(text.OPENING)
-    assert quiz.endswith(text.QUESTION)
-    for statement in made.statements:
-        for leaf in [statement] if statement[0] in ("telling-truth", "lying", "not") else statement[1:]:
-            person = leaf[1][1] if leaf[0] == "not" else leaf[1]
-            assert f"{names[person]} {text.claim_phrase(leaf)}" in quiz
-    assert "that If" not in quiz
-    assert "  " not in quiz
+def test_the_number_of_different_puzzles_is_exact_where_few_exist():
+    seen = {
+        split: {text for number in range(30) for text in sample_block(Distribution(2), 0, split, number).sets.texts()}
+        for split in SPLITS
+    }
+    assert {split: len(texts) for split, texts in seen.items()} == {
+        s: num_different(Distribution(2), s) for s in SPLITS
+    }
+    assert num_different(Distribution(3), "train") > 100_000
+    assert num_different(Distribution(4), "train") == np.inf
 
 
-def test_the_answer_is_written_in_the_published_format():
-    assert text.render_answer(["Zoey", "Jack"], [True, False]) == "(1) Zoey is a knight\n(2) Jack is a knave"
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Distribution(1), "num_people is 1; accepted: a whole number at least 2 and at most 100"),
+        (lambda: Distribution(101), "num_people is 101"),
+        (lambda: Distribution("3"), "num_people is '3'"),
+        (lambda: Distribution(3, depth=1), "depth is 1; accepted: a whole number at least 2 and at most 4"),
+        (lambda: Distribution(3, depth=5), "depth is 5"),
+        (lambda: Distribution(2, width=4), "width is 4; accepted: a whole number at least 2 and at most 3"),
+        (lambda: Distribution(9, depth=3, width=4), "width is 4; accepted: a whole number at most 3 at depth 3"),
+        (lambda: Distribution(9, depth=4, width=3), "width is 3; accepted: a whole number at most 2 at depth 4"),
+        (lambda: Distribution(3, lookahead=4), "lookahead is 4; accepted: a whole number at least 0 and at most 3"),
+        (lambda: Distribution(3, change="name"), "change is 'name'; accepted: one of none, statement, leaf"),
+        (lambda: sample_block(Distribution(3), -1, "train", 0), "seed is -1"),
+        (lambda: sample_block(Distribution(3), 0, "validation", 0), "split is 'validation'"),
+        (lambda: sample_block(Distribution(2, lookahead=3), 0, "train", 0), "none of .* statement sets did"),
+    ],
+)
+def test_impossible_settings_are_refused_at_once(make, message):
+    with pytest.raises(InvalidValueError, match=message):
+        make()
 
 
 def test_an_unknown_statement_is_named():

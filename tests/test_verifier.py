@@ -634,6 +634,20 @@ def test_typographic_apostrophes_and_hyphens_are_plain_ones():
     )
 
 
+def test_escapes_in_json_stand_for_their_letters():
+    for people in (*NAMES, ("Zoe\u0308", "\U00020bb7\u91ce")):
+        roles = everyone(people)
+        answer = json.dumps(roles)
+        assert outcome_of(answer, roles) == outcome_of(f"```json\n{answer}\n```", roles) == "correct"
+        assert outcome_of(answer, flip(roles, people[0])) == "wrong"
+    roles = {"Zo\u00eb": "knave"}
+    assert outcome_of(r'["ZO\u00CB is a knave"]', roles) == "correct"
+    for written in (r"\\u00eb", r"\u00e", r"\xeb", r"\ud800", r"\u00eb\u200b", r"\u00eb\u0000", r"\u00ebf"):
+        assert outcome_of(f'{{"Zo{written}": "knave"}}', roles) == "unparseable"
+    assert outcome_of(r'{"Mo\u017fes": "knave"}', {"Moses": "knave"}) == "unparseable"
+    assert outcome_of(r"Zo\u00eb is a knave", roles) == "unparseable"
+
+
 IMPOSSIBLE_ROLES = named(
     nobody={},
     other_role={"Zoey": "spy"},
@@ -725,6 +739,10 @@ def write_json(roles, words):
     return json.dumps(roles, ensure_ascii=False, indent=2)
 
 
+def write_json_in_ascii(roles, words):
+    return json.dumps(roles)
+
+
 def write_boxed(roles, words):
     return "\\boxed{" + ", ".join(f"\\text{{{name} is {with_article(role)}}}" for name, role in roles.items()) + "}"
 
@@ -742,6 +760,7 @@ whole_styles = (
     write_headed_groups,
     write_table,
     write_json,
+    write_json_in_ascii,
     write_boxed,
     write_negated,
     write_emphatically,
@@ -867,6 +886,8 @@ FLOODS = named(
     remarks=completion("knight (" * MANY),
     exclusions=completion("Zoey is a knight, not a " * MANY),
     conjunctions=completion("Zoey is a knight" + " and while" * MANY),
+    escapes=completion("{" + "\\ud83d" * MANY + "}"),
+    split_escapes=completion("{" + "\\u00eb\\" * MANY + "}"),
     quotes=completion("{" + "\"'" * MANY + "}"),
     empty_lists=completion("[" + "[]" * MANY + "]"),
     sos=completion("so, " * MANY),

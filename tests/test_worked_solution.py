@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dumpgym.agents.embedded import build_tokenizer
 from dumpgym.envs import text, worked_solution
-from dumpgym.envs.puzzle import puzzle_rng, sample_puzzle
+from dumpgym.envs.problems import Settings, locate
 from dumpgym.envs.verifier import verify
 
 TOKENIZER = build_tokenizer([*text.phrases(), *worked_solution.phrases()])
@@ -15,10 +15,8 @@ addresses = st.tuples(st.integers(2, 8), st.integers(0, 9999))
 
 
 def puzzle_with_text(num_people, index):
-    rng = puzzle_rng(num_people, 0, "train", index)
-    puzzle = sample_puzzle(rng, num_people, "train")
-    names = text.draw_names(rng, num_people)
-    return puzzle, names, text.render_quiz(puzzle.statements, names, rng) + text.INSTRUCTION
+    block, row = locate(Settings(num_people=num_people), 0, "train", index)
+    return block.block.puzzle(row), block.wording.people(row), block.prompts[row]
 
 
 @given(addresses)
