@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dumpgym.envs import solver, structure
 from dumpgym.envs.puzzle import LEAVES, MAX_PEOPLE, MIN_PEOPLE, OPERATORS, Puzzle, sample_statement
 from dumpgym.envs.solver import Gates
-from dumpgym.envs.structure import Statement, Terms
+from dumpgym.envs.structure import Statement
 from dumpgym.errors import InvalidValueError, require_number
 from dumpgym.puzzle_env import SPLITS, check_split
 
@@ -25,7 +25,8 @@ CHANGES = ("none", "statement", "leaf")
 MAX_LOOKAHEAD = 3
 _MAX_LEAVES = 9  # of one statement
 _MOST_PEOPLE_BY_TABLE = 8
-_BLOCK_SIZE, _SMALL_BLOCK_SIZE = 256, 32
+_BLOCK_SIZE, _SMALL_BLOCK_SIZE, _LEAST_BLOCK_SIZE = 256, 32, 8
+_HASHED_AT_ONCE = 8
 _BATCH_SIZE = 2048
 # Of random statement sets, by number of people.
 _SHARE_WITH_ONE_SOLUTION = ((2, 3, 5, 8, 14, 20, 30, 50, 100), (0.41, 0.38, 0.35, 0.32, 0.28, 0.25, 0.22, 0.19, 0.13))
@@ -82,8 +83,10 @@ class Distribution:
     @property
     def block_size(self) -> int:
         """Puzzles in a block; fewer where they take long to find."""
-        plain = self.is_published and self.lookahead is None and self.change == "none" and self.num_people <= 20
-        return _BLOCK_SIZE if plain else _SMALL_BLOCK_SIZE
+        is_plain = self.is_published and self.lookahead is None and self.change == "none"
+        if self.num_people > 20:
+            return _SMALL_BLOCK_SIZE if is_plain else _LEAST_BLOCK_SIZE
+        return _BLOCK_SIZE if is_plain else _SMALL_BLOCK_SIZE
 
 
 class CodedStatements(NamedTuple):
@@ -109,9 +112,9 @@ class CodedStatements(NamedTuple):
         """For the solver."""
         return solver.make_gates(*self._functions(), self.operators.shape[1])
 
-    def terms(self) -> Terms:
-        """For the structure."""
-        return structure.terms_of_tables(*self._functions())
+    def structure_hashes(self) -> NDArray[np.uint64]:
+        """Each set's structure; see ``structure``."""
+        return structure.structure_hashes(structure.terms_of_tables(*self._functions()))
 
     def statements(self, row: int) -> tuple[Statement, ...]:
         """One set as nested tuples."""
@@ -148,9 +151,11 @@ class NestedStatements(tuple[tuple[Statement, ...], ...]):
         """For the solver."""
         return solver.gates_of(self)
 
-    def terms(self) -> Terms:
-        """For the structure."""
-        return structure.terms_of(self)
+    def structure_hashes(self) -> NDArray[np.uint64]:
+        """Each set's structure; see ``structure``. A few at a time, as wide statements have many terms."""
+        chunks = [self[start : start + _HASHED_AT_ONCE] for start in range(0, len(self), _HASHED_AT_ONCE)]
+        hashes = [structure.structure_hashes(structure.terms_of(chunk)) for chunk in chunks]
+        return np.concatenate([np.zeros(0, np.uint64), *hashes])
 
     def statements(self, row: int) -> tuple[Statement, ...]:
         """One set as nested tuples."""
@@ -215,7 +220,7 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
         size = _batch_size(distribution.num_people, split, missing)
         candidates = _candidates(rng, distribution, size)
         sets, roles = _with_one_solution(candidates)
-        rows = np.flatnonzero(structure.is_test(structure.structure_hashes(sets.terms())) == (split == "test"))
+        rows = np.flatnonzero(structure.is_test(sets.structure_hashes()) == (split == "test"))
         block = Block(sets.take(rows), roles[rows])
         if distribution.change != "none":
             block = _changed(block, distribution, split, change_rng)
@@ -300,7 +305,7 @@ def num_different(distribution: Distribution, split: str) -> float:
     chosen = np.stack(np.meshgrid(*(np.arange(len(s)) for s in said), indexing="ij"), -1).reshape(-1, num_people)
     codes = np.stack([np.array(s)[chosen[:, speaker]] for speaker, s in enumerate(said)], 1)
     sets, _ = _with_one_solution(CodedStatements(codes[..., 0], codes[..., 1:]))
-    is_test = structure.is_test(structure.structure_hashes(sets.terms()))
+    is_test = structure.is_test(sets.structure_hashes())
     return int(np.count_nonzero(is_test == (split == "test")))
 
 
@@ -381,7 +386,7 @@ def _changed(block: Block, distribution: Distribution, split: str, rng: np.rando
         tried = NestedStatements(_change_one(originals[row].statements, distribution, rng) for row in rows)
         puzzles, roles = solver.find_solutions(tried.gates(), limit=2)
         num_solutions = np.bincount(puzzles, minlength=len(tried))
-        is_test = structure.is_test(structure.structure_hashes(tried.terms()))
+        is_test = structure.is_test(tried.structure_hashes())
         for k, solution in zip(puzzles.tolist(), map(tuple, roles.tolist()), strict=True):
             fits = num_solutions[k] == 1 and is_test[k] == (split == "test")
             if fits and solution != originals[rows[k]].solution:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpgym.envs import published, structure
-from dumpgym.envs.generator import Distribution, coded_candidates, sample_block
+from dumpgym.envs.generator import Distribution, NestedStatements, coded_candidates, sample_block
 from dumpgym.envs.leaks import find_leaks
 from dumpgym.envs.puzzle import evaluate, sample_statement
 from dumpgym.envs.structure import normal_form, renamed, same_up_to_renaming, structure_hash
@@ -101,8 +101,9 @@ def test_small_puzzles_that_differ_in_one_statement_are_told_apart():
 @pytest.mark.parametrize("num_people", [2, 3, 8, 30])
 def test_coded_and_nested_statements_have_the_same_hash(num_people):
     sets = coded_candidates(np.random.default_rng(1), num_people, 60)
-    nested = structure.terms_of([sets.statements(row) for row in range(60)])
-    assert np.array_equal(structure.structure_hashes(sets.terms()), structure.structure_hashes(nested))
+    nested = NestedStatements(sets.statements(row) for row in range(60))
+    assert np.array_equal(sets.structure_hashes(), nested.structure_hashes())
+    assert [structure_hash(statements) for statements in nested] == nested.structure_hashes().tolist()
 
 
 @pytest.mark.parametrize("num_people", [2, 3, 4])
