@@ -84,12 +84,14 @@ def operator_baseline(settings: Settings | int, *, num_puzzles: int = 10_000, se
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """The 95 % interval of a probability, given how often it came true (Wilson, 1927, JASA 22:209).
 
-    (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    Its ends are the roots x of (x - p)^2 = z^2 x (1 - x) / n.
     """
-    p, n = successes / trials, trials
-    centre, half_width = p + _Z**2 / (2 * n), _Z * sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-    scale = 1 + _Z**2 / n
-    return max(0.0, (centre - half_width) / scale), min(1.0, (centre + half_width) / scale)
+
+    def lower(successes: int) -> float:  # written as the product of the roots over the upper one, which loses no digits
+        p, n = successes / trials, trials
+        return p**2 / (p + _Z**2 / (2 * n) + _Z * sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2)))
+
+    return lower(successes), 1 - lower(trials - successes)
 
 
 def _operators_and_roles(

@@ -32,7 +32,7 @@ _MARKERS = {
     "<=>": "it is the case that ",
     "not": "it is not the case that ",
 }
-_LIST_MARKERS = {"and": "all of this is true: ", "or": "at least one of these is true: "}
+_LIST_MARKERS = {"and": "all of these are true: ", "or": "at least one of these is true: "}
 _TRUE_THAT = "it is true that "
 
 

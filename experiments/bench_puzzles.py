@@ -8,10 +8,9 @@ needs to be installed, as the files are loaded by path. Without peers our own nu
 peers take turns in every round, so that other load on the machine hits them alike, and a ratio is the median of the
 rounds' ratios. All is one thread in CPU time (`time.process_time`), after a warm-up that also finds how much work fills
 the time. Every round has a seed of its own, as our environments keep the puzzles they have made. With all peers it
-takes about five minutes. What is printed is Markdown for LOG.md.
+takes six minutes or so, and under eight, as no row begins after ``--fence``. What is printed is Markdown for LOG.md.
 """
 
-import contextlib
 import gc
 import hashlib
 import math
@@ -22,6 +21,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import harmonic_mean, median
 from time import monotonic, process_time
@@ -29,25 +29,10 @@ from types import ModuleType
 
 import gymnasium as gym
 import numpy as np
+import puzzle_peers
 import tyro
 from gymnasium.vector import AutoresetMode
-from puzzle_peers import (
-    CHARACTERS_PER_TOKEN,
-    GROUP,
-    PEER_FILES,
-    Silence,
-    Subject,
-    answer_text,
-    framed,
-    group_subject,
-    load_peers,
-    make_cases,
-    our_generator,
-    peer_generators,
-    reasoning,
-    verifier_subject,
-    verifiers,
-)
+from puzzle_peers import Subject, answer_text, framed
 
 import dumpgym
 from dumpgym.errors import DumpgymError, require_number
@@ -61,7 +46,7 @@ FLOOD = 20_000
 class Options:
     peer: tuple[str, ...] = ()  # NAME=DIR, each
     rounds: int = 5
-    seconds: float = 0.5  # CPU-seconds of one measurement, about
+    seconds: float = 0.3  # CPU-seconds of one measurement, about
     least_puzzles: int = 5  # a generator makes as many in each round, however long it takes
     people: tuple[int, ...] = (3, 5, 8, 10, 12, 14, 20, 30, 50)
     peer_people: int = 14  # the peers' generators are not asked for more
@@ -71,7 +56,7 @@ class Options:
     completions: int = 64  # different ones, which take turns
     env_id: str = "dumpgym/KnightsKnaves5-v0"
     num_envs: int = 256
-    fence: float = 440  # seconds by the clock; no row of a table begins later
+    fence: float = 420  # seconds by the clock; no row of a table begins later
 
 
 # Measuring
@@ -136,7 +121,7 @@ def print_header(labels: Sequence[str], names: Sequence[str], unit: str) -> None
 
 
 def generation(options: Options, peers: dict[str, ModuleType]) -> None:
-    names = ["dumpgym", *(subject.name for subject in peer_generators(peers, 3))]
+    names = ["dumpgym", *(subject.name for subject in puzzle_peers.peer_generators(peers, 3))]
     say(
         "Generation, puzzles a CPU-second, each with exactly one solution. dumpgym: split, text and a line of JSON.",
         "mem-kk-logic and DUMP share their generator: statements, no text." if "no text" in str(names) else "",
@@ -145,9 +130,9 @@ def generation(options: Options, peers: dict[str, ModuleType]) -> None:
     )
     print_header(["people"], names, "puzzles")
     for num_people in options.people:
-        subjects = [our_generator(num_people)]
+        subjects = [puzzle_peers.our_generator(num_people)]
         if num_people <= options.peer_people:
-            subjects += peer_generators(peers, num_people)
+            subjects += puzzle_peers.peer_generators(peers, num_people)
         cells = compare(subjects, options, options.least_puzzles, harmonic_mean)
         missing = ["-"] * (2 * (len(names) - len(subjects)))
         print_row([num_people, cells[0], *missing, *cells[1:]])
@@ -157,7 +142,7 @@ def generation(options: Options, peers: dict[str, ModuleType]) -> None:
 
 
 def verification(options: Options, peers: dict[str, ModuleType]) -> None:
-    judges = list(verifiers(peers))
+    judges = list(puzzle_peers.verifiers(peers))
     say(
         "Verification, completions a CPU-second: right answers in the published format,",
         f"{options.completions} different completions in turn.",
@@ -165,42 +150,39 @@ def verification(options: Options, peers: dict[str, ModuleType]) -> None:
         "reasoning-gym: its `extract_answer` and `score_answer`." if judges[-1].name == "reasoning-gym" else "",
     )
     print_header(["people", "tokens"], [judge.name for judge in judges], "completions")
-    for num_people in options.verified_people:
-        for tokens in options.tokens:
-            cases = make_cases(num_people, tokens, options.completions)
-            subjects = [verifier_subject(judge, cases) for judge in judges]
-            print_row([num_people, f"{tokens:,}", *compare(subjects, options)])
+    for num_people, tokens in product(options.verified_people, options.tokens):
+        cases = puzzle_peers.make_cases(num_people, tokens, options.completions)
+        subjects = [puzzle_peers.verifier_subject(judge, cases) for judge in judges]
+        print_row([num_people, f"{tokens:,}", *compare(subjects, options)])
 
 
 def groups(options: Options, peers: dict[str, ModuleType]) -> None:
-    judges = list(verifiers(peers))
+    judges = list(puzzle_peers.verifiers(peers))
+    size = puzzle_peers.GROUP
     say(
         "Verification in groups, completions a CPU-second. In the table above, dumpgym remembers the puzzles and their",
-        "answers, as it has judged both before; here every puzzle is new to it, and has a group of",
-        f"{GROUP} completions in the published format, as in GRPO: half right, half with random wrong roles.",
+        f"answers, as it has judged both before; here every puzzle is new to it, and has a group of {size} completions",
+        "in the published format, as in GRPO: half right, half with random wrong roles.",
     )
     print_header(["people", "tokens"], [judge.name for judge in judges], "completions")
-    for num_people in options.verified_people:
-        for tokens in options.group_tokens:
-            cases = make_cases(num_people, tokens, -(-options.completions // GROUP))
-            subjects = [group_subject(judge, cases, tokens) for judge in judges]
-            print_row([num_people, f"{tokens:,}", *compare(subjects, options, GROUP)])
+    for num_people, tokens in product(options.verified_people, options.group_tokens):
+        cases = puzzle_peers.make_cases(num_people, tokens, -(-options.completions // size))
+        subjects = [puzzle_peers.group_subject(judge, cases, tokens) for judge in judges]
+        print_row([num_people, f"{tokens:,}", *compare(subjects, options, size)])
 
 
-def hostile(peers: dict[str, ModuleType]) -> None:
+def hostile(options: Options, peers: dict[str, ModuleType]) -> None:
     """One completion that makes a careless pattern take quadratic time, one call each."""
     say(f"A completion that ends in {FLOOD:,} `<answer>` tags and closes none, one call each:")
-    case = make_cases(3, 200, 1)[0]
+    case = puzzle_peers.make_cases(3, 200, 1)[0]
     flood = "<think></think>\n" + "<answer>" * FLOOD
     print_top(["verifier", "CPU-milliseconds", "times dumpgym's"])
     own = None
-    for verifier in verifiers(peers):
-        truth = verifier.truth(case)
-        with contextlib.redirect_stdout(Silence()):
-            verifier.score(verifier.prefix + case.completion, truth)  # warm-up
-            start = process_time()
-            verifier.score(verifier.prefix + flood, truth)
-            seconds = process_time() - start
+    for verifier in puzzle_peers.verifiers(peers):
+        if monotonic() - START > options.fence:
+            print_row([verifier.name, "late", "late"])
+            continue
+        seconds = puzzle_peers.seconds_of_one(verifier, case, flood)
         own = own or seconds
         print_row([verifier.name, digits(1000 * seconds), digits(seconds / own)])
 
@@ -269,8 +251,8 @@ def vector(options: Options) -> None:
     print_header(["units a CPU-second"], list(envs), "units")
     rng = np.random.default_rng(0)
     answer = answer_text(dict.fromkeys("Zoey Jack Lily Owen Emma".split(), "knight"))
-    length = round(200 * CHARACTERS_PER_TOKEN) - len(framed("", answer))
-    thoughts = [reasoning(rng, ("Zoey", "Jack", "Lily"), length) for _ in range(options.num_envs)]
+    length = round(200 * puzzle_peers.CHARACTERS_PER_TOKEN) - len(framed("", answer))
+    thoughts = [puzzle_peers.reasoning(rng, ("Zoey", "Jack", "Lily"), length) for _ in range(options.num_envs)]
     steps = [step_subject(name, env, thoughts) for name, env in envs.items()]
     resets = [reset_subject(name, env) for name, env in envs.items()]
     print_row(["completions stepped", *compare(steps, options, options.num_envs)])
@@ -291,7 +273,7 @@ def commit() -> str:
 
 
 def head(options: Options, peers: dict[str, ModuleType]) -> None:
-    names = "|".join(PEER_FILES)
+    names = "|".join(puzzle_peers.PEER_FILES)
     arguments = " ".join(re.sub(rf"^({names})=.*", r"\1=DIR", argument) for argument in sys.argv[1:])
     versions = {"dumpgym": dumpgym.__version__, "gymnasium": gym.__version__, "numpy": np.__version__}
     print(f"Command: `{f'python experiments/bench_puzzles.py {arguments}'.rstrip()}`, commit `{commit()}`,")
@@ -310,12 +292,12 @@ def main(options: Options) -> int:
         require_number("rounds", options.rounds, low=1, whole=True)
         require_number("seconds", options.seconds, above=0)
         require_number("fence", options.fence, above=0)
-        peers = load_peers(options.peer)
+        peers = puzzle_peers.load_peers(options.peer)
         head(options, peers)
         generation(options, peers)
         verification(options, peers)
         groups(options, peers)
-        hostile(peers)
+        hostile(options, peers)
         vector(options)
     except DumpgymError as error:
         print(f"bench_puzzles: {error}", file=sys.stderr)

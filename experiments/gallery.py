@@ -3,7 +3,7 @@
     python experiments/gallery.py
     python experiments/gallery.py --output gallery.md
 
-All of it comes from the code, the same bytes in each run; three quarters of a minute on one core. tests/test_gallery.py
+All of it comes from the code, the same bytes in each run; about a minute on one core. tests/test_gallery.py
 compares the file with what the code makes now: write it anew when puzzles, words or reasons have changed.
 """
 

@@ -207,7 +207,7 @@ def reasoned(rng: np.random.Generator, names: Sequence[str], tokens: int, answer
 
 def reasoning(rng: np.random.Generator, names: Sequence[str], length: int) -> str:
     """Sentences about these people, without angle brackets, cut at so many characters."""
-    count = length // min(map(len, THOUGHTS)) + 1
+    count = max(0, length) // min(map(len, THOUGHTS)) + 1
     drawn = zip(
         rng.integers(len(THOUGHTS), size=count), *rng.integers(len(names), size=(2, count)), strict=True
     )  # indices of a sentence and two people
@@ -288,3 +288,13 @@ def group_subject(verifier: Verifier, cases: Sequence[Case], tokens: int) -> Sub
             return (process_time() - start) * count / (len(judged) * GROUP)
 
     return Subject(verifier.name, run)
+
+
+def seconds_of_one(verifier: Verifier, case: Case, completion: str) -> float:
+    """CPU-seconds of one verdict on this completion, after one on the case's own."""
+    truth = verifier.truth(case)
+    with contextlib.redirect_stdout(Silence()):
+        verifier.score(verifier.prefix + case.completion, truth)
+        start = process_time()
+        verifier.score(verifier.prefix + completion, truth)
+        return process_time() - start

@@ -75,7 +75,7 @@ class Reader:
             return self.part()
         if self.take("it is not the case that "):
             return ("not", self.part())
-        if self.take("all of this is true: ") or self.take("at least one of these is true: "):
+        if self.take("all of these are true: ") or self.take("at least one of these is true: "):
             return self.listed([self.part()])
         claim = re.match(r"P(\d) is (not )?a (knight|knave)", self.rest)
         assert claim, f"a claim expected before {self.rest!r}"
