@@ -65,6 +65,7 @@ class Options:
 def warmed_up_count(subject: Subject, options: Options, least: int) -> int:
     """How many units fill the time, with two digits, from runs of growing size."""
     count, seed = least, SEED_STRIDE * options.rounds
+    subject.run(1, seed - 1)  # the very first run builds what is kept, and would look like a slow subject
     while (seconds := subject.run(count, seed)) < options.seconds / 2:
         count, seed = math.ceil(count * min(8, options.seconds / max(seconds, 1e-9))), seed + SEED_STRIDE
     return max(least, int(float(f"{count * options.seconds / seconds:.1e}")))
