@@ -13,9 +13,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.envs.generator import CodedStatements, StatementSets
 from dumpgym.envs.problems import Settings, problem_block
 from dumpgym.envs.puzzle import LEAVES, OPERATORS
+from dumpgym.envs.statements import CodedStatements, StatementSets
 from dumpgym.errors import require_number
 
 _CODE_OF = {name: code for code, name in enumerate(OPERATORS)} | dict.fromkeys(LEAVES, OPERATORS.index("leaf"))

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from dumpgym.envs import published, text
-from dumpgym.envs.generator import Block, Distribution, NestedStatements, block_rng, sample_block
+from dumpgym.envs.generator import Block, Distribution, block_rng, sample_block
+from dumpgym.envs.statements import NestedStatements
 from dumpgym.envs.text import Wording, draw_wording, render_answers, render_quizzes
 from dumpgym.envs.words import NAMES, RoleWords, name_pool, parse_role_words
 from dumpgym.errors import InvalidValueError, require_number

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.envs.generator import CodedStatements, StatementSets
 from dumpgym.envs.puzzle import LEAVES, OPERATORS
+from dumpgym.envs.statements import CodedStatements, StatementSets
 from dumpgym.envs.structure import Statement
 from dumpgym.envs.words import KNIGHT_KNAVE, NAMES, SAYINGS, RoleWords, plural, with_article
 

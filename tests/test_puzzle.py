@@ -6,14 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpgym.envs import structure
-from dumpgym.envs.generator import (
-    Distribution,
-    _solve_by_tables,
-    coded_candidates,
-    num_different,
-    sample_block,
-)
+from dumpgym.envs.generator import Distribution, num_different, sample_block
 from dumpgym.envs.puzzle import evaluate, solutions
+from dumpgym.envs.statements import coded_candidates, solve_by_tables
 from dumpgym.errors import InvalidValueError
 from dumpgym.puzzle_env import SPLITS
 
@@ -118,7 +113,7 @@ def test_statements_follow_the_published_distribution():
 @pytest.mark.parametrize(("num_people", "published"), [(3, 0.386), (5, 0.339), (7, 0.332)])
 def test_the_share_of_statement_sets_with_one_solution_is_the_published_one(num_people, published):
     """The published shares come from 1,100 puzzles, so the bound is set by theirs: four standard deviations."""
-    rows, _ = _solve_by_tables(coded_candidates(np.random.default_rng(1), num_people, 30_000))
+    rows, _ = solve_by_tables(coded_candidates(np.random.default_rng(1), num_people, 30_000))
     assert abs(len(rows) / 30_000 - published) < 4 * np.sqrt(published * (1 - published) * published / 1100)
 
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpgym.envs.generator import Distribution, _solve_by_tables, coded_candidates, sample_block
+from dumpgym.envs.generator import Distribution, sample_block
 from dumpgym.envs.puzzle import evaluate, sample_statement, solutions
 from dumpgym.envs.solver import find_solutions, gates_of, lookahead_levels, negate_inputs
+from dumpgym.envs.statements import coded_candidates, solve_by_tables
 
 
 def random_statements(seed, num_people, depth, width):
@@ -52,7 +53,7 @@ def test_puzzles_solved_together_do_not_meet(seeds, num_people, limit):
 @pytest.mark.parametrize("num_people", range(2, 9))
 def test_truth_tables_and_search_agree(num_people):
     sets = coded_candidates(np.random.default_rng(num_people), num_people, 400)
-    rows, roles = _solve_by_tables(sets)
+    rows, roles = solve_by_tables(sets)
     puzzle, found = find_solutions(sets.gates(), limit=2)
     single = np.flatnonzero(np.bincount(puzzle, minlength=400) == 1)
     assert rows.tolist() == single.tolist()

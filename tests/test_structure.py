@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpgym.envs import published, structure
-from dumpgym.envs.generator import Distribution, NestedStatements, coded_candidates, sample_block
+from dumpgym.envs.generator import Distribution, sample_block
 from dumpgym.envs.leaks import find_leaks
 from dumpgym.envs.puzzle import evaluate, sample_statement
+from dumpgym.envs.statements import NestedStatements, coded_candidates
 from dumpgym.envs.structure import normal_form, renamed, same_up_to_renaming, structure_hash
 
 

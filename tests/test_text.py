@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpgym.envs import text
-from dumpgym.envs.generator import Distribution, NestedStatements, sample_block
+from dumpgym.envs.generator import Distribution, sample_block
 from dumpgym.envs.puzzle import sample_statement
+from dumpgym.envs.statements import NestedStatements
 from dumpgym.envs.words import (
     KNIGHT_KNAVE,
     NAMES,
