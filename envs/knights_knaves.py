@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Any
 
-from dumpgym.envs.problems import Settings, locate
+from dumpgym.envs.problems import ProblemBlock, Settings, locate
 from dumpgym.envs.puzzle import Puzzle
 from dumpgym.envs.verifier import TAGS, reward_rule, verify
+from dumpgym.errors import require_number
 from dumpgym.puzzle_env import Problem, PuzzleEnv, Verdict
 
 _MAX_PROMPT_LENGTH = 65_536  # a hundred people take about 10,000 characters, with deep statements three times as many
@@ -172,6 +173,7 @@ class KnightsKnavesEnv(PuzzleEnv):
         )
         self.reward_id = reward_rule(reward).id
         self._words = self.settings.words
+        self._last: dict[tuple[int, str], tuple[int, int, ProblemBlock]] = {}
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -182,13 +184,23 @@ class KnightsKnavesEnv(PuzzleEnv):
 
     def sample_problem(self, seed: int, split: str, index: int) -> Problem:
         """The puzzle at an address; see ``PuzzleEnv.sample_problem``."""
-        block, row = locate(self.settings, seed, split, index)
+        block, row = self._locate(seed, split, index)
         return block.problem(row, (seed, split, index))
 
     def sample_puzzle(self, seed: int, split: str, index: int) -> Puzzle:
         """The puzzle at an address without its words."""
-        block, row = locate(self.settings, seed, split, index)
+        block, row = self._locate(seed, split, index)
         return block.block.puzzle(row)
+
+    def _locate(self, seed: int, split: str, index: int) -> tuple[ProblemBlock, int]:
+        """The problem's block and its place there; the last block is kept, as many environments share few others."""
+        require_number("index", index, low=0, whole=True)
+        start, stop, last = self._last.get((seed, split), (0, 0, None))
+        if last is None or not start <= index < stop:
+            last, row = locate(self.settings, seed, split, index)
+            self._last = {(seed, split): (index - row, index - row + len(last.quizzes), last)}
+            return last, row
+        return last, index - start
 
     def verify(self, problem: Problem, completion: object) -> Verdict:
         """Judges a completion by the selected reward; see ``dumpgym.envs.verifier``."""
@@ -196,7 +208,7 @@ class KnightsKnavesEnv(PuzzleEnv):
 
     def problem_info(self, problem: Problem) -> dict[str, Any]:
         """The puzzle's lookahead, and its number in the published files or its original, if it has one."""
-        block, row = locate(self.settings, *problem.address)
+        block, row = self._locate(*problem.address)
         return {"lookahead": block.lookahead_levels[row], **block.origin(row)}
 
     def completion_of(self, answer: str) -> str:

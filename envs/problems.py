@@ -131,9 +131,14 @@ class ProblemBlock:
 
     def roles(self, row: int) -> dict[str, str]:
         """The right role of everybody in one puzzle, by name."""
-        words = self.wording.role_words[::-1]  # a truth value is a place in them
-        names = self.wording.people(row)
-        return {name: words[truthful] for name, truthful in zip(names, self.block.solutions[row].tolist(), strict=True)}
+        names, roles = self._names_and_roles
+        return dict(zip(names[row], roles[row], strict=True))
+
+    @cached_property
+    def _names_and_roles(self) -> tuple[list[list[str]], list[list[str]]]:
+        names = np.array(self.wording.names, dtype=object)[self.wording.name_of]
+        words = np.array(self.wording.role_words[::-1], dtype=object)  # a truth value is a place in them
+        return names.tolist(), words[self.block.solutions.astype(np.int64)].tolist()
 
     def problem(self, row: int, address: tuple[int, str, int]) -> Problem:
         """One of the problems."""

@@ -77,8 +77,8 @@ def _shared_fields(env: KnightsKnavesEnv, seed: int, split: str) -> tuple[str, s
         f'{{"prompt": [{messages}{{"role": "user", "content": "{before}',
         encode_basestring(after)[1:]
         + f'}}], "data_source": "{ENV_ID}", "ability": "logic", "reward_model": '
-        + '{"style": "rule", "ground_truth": ',
-        f'}}, "extra_info": {{"seed": {seed}, "split": "{split}", "index": ',
+        + '{"style": "rule", "ground_truth": "',
+        f'"}}, "extra_info": {{"seed": {seed}, "split": "{split}", "index": ',
         f', "environment": "{ENV_ID}?{arguments}", "reward": "{env.reward_id}", "names": ["',
     )
 
@@ -92,10 +92,11 @@ def _lines(
     for row in rows:
         extra = block.origin(row) | ({"lookahead": block.lookahead_levels[row]} if lookahead else {})
         more = "".join(f', "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in extra.items())
+        # All that JSON escapes in our words: quotation marks stand in quizzes alone, line breaks in answers alone.
+        quiz, answer = block.quizzes[row].replace('"', '\\"'), block.answers[row].replace("\n", "\\n")
         people, solution = '", "'.join(names[row]), ", ".join(truth[row])
         yield (
-            f"{begin}{encode_basestring(block.quizzes[row])[1:-1]}{behind_quiz}"
-            f"{encode_basestring(block.answers[row])}{behind_solution}{first_index + row}{behind_index}"
+            f"{begin}{quiz}{behind_quiz}{answer}{behind_solution}{first_index + row}{behind_index}"
             f'{people}"], "solution": [{solution}], "statements": "{texts[row]}"{more}}}}}'
         )
 

@@ -109,16 +109,18 @@ def _colours(terms: Terms) -> NDArray[np.uint64]:
     num_puzzles, num_people = people.shape[:2]
     speaker = np.arange(num_people)[:, None, None]
     person = np.where(people < 0, 0, people) + num_people * np.arange(num_puzzles)[:, None, None, None]
-    of_speaker = (people == speaker).astype(np.uint64)
-    counts = (people >= 0) & present[..., None]
+    factors = np.flatnonzero((people >= 0) & present[..., None])  # places in ``people`` where somebody stands
+    person, of_speaker = person.ravel()[factors], (people == speaker).ravel()[factors].astype(np.uint64)
     colours = np.zeros((num_puzzles, num_people), np.uint64)
+    labels = np.zeros(people.shape, np.uint64)
     for _ in range(_REFINEMENT_ROUNDS):
-        labels = np.where(counts, _mix(colours.ravel()[person] + of_speaker), np.uint64(0))
+        label = _mix(colours.ravel()[person] + of_speaker)
+        labels.ravel()[factors] = label
         products = np.where(present, _mix(labels.sum(-1, dtype=np.uint64) + np.uint64(1)), np.uint64(0))
         said = products.sum(-1, dtype=np.uint64)
         told = _mix(products + _mix(colours)[..., None])
         heard = np.zeros(colours.size, np.uint64)
-        np.add.at(heard, person[counts], _mix(labels + told[..., None])[counts])
+        np.add.at(heard, person, _mix(label + told.ravel()[factors // people.shape[-1]]))
         colours = _mix(colours + _mix(said + _mix(heard.reshape(colours.shape))))
     return colours
 

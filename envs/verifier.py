@@ -197,7 +197,7 @@ def _framed(text: str, is_strict: bool) -> tuple[str, str]:
     """The answer, and what is wrong with the format, if anything."""
     places = []
     at = text.find("<")  # by far the quickest way through a long thought
-    while at >= 0:
+    while at >= 0 and len(places) <= 4:
         if text.startswith(TAGS, at):
             places.append(at)
         at = text.find("<", at + 1)
@@ -219,7 +219,7 @@ def _tag_fault(text: str, places: Sequence[int]) -> str:
     """What is wrong with the tags that stand at these places."""
     tags = [next(tag for tag in TAGS if text.startswith(tag, at)) for at in places]
     for tag in TAGS:
-        if (times := tags.count(tag)) != 1:
+        if (times := text.count(tag)) != 1:
             fault = f"{tag} stands {times} times." if times else f"{tag} is missing."
             return fault if text.strip(WHITE) else "The completion is empty."
     first = next(i for i in range(4) if tags[i] != TAGS[i])
