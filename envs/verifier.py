@@ -86,6 +86,7 @@ class _Puzzle(NamedTuple):
 
 _CORRECT = ("correct", "All roles are right.")
 _PUZZLES: dict[int, _Puzzle] = {}
+_MOST_PUZZLES = 256  # more than a batch has; the longer they live, the more the garbage collector has to look through
 
 
 def reward_rule(name: str) -> RewardRule:
@@ -125,7 +126,7 @@ def verify(
     puzzle = _PUZZLES.get(id(roles))
     if puzzle is None or puzzle.roles != roles or puzzle.words != role_words:
         puzzle = _puzzle(roles, role_words)
-        if len(_PUZZLES) >= 1024:
+        if len(_PUZZLES) >= _MOST_PUZZLES:
             _PUZZLES.clear()
         _PUZZLES[id(roles)] = puzzle
     outcome, reason = _judge(completion, puzzle, rule.is_strict)
