@@ -196,15 +196,15 @@ def _candidates(rng: np.random.Generator, distribution: Distribution, size: int)
 
 
 @cache
-def num_different(distribution: Distribution, split: str) -> float:
-    """An upper bound on how many puzzles there are that differ in their statements.
+def num_different(distribution: Distribution, split: str) -> tuple[float, bool]:
+    """How many puzzles there are at most that differ in their statements, and whether it is the number itself.
 
-    For two and three people it is the number itself, by enumeration, unless lookahead or a change restricts it further;
-    for more there are so many that nobody will run out of them.
+    For two and three people they are enumerated, and the number is exact unless lookahead or a change restricts them
+    further; for more there are so many that nobody will run out of them.
     """
     num_people = distribution.num_people
     if num_people > 3 or not distribution.is_published:
-        return np.inf
+        return np.inf, False
     num_leaves = 2 * num_people
     forms = [(o, a, b) for o in range(len(OPERATORS)) for a in range(num_leaves) for b in range(num_leaves)]
     said = [[f for f in forms if _is_allowed(f, 2 * speaker + 1)] for speaker in range(num_people)]
@@ -212,7 +212,8 @@ def num_different(distribution: Distribution, split: str) -> float:
     codes = np.stack([np.array(s)[chosen[:, speaker]] for speaker, s in enumerate(said)], 1)
     sets, _ = with_one_solution(CodedStatements(codes[..., 0], codes[..., 1:]))
     is_test = structure.is_test(sets.structure_hashes())
-    return int(np.count_nonzero(is_test == (split == "test")))
+    is_exact = distribution.lookahead is None and distribution.change == "none"
+    return float(np.count_nonzero(is_test == (split == "test"))), is_exact
 
 
 def _is_allowed(form: tuple[int, int, int], self_lie: int) -> bool:

@@ -196,7 +196,7 @@ def _plainly_framed(text: str) -> str | None:
 
 def _framed(text: str, is_strict: bool) -> tuple[str, str]:
     """The answer, and what is wrong with the format, if anything."""
-    places = []
+    places: list[int] = []
     at = text.find("<")  # by far the quickest way through a long thought
     while at >= 0 and len(places) <= 4:
         if text.startswith(TAGS, at):

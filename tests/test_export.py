@@ -52,6 +52,11 @@ def test_as_many_different_puzzles_as_asked(num_people, seed, num_puzzles):
     assert len({json.loads(line)["extra_info"]["statements"] for line in lines}) == len(lines) == num_puzzles
 
 
+def test_all_puzzles_of_two_people_can_be_had():
+    for split, number in (("train", 311), ("test", 88)):
+        assert len(set(json_lines(KnightsKnavesEnv(num_people=2), split=split, num_puzzles=number))) == number
+
+
 def export(*arguments):
     return main(["export", *map(str, arguments)])
 
