@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.envs.problems import Settings, problem_block
-from dumpgym.envs.puzzle import LEAVES, OPERATORS
+from dumpgym.envs.puzzle import OPERATORS
 from dumpgym.envs.statements import CodedStatements, StatementSets
+from dumpgym.envs.structure import LEAVES
 from dumpgym.errors import require_number
 
 _CODE_OF = {name: code for code, name in enumerate(OPERATORS)} | dict.fromkeys(LEAVES, OPERATORS.index("leaf"))

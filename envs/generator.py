@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.envs import solver, structure
-from dumpgym.envs.puzzle import LEAVES, MAX_PEOPLE, MIN_PEOPLE, OPERATORS, Puzzle, sample_statement
+from dumpgym.envs.puzzle import MAX_PEOPLE, MIN_PEOPLE, OPERATORS, Puzzle, sample_statement
 from dumpgym.envs.statements import (
     CodedStatements,
     NestedStatements,
@@ -22,7 +22,7 @@ from dumpgym.envs.statements import (
     coded_candidates,
     with_one_solution,
 )
-from dumpgym.envs.structure import Statement
+from dumpgym.envs.structure import LEAVES, Statement
 from dumpgym.errors import InvalidValueError, require_number
 from dumpgym.puzzle_env import SPLITS, check_split
 

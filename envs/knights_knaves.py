@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from dumpgym.envs.problems import ProblemBlock, Settings, locate
+from dumpgym.envs.problems import ProblemBlock, Settings, problem_block
 from dumpgym.envs.puzzle import Puzzle
 from dumpgym.envs.verifier import TAGS, reward_rule, verify
 from dumpgym.errors import require_number
@@ -173,7 +173,7 @@ class KnightsKnavesEnv(PuzzleEnv):
         )
         self.reward_id = reward_rule(reward).id
         self._words = self.settings.words
-        self._last: dict[tuple[int, str], tuple[int, int, ProblemBlock]] = {}
+        self._kept: tuple[tuple[int, str, int], ProblemBlock] | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -193,14 +193,12 @@ class KnightsKnavesEnv(PuzzleEnv):
         return block.block.puzzle(row)
 
     def _locate(self, seed: int, split: str, index: int) -> tuple[ProblemBlock, int]:
-        """The problem's block and its place there; the last block is kept, as many environments share few others."""
-        require_number("index", index, low=0, whole=True)
-        start, stop, last = self._last.get((seed, split), (0, 0, None))
-        if last is None or not start <= index < stop:
-            last, row = locate(self.settings, seed, split, index)
-            self._last = {(seed, split): (index - row, index - row + len(last.quizzes), last)}
-            return last, row
-        return last, index - start
+        """The problem's block and its place there; a block is kept, as many environments share a small cache."""
+        number, row = divmod(require_number("index", index, low=0, whole=True), self.settings.block_size(split))
+        address = (seed, split, number)
+        if self._kept is None or self._kept[0] != address:
+            self._kept = address, problem_block(self.settings, *address)
+        return self._kept[1], row
 
     def verify(self, problem: Problem, completion: object) -> Verdict:
         """Judges a completion by the selected reward; see ``dumpgym.envs.verifier``."""

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dumpgym.envs.solver import find_solutions, gates_of
-from dumpgym.envs.structure import Statement
+from dumpgym.envs.structure import LEAVES, Statement
 from dumpgym.errors import InvalidValueError
 
 MIN_PEOPLE, MAX_PEOPLE = 2, 100
 OPERATORS = ("leaf", "not", "and", "or", "->", "<=>")
-LEAVES = ("telling-truth", "lying")
 
 
 @dataclass(frozen=True, slots=True)

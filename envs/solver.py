@@ -20,7 +20,7 @@ FALSE, TRUE, UNKNOWN = 1, 2, 3
 
 # Two-input functions as four bits: bit 2 x + y is the value at (x, y).
 AND, OR, IMPLIES, IFF = 0b1000, 0b1110, 0b1011, 0b1001
-_SAME = 0b1010  # the value of y
+SAME, OPPOSITE = 0b1010, 0b0101  # the value of y, and its negation
 _PROBE_VALUES = 2_000_000  # domains that a lookahead holds at a time
 
 
@@ -57,13 +57,13 @@ def gates_of(puzzles: Sequence[Sequence[tuple[Any, ...]]]) -> Gates:
     lists = [_gate_list(statements) for statements in puzzles]
     num_people, num_variables = len(puzzles[0]), max(map(len, lists))
     # A gate that stands for nothing says that a variable, which is false from the start, equals itself.
-    padded = [[*gates, *((_SAME, v, v) for v in range(len(gates), num_variables))] for gates in lists]
+    padded = [[*gates, *((SAME, v, v) for v in range(len(gates), num_variables))] for gates in lists]
     tables, first, second = np.moveaxis(np.array(padded), -1, 0)
     return make_gates(tables, first, second, num_people)
 
 
 def _gate_list(statements: Sequence[tuple[Any, ...]]) -> list[tuple[int, int, int]]:
-    gates = [(_SAME, 0, 0)] * len(statements)
+    gates = [(SAME, 0, 0)] * len(statements)
 
     def signed(statement: tuple[Any, ...]) -> tuple[int, bool]:
         """A variable that has the statement's truth value, or its opposite."""
@@ -80,7 +80,7 @@ def _gate_list(statements: Sequence[tuple[Any, ...]]) -> list[tuple[int, int, in
         match statement:
             case ("telling-truth" | "lying" | "not", _):
                 variable, opposite = signed(statement)
-                return (0b0101 if opposite else _SAME), variable, variable
+                return (OPPOSITE if opposite else SAME), variable, variable
             case ("and" | "or" as operator, first, *middle, last) if middle:
                 return gate((operator, (operator, first, *middle), last))
         operator, *parts = statement
@@ -150,7 +150,7 @@ def propagate(gates: Gates, domains: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _start(gates: Gates) -> NDArray[np.uint8]:
-    is_padding = gates.kinds == (7 * 16 + _SAME) * 64
+    is_padding = gates.kinds == (7 * 16 + SAME) * 64
     is_padding[:, : gates.num_people] = False
     return np.where(is_padding, FALSE, UNKNOWN).astype(np.uint8)
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.envs import solver, structure
-from dumpgym.envs.puzzle import LEAVES, OPERATORS
+from dumpgym.envs.puzzle import OPERATORS
 from dumpgym.envs.solver import Gates
-from dumpgym.envs.structure import Statement
+from dumpgym.envs.structure import LEAVES, Statement
 
 _HASHED_AT_ONCE = 8
 _MOST_PEOPLE_BY_TABLE = 8
@@ -60,7 +60,9 @@ class CodedStatements(NamedTuple):
 
     def _functions(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Each statement as a function of two people: four bits, and who the two are."""
-        tables = np.array([0b1010, 0b0101, solver.AND, solver.OR, solver.IMPLIES, solver.IFF])[self.operators]
+        tables = np.array([solver.SAME, solver.OPPOSITE, solver.AND, solver.OR, solver.IMPLIES, solver.IFF])[
+            self.operators
+        ]
         people, lies = self.leaves >> 1, (self.leaves & 1).astype(bool)
         single = self.operators <= 1
         second = np.where(single, people[..., 0], people[..., 1])

@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dumpgym.errors import InvalidValueError
+
 Statement = tuple[Any, ...]
+LEAVES = ("telling-truth", "lying")
 Form = frozenset[frozenset[int]]
 
 _REFINEMENT_ROUNDS = 2
@@ -24,7 +27,11 @@ _ONE: Form = frozenset([frozenset()])
 
 @lru_cache(maxsize=100_000)
 def normal_form(statement: Statement) -> Form:
-    """The algebraic normal form over "person p tells the truth": a sum modulo 2 of products of people."""
+    """The algebraic normal form over "person p tells the truth": a sum modulo 2 of products of people.
+
+    Raises:
+        InvalidValueError: if it is no statement.
+    """
     match statement:
         case ("telling-truth", person):
             return frozenset([frozenset([person])])
@@ -40,7 +47,7 @@ def normal_form(statement: Statement) -> Form:
             return _product(map(normal_form, parts))
         case ("or", *parts):
             return _product(normal_form(part) ^ _ONE for part in parts) ^ _ONE
-    raise ValueError(f"no statement: {statement!r}")
+    raise InvalidValueError("statement", statement, "a nested tuple that begins with a leaf or a connective")
 
 
 def _product(forms: Iterable[Form]) -> Form:
@@ -151,7 +158,7 @@ def structure_hash(statements: Sequence[Statement]) -> int:
 
 def renamed(statement: Statement, names: Sequence[int]) -> Statement:
     """The statement with person ``p`` called ``names[p]``."""
-    if statement[0] in ("telling-truth", "lying"):
+    if statement[0] in LEAVES:
         return (statement[0], names[statement[1]])
     return (statement[0], *(renamed(part, names) for part in statement[1:]))
 
@@ -201,7 +208,7 @@ def same_up_to_renaming(first: Sequence[Statement], second: Sequence[Statement],
 
 def _unordered(statement: Statement) -> Statement:
     """The statement with sets in place of parts whose order says nothing."""
-    if statement[0] in ("telling-truth", "lying"):
+    if statement[0] in LEAVES:
         return statement
     parts = map(_unordered, statement[1:])
     return (statement[0], frozenset(parts)) if statement[0] in ("and", "or", "<=>") else (statement[0], *parts)
@@ -209,6 +216,6 @@ def _unordered(statement: Statement) -> Statement:
 
 @cache
 def _people_of(statement: Statement) -> frozenset[int]:
-    if statement[0] in ("telling-truth", "lying"):
+    if statement[0] in LEAVES:
         return frozenset([statement[1]])
     return frozenset().union(*map(_people_of, statement[1:]))

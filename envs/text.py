@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.envs.puzzle import LEAVES, OPERATORS
+from dumpgym.envs.puzzle import OPERATORS
 from dumpgym.envs.statements import CodedStatements, StatementSets
-from dumpgym.envs.structure import Statement
+from dumpgym.envs.structure import LEAVES, Statement
 from dumpgym.envs.words import KNIGHT_KNAVE, NAMES, SAYINGS, RoleWords, plural, with_article
 
 Words = NDArray[np.object_]
@@ -168,25 +168,16 @@ def _contents(sets: StatementSets, name_of: NDArray[Any], names: tuple[str, ...]
     return list(versions)
 
 
-def render_content(statement: Statement, names: Sequence[str], words: RoleWords = KNIGHT_KNAVE) -> str:
-    """What is said, as it stands in the middle of a sentence."""
+def render_content(
+    statement: Statement, names: Sequence[str], words: RoleWords = KNIGHT_KNAVE, *, nested: bool = False
+) -> str:
+    """What is said, as it stands in the middle of a sentence; ``nested`` as part of another statement."""
     if _is_claim(statement):
         leaf = statement[1] if statement[0] == "not" else statement
         return f"{names[leaf[1]]} {claim_phrase(statement, words)}"
-    return _compound(statement, names, words, is_plain=all(map(_is_claim, statement[1:])))
-
-
-def _is_claim(statement: Statement) -> bool:
-    """Whether it is a leaf, or the negation of one."""
-    return statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
-
-
-def _compound(statement: Statement, names: Sequence[str], words: RoleWords, *, is_plain: bool) -> str:
     operator, *parts = statement
-    said = [
-        render_content(part, names, words) if _is_claim(part) else _compound(part, names, words, is_plain=False)
-        for part in parts
-    ]
+    is_plain = not nested and all(map(_is_claim, parts))
+    said = [render_content(part, names, words, nested=True) for part in parts]
     if operator == "not":
         return _MARKERS["not"] + said[0]
     marker = _MARKERS[operator]
@@ -203,6 +194,11 @@ def _compound(statement: Statement, names: Sequence[str], words: RoleWords, *, i
     if not is_list:
         return marker + _CONJUNCTIONS[operator].join(said)
     return f"{marker}{', '.join(said[:-1])},{_CONJUNCTIONS[operator]}{said[-1]}"
+
+
+def _is_claim(statement: Statement) -> bool:
+    """Whether it is a leaf, or the negation of one."""
+    return statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
 
 
 def opening(words: RoleWords = KNIGHT_KNAVE) -> str:

@@ -21,8 +21,8 @@ from dumpgym.envs.baseline import OperatorBaseline, operator_baseline, wilson_in
 from dumpgym.envs.knights_knaves import KnightsKnavesEnv
 from dumpgym.envs.problems import ProblemBlock, Settings, locate, problem_block
 from dumpgym.envs.published import MAX_PEOPLE, MIN_PEOPLE
-from dumpgym.envs.puzzle import LEAVES, OPERATORS, Puzzle
-from dumpgym.envs.structure import Statement
+from dumpgym.envs.puzzle import OPERATORS, Puzzle
+from dumpgym.envs.structure import LEAVES, Statement
 from dumpgym.envs.text import instruction
 from dumpgym.envs.verifier import REWARDS
 from dumpgym.envs.words import ROLE_WORDS, RoleWords, plural
