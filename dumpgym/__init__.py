@@ -2,7 +2,10 @@
 
 import gymnasium as gym
 
-import dumpgym.agents.policies  # noqa: F401 (registers the bandit policies)
+import dumpgym.agents.controls
+import dumpgym.agents.index_policies
+import dumpgym.agents.learnability
+import dumpgym.agents.posterior_policies  # noqa: F401
 from dumpgym.policy import BanditPolicy, Feedback
 from dumpgym.puzzle_env import Problem, PuzzleEnv, Verdict
 from dumpgym.registration import make_policy, policy_registry, register_policy

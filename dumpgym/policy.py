@@ -1,31 +1,42 @@
-"""The contract of a bandit policy: which distributions the next batch comes from, and what it learns from it."""
+"""The contract of a bandit policy: which distributions the next batch comes from, and what it learns from it.
+
+One policy serves one run, or many runs in lockstep: with ``num_runs=R`` every array has a leading axis of length R, and
+the same lines compute all runs at once. Shapes are written as (..., num_arms) for both.
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.errors import InvalidValueError, require_number
 from dumpgym.learner import Completions
+from dumpgym.schedules import Schedulable, Schedule
+from dumpgym.state import Stateful
+
+DRAWS = ("independent", "quota")
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What one batch taught, one row a group of completions to the same prompt; all arrays have shape (groups,).
+    """What one batch taught, one row a group of completions to the same prompt; arrays of shape (..., groups).
 
     Attributes:
-        step: the training step to which the batch belongs; feedback may come late.
+        step: the training step to which the batch belongs; feedback may come late and out of order.
         arm: index of the arm that each prompt was drawn from.
         signal: learnability of the group, e.g. its mean absolute advantage.
         successes: number of completions that solved the problem.
         group_size: number of completions in the group.
         tokens: tokens generated for the group.
         truncated: number of completions cut off at the length limit.
+        probabilities: those with which the batch was drawn, (..., num_arms), for policies that divide by them; None
+            if they are the policy's present ones, as they are when feedback does not come late.
 
     Raises:
-        InvalidValueError: if the arrays are not all of shape (groups,).
+        InvalidValueError: if the arrays do not have the shape of ``arm``.
     """
 
     step: int
@@ -35,6 +46,7 @@ class Feedback:
     group_size: NDArray[np.int64]
     tokens: NDArray[np.int64]
     truncated: NDArray[np.int64]
+    probabilities: NDArray[np.float64] | None = None
 
     @classmethod
     def of_batch(
@@ -44,6 +56,7 @@ class Feedback:
         signal: NDArray[np.float64],
         successes: NDArray[np.bool_],
         completions: Completions,
+        probabilities: NDArray[np.float64] | None = None,
     ) -> Self:
         """The feedback of one batch.
 
@@ -53,6 +66,7 @@ class Feedback:
             signal: learnability of each group, (groups,).
             successes: which completions solved their problem, (groups, num_generations).
             completions: the batch's completions.
+            probabilities: those with which the batch was drawn, (num_arms,).
         """
         groups, size = successes.shape
         return cls(
@@ -63,54 +77,154 @@ class Feedback:
             group_size=np.full(groups, size),
             tokens=completions.num_tokens.sum(axis=1),
             truncated=completions.truncated.sum(axis=1),
+            probabilities=probabilities,
         )
 
     def __post_init__(self) -> None:
-        for name in ("arm", "signal", "successes", "group_size", "tokens", "truncated"):
+        for name in ("signal", "successes", "group_size", "tokens", "truncated"):
             shape = getattr(self, name).shape
-            if shape != (self.arm.size,):
-                raise InvalidValueError(f"shape of feedback.{name}", shape, f"(groups,) = ({self.arm.size},)")
+            if shape != self.arm.shape:
+                raise InvalidValueError(f"shape of feedback.{name}", shape, f"that of feedback.arm, {self.arm.shape}")
 
 
-class BanditPolicy(ABC):
+class PolicyOptions(TypedDict, total=False):
+    """The options that every policy has; see ``BanditPolicy``."""
+
+    seed: int
+    num_runs: int | None
+    floor: Schedulable | Sequence[float]
+    cap: float | Sequence[float]
+    warmup_steps: int
+    draw: str
+
+
+class BanditPolicy(Stateful, ABC):
     """A distribution over arms that is updated by feedback.
 
-    Subclasses write ``_weights``, the probabilities before the floor, and ``_observe``; what they keep between calls
-    must be found in ``state_dict``.
+    Subclasses write ``_weights``, the probabilities before floor and cap, and ``_observe``, and name in
+    ``state_fields`` what they keep between calls.
 
     Args:
         num_arms: number of arms, at least 1.
         seed: of the policy's own generator.
-        floor: least probability of every arm, from 0 to 1 / num_arms.
+        num_runs: None for one run, or the number of independent runs that the policy serves in lockstep, all from the
+            one generator.
+        floor: least probability of every arm, from 0 to 1 / num_arms, a number or a schedule; or one number an arm,
+            which sum to at most 1. Probabilities become floor + (1 - sum of floors) * weights.
+        cap: largest probability of every arm, from 1 / num_arms to 1; or one number an arm, at least the arm's floor,
+            which sum to at least 1. What exceeds it goes to the other arms in proportion to their probabilities.
+        warmup_steps: training steps at the start for which all arms have the same weight.
+        draw: how a batch is drawn: "independent" slots, or "quota", in which an arm's number of slots is off its
+            expectation by less than one and what is missing is made up for in the batches to come (largest remainder).
+
+    Attributes:
+        shape: (num_arms,), or (num_runs, num_arms).
+        clock: training steps done, 1 + the latest step that feedback came from; late feedback does not turn it back.
+
+    Raises:
+        InvalidValueError: if an option is out of range.
     """
 
-    def __init__(self, num_arms: int, *, seed: int = 0, floor: float = 0.0) -> None:
+    symmetric: ClassVar[bool] = True
+    """Whether the arms are treated alike, so that permuting them permutes the probabilities."""
+    draws_in_update: ClassVar[bool] = False
+    """Whether probabilities depend on the policy's own random numbers; the two promises above hold on average then."""
+    state_fields: ClassVar[tuple[str, ...]] = ("num_arms", "rng", "clock", "credit")
+
+    def __init__(
+        self,
+        num_arms: int,
+        *,
+        seed: int = 0,
+        num_runs: int | None = None,
+        floor: Schedulable | Sequence[float] = 0.0,
+        cap: float | Sequence[float] = 1.0,
+        warmup_steps: int = 0,
+        draw: str = "independent",
+    ) -> None:
         self.num_arms = require_number("num_arms", num_arms, low=1, whole=True)
-        self.floor = require_number("floor", floor, low=0, high=1 / num_arms)
+        runs = () if num_runs is None else (require_number("num_runs", num_runs, low=1, whole=True),)
+        self.shape = (*runs, num_arms)
         self.rng = np.random.default_rng(seed)
+        self._floor = self._floor_of(floor)
+        self._cap = self._cap_of(cap)
+        self._unbounded = isinstance(self._floor, Schedule) and self._floor.start == self._floor.end == 0
+        self._unbounded &= bool((self._cap == 1).all())
+        self.warmup_steps = require_number("warmup_steps", warmup_steps, low=0, whole=True)
+        if draw not in DRAWS:
+            raise InvalidValueError("draw", draw, " or ".join(map(repr, DRAWS)))
+        self.draw = draw
+        self.clock = 0
+        self.credit: NDArray[np.float64] = np.zeros(self.shape)  # slots that quotas still owe to every arm
 
     @abstractmethod
     def _weights(self) -> NDArray[np.float64]:
-        """Probabilities of the arms before the floor, shape (num_arms,), summing to 1."""
+        """Probabilities of the arms before floor and cap, shape (..., num_arms), summing to 1."""
 
     def _observe(self, feedback: Feedback) -> None:
-        """Takes in a batch; policies that learn nothing leave it out."""
+        """Takes in a batch; policies that learn nothing leave it out. ``clock`` is still that before the batch."""
+
+    @property
+    def floor(self) -> NDArray[np.float64]:
+        """The least probability of every arm at the present step, shape (num_arms,)."""
+        if isinstance(self._floor, Schedule):
+            return np.full(self.num_arms, self._floor.at(self.clock))
+        return self._floor
+
+    @property
+    def cap(self) -> NDArray[np.float64]:
+        """The largest probability of every arm, shape (num_arms,)."""
+        return self._cap
 
     def probabilities(self) -> NDArray[np.float64]:
-        """The probabilities with which the next batch's arms are drawn, shape (num_arms,)."""
-        return self.floor + (1.0 - self.num_arms * self.floor) * self._weights()
+        """The probabilities with which the next batch's arms are drawn, shape (..., num_arms)."""
+        warm = self.clock < self.warmup_steps
+        weights = np.full(self.shape, 1 / self.num_arms) if warm else self._weights()
+        return weights if self._unbounded else _bounded(weights, self.floor, self.cap)
 
     def select_arms(self, size: int) -> NDArray[np.int64]:
-        """Draws ``size`` arms independently, shape (size,)."""
-        return self.rng.choice(self.num_arms, size=size, p=self.probabilities())
+        """Draws the arms of a batch, shape (..., size).
+
+        Raises:
+            InvalidValueError: if the batch would be empty.
+        """
+        require_number("size of the batch", size, low=1, whole=True)
+        return self._draw_arms(size)
+
+    def _draw_arms(self, size: int) -> NDArray[np.int64]:
+        return self._quotas(size) if self.draw == "quota" else draw_arms(self.rng, self.probabilities(), size)
+
+    def _quotas(self, size: int) -> NDArray[np.int64]:
+        wanted = size * self.probabilities() + self.credit
+        target = np.maximum(wanted, 0)
+        target *= size / target.sum(axis=-1, keepdims=True)
+        slots = np.floor(target + 1e-9)
+        rest = size - slots.sum(axis=-1, keepdims=True)
+        key = np.round(target - slots, 9) + 1e-10 * self.rng.random(self.shape)  # ties are broken at random
+        rank = (-key).argsort(axis=-1).argsort(axis=-1)
+        slots += rank < rest
+        self.credit = wanted - slots
+        arms = (np.arange(size)[:, None] >= slots.cumsum(axis=-1)[..., None, :]).sum(axis=-1)
+        shuffled: NDArray[np.int64] = self.rng.permuted(arms, axis=-1)
+        return shuffled
 
     def update(self, feedback: Feedback) -> None:
         """Learns from a batch.
 
         Raises:
-            InvalidValueError: if an arm does not exist, a signal is not a finite number, or a count is impossible.
+            InvalidValueError: if the batch is empty, an arm does not exist, a signal is not a finite number, or a count
+                is impossible; the policy is as it was then.
         """
+        self._check_feedback(feedback)
+        self._observe(feedback)
+        self.clock = max(self.clock, int(feedback.step) + 1)
+
+    def _check_feedback(self, feedback: Feedback) -> None:
         arm, size, successes = feedback.arm, feedback.group_size, feedback.successes
+        require_number("feedback.step", feedback.step, low=0, whole=True)
+        if arm.shape[:-1] != self.shape[:-1] or arm.ndim != len(self.shape) or arm.shape[-1] == 0:
+            form = ", ".join([*map(str, self.shape[:-1]), "groups"])
+            raise InvalidValueError("shape of feedback.arm", arm.shape, f"({form}) with at least one group")
         for name, values, valid, accepted in (
             ("arm", arm, (arm >= 0) & (arm < self.num_arms), f"0 to {self.num_arms - 1}"),
             ("signal", feedback.signal, np.isfinite(feedback.signal), "finite numbers"),
@@ -119,18 +233,65 @@ class BanditPolicy(ABC):
         ):
             if not valid.all():
                 raise InvalidValueError(f"feedback.{name}", values[~valid][0].item(), accepted)
-        self._observe(feedback)
+        p = feedback.probabilities
+        if p is not None and (p.shape != self.shape or not np.isfinite(p).all()):
+            raise InvalidValueError("feedback.probabilities", p.tolist(), f"finite numbers of shape {self.shape}")
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that ``load_state_dict`` needs to go on bit for bit, as JSON-compatible values."""
-        return {"num_arms": self.num_arms, "rng": self.rng.bit_generator.state}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what ``state_dict`` of a policy with the same options returned.
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Refuses a state of another policy or another number of arms.
 
         Raises:
-            InvalidValueError: if the state is of a policy with another number of arms.
+            InvalidValueError: if the state does not fit.
         """
-        if state["num_arms"] != self.num_arms:
-            raise InvalidValueError("number of arms in the state", state["num_arms"], f"{self.num_arms}")
-        self.rng.bit_generator.state = state["rng"]
+        if state.get("num_arms") != self.num_arms:
+            raise InvalidValueError("number of arms in the state", state.get("num_arms"), f"{self.num_arms}")
+        super().check_state(state)
+
+    def _floor_of(self, floor: Schedulable | Sequence[float]) -> Schedule | NDArray[np.float64]:
+        if isinstance(floor, float | int | str | Schedule):
+            return Schedule.parse("floor", floor, low=0, high=1 / self.num_arms)
+        floors = np.array([require_number("floor of an arm", value, low=0, high=1) for value in floor], dtype=float)
+        if len(floors) != self.num_arms or floors.sum() > 1 + 1e-12:
+            raise InvalidValueError("floor", list(floor), f"{self.num_arms} numbers that sum to at most 1")
+        return floors
+
+    def _cap_of(self, cap: float | Sequence[float]) -> NDArray[np.float64]:
+        if isinstance(cap, float | int):
+            return np.full(self.num_arms, require_number("cap", cap, low=1 / self.num_arms, high=1), dtype=float)
+        caps = np.array([require_number("cap of an arm", value, low=0, high=1) for value in cap], dtype=float)
+        highest = self._floor.start if isinstance(self._floor, Schedule) else self._floor
+        if isinstance(self._floor, Schedule):
+            highest = max(self._floor.start, self._floor.end)
+        if len(caps) != self.num_arms or caps.sum() < 1 - 1e-12 or (caps < highest).any():
+            accepted = f"{self.num_arms} numbers that sum to at least 1, none below its arm's floor"
+            raise InvalidValueError("cap", list(cap), accepted)
+        return caps
+
+
+def draw_arms(rng: np.random.Generator, probabilities: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+    """Independent draws by the inverse of the distribution function, shape (..., size).
+
+    Args:
+        rng: one number is taken a slot.
+        probabilities: shape (..., num_arms).
+        size: number of slots.
+    """
+    cumulative = probabilities.cumsum(axis=-1)
+    cumulative /= cumulative[..., -1:]
+    u = rng.random((*probabilities.shape[:-1], size))
+    arms: NDArray[np.int64] = (u[..., None] >= cumulative[..., None, :-1]).sum(axis=-1)
+    return arms
+
+
+def _bounded(weights: NDArray[np.float64], floor: NDArray[np.float64], cap: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities between floor and cap, shape (..., num_arms)."""
+    p: NDArray[np.float64] = floor + (1.0 - floor.sum()) * weights
+    for _ in range(len(cap)):  # each pass caps at least one arm more, or ends
+        excess = np.maximum(p - cap, 0).sum(axis=-1, keepdims=True)
+        if (excess <= 1e-15).all():
+            break
+        share = np.where(p < cap, p, 0)
+        room = np.maximum(cap - p, 0)
+        share = np.where((share > 0).any(axis=-1, keepdims=True), share, room)  # all others have nothing: room decides
+        p = np.minimum(p, cap) + excess * share / np.maximum(share.sum(axis=-1, keepdims=True), 1e-300)
+    return p

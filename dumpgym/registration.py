@@ -1,5 +1,6 @@
 """The registry of bandit policies, a mirror of Gymnasium's registry of environments."""
 
+import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,44 +12,99 @@ from dumpgym.policy import BanditPolicy
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """An id and the callable that makes the policy, called as ``entry_point(num_arms, seed=..., **kwargs)``."""
+    """An id and the callable that makes the policy, called as ``entry_point(num_arms, seed=..., **kwargs)``.
+
+    Attributes:
+        id: under which the policy is made.
+        entry_point: makes it.
+        vectorised: whether it takes ``num_runs`` and serves many runs in lockstep.
+    """
 
     id: str
     entry_point: Callable[..., BanditPolicy]
+    vectorised: bool = False
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
-        """The options beside num_arms and seed."""
-        parameters = inspect.signature(self.entry_point).parameters
-        return {name: p for name, p in parameters.items() if name not in ("num_arms", "seed")}
+        """The options beside num_arms, seed and num_runs; where a class hands options on, its parent's are among them.
+
+        A parameter of the kind VAR_KEYWORD is among them only if it takes anything.
+        """
+        makers: list[Callable[..., Any]] = [self.entry_point]
+        if isinstance(self.entry_point, type):
+            makers = [vars(cls)["__init__"] for cls in self.entry_point.__mro__ if "__init__" in vars(cls)]
+        parameters: dict[str, inspect.Parameter] = {}
+        for maker in makers:
+            own = inspect.signature(maker).parameters
+            parameters = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+            parameters |= {name: p for name, p in own.items() if name not in parameters}
+            if not any(p.kind is p.VAR_KEYWORD for p in own.values()):
+                break
+        return {name: p for name, p in parameters.items() if name not in ("self", "num_arms", "seed", "num_runs")}
 
 
 policy_registry: dict[str, PolicySpec] = {}
 
 
-def register_policy(policy_id: str, entry_point: Callable[..., BanditPolicy]) -> None:
+def register_policy(policy_id: str, entry_point: Callable[..., BanditPolicy], *, vectorised: bool = False) -> None:
     """Makes a policy known under an id.
+
+    Args:
+        policy_id: the id.
+        entry_point: called as ``entry_point(num_arms, seed=..., **options)``.
+        vectorised: whether the policy takes ``num_runs`` and its arrays may have a leading axis of runs, which
+            ``dumpgym.testing.check_policy`` checks; a simulation is many times faster then.
 
     Raises:
         InvalidValueError: if the id is taken.
     """
     if policy_id in policy_registry:
         raise InvalidValueError("policy id", policy_id, "an id that is not registered yet")
-    policy_registry[policy_id] = PolicySpec(policy_id, entry_point)
+    policy_registry[policy_id] = PolicySpec(policy_id, entry_point, vectorised)
 
 
-def make_policy(policy_id: str, *, num_arms: int, seed: int = 0, **kwargs: Any) -> BanditPolicy:
+def find_policy(policy_id: str) -> PolicySpec:
+    """The policy of an id, ``id`` or ``module:id`` with a module to import first, which registers it.
+
+    Raises:
+        InvalidValueError: if the module cannot be found.
+        UnknownNameError: if no policy has this id.
+    """
+    module, colon, name = policy_id.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise InvalidValueError("policy", policy_id, f"a registered policy; {error}") from error
+    if name not in policy_registry:
+        raise UnknownNameError("policy", name, policy_registry)
+    return policy_registry[name]
+
+
+def make_policy(
+    policy_id: str, *, num_arms: int, seed: int = 0, num_runs: int | None = None, **options: Any
+) -> BanditPolicy:
     """Makes a registered policy.
+
+    Args:
+        policy_id: ``id``, or ``module:id`` with a module to import first.
+        num_arms: number of arms, at least 1.
+        seed: of the policy's own generator.
+        num_runs: None for one run, or the number of runs in lockstep, for a policy that is vectorised.
+        options: of the policy.
 
     Raises:
         UnknownNameError: if no policy has this id, or the policy has no such option.
-        InvalidValueError: if an option is out of range.
+        InvalidValueError: if an option is out of range, or the policy cannot serve many runs.
     """
-    if policy_id not in policy_registry:
-        raise UnknownNameError("policy", policy_id, policy_registry)
-    spec = policy_registry[policy_id]
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in spec.parameters.values())
-    for name in kwargs:
-        if name not in spec.parameters and not takes_any:
-            raise UnknownNameError(f"option of policy {policy_id!r}", name, spec.parameters)
-    return spec.entry_point(num_arms, seed=seed, **kwargs)
+    spec = find_policy(policy_id)
+    known = spec.parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    for name in options:
+        if name not in known and not takes_any:
+            raise UnknownNameError(f"option of policy {policy_id!r}", name, known)
+    if num_runs is not None:
+        if not spec.vectorised:
+            raise InvalidValueError("num_runs", num_runs, f"None, as policy {policy_id!r} serves one run at a time")
+        options["num_runs"] = num_runs
+    return spec.entry_point(num_arms, seed=seed, **options)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from dumpgym.errors import InvalidValueError
 from dumpgym.policy import BanditPolicy, Feedback
 
-MakePolicy = Callable[[int, int], BanditPolicy]
+MakePolicy = Callable[..., BanditPolicy]
 
 NUM_ARMS = 4
 STEPS = (0, 1, 2, 5, 3, 4, 4, 7)  # feedback comes late and out of order
@@ -34,13 +34,15 @@ def make_feedback(arm: ArrayLike, signal: ArrayLike, *, step: int = 0, group_siz
     return Feedback(step, arms, signals, sizes // 2, sizes, 100 * sizes, np.zeros_like(arms))
 
 
-def check_policy(make: MakePolicy, *, symmetric: bool = True) -> None:
+def check_policy(make: MakePolicy, *, symmetric: bool | None = None, vectorised: bool = False) -> None:
     """Checks that a policy keeps the contract of ``BanditPolicy``.
 
     Args:
         make: called as ``make(num_arms, seed)``, returns a new policy; it is asked for 1 and 4 arms.
-        symmetric: whether the policy must treat its arms alike, so that permuting them permutes the probabilities. Off
-            for policies that know an order of the arms.
+        symmetric: whether the policy must treat its arms alike, so that permuting them permutes the probabilities;
+            None for what the policy's class says of itself.
+        vectorised: whether the policy must also serve many runs in lockstep; ``make`` is called as
+            ``make(num_arms, seed, num_runs=R)`` then.
 
     Raises:
         AssertionError: if an invariant fails, with the invariant as its message.
@@ -49,11 +51,15 @@ def check_policy(make: MakePolicy, *, symmetric: bool = True) -> None:
         _check_draws(make, num_arms)
     _check_seed(make)
     _check_saved_state(make)
-    _check_empty_feedback(make)
     _check_refused_feedback(make)
+    _check_refused_state(make)
     _check_aliasing(make)
+    if symmetric is None:
+        symmetric = make(NUM_ARMS, 0).symmetric and not make(NUM_ARMS, 0).draws_in_update
     if symmetric:
         _check_symmetry(make)
+    if vectorised:
+        _check_lockstep(make)
 
 
 def _expect(condition: bool, message: str) -> None:
@@ -91,7 +97,8 @@ def _check_probabilities(policy: BanditPolicy) -> None:
     _expect(p.shape == (policy.num_arms,), f"probabilities() has shape {p.shape}, not ({policy.num_arms},)")
     _expect(bool(np.isfinite(p).all()), f"probabilities() are not all finite: {p}")
     _expect(abs(p.sum() - 1) < 1e-9, f"probabilities() sum to {p.sum()}, not 1: {p}")
-    _expect(p.min() >= max(policy.floor - 1e-12, 0), f"probabilities() fall below the floor {policy.floor}: {p}")
+    _expect(bool((p >= np.maximum(policy.floor - 1e-12, 0)).all()), f"probabilities() {p} fall below {policy.floor}")
+    _expect(bool((p <= policy.cap + 1e-12).all()), f"probabilities() {p} exceed the cap {policy.cap}")
 
 
 def _check_draws(make: MakePolicy, num_arms: int) -> None:
@@ -101,7 +108,7 @@ def _check_draws(make: MakePolicy, num_arms: int) -> None:
         _play(policy, rng, steps)
         _check_probabilities(policy)
         p = policy.probabilities()
-        for size in (0, 1, 20_000):
+        for size in (1, 20_000):
             arms = policy.select_arms(size)
             _expect(arms.shape == (size,), f"select_arms({size}) has shape {arms.shape}")
             _expect(arms.dtype == np.int64, f"select_arms() has dtype {arms.dtype}, not int64")
@@ -127,25 +134,35 @@ def _check_saved_state(make: MakePolicy) -> None:
     _expect(_state(restored) == _state(policy), "a restored policy does not reach the same state")
 
 
-def _check_empty_feedback(make: MakePolicy) -> None:
-    policy = make(NUM_ARMS, 0)
-    for step in (0, 9):
-        policy.update(make_feedback([], [], step=step))
-        _check_probabilities(policy)
-        _play(policy, np.random.default_rng(4))
-
-
 def _check_refused_feedback(make: MakePolicy) -> None:
     policy = make(NUM_ARMS, 0)
     _play(policy, np.random.default_rng(5))
     before = _state(policy)
-    for arm, signal in ((NUM_ARMS, 0.5), (-1, 0.5), (0, np.nan), (0, np.inf)):
+    bad = [([0, arm], [0.5, signal]) for arm, signal in ((NUM_ARMS, 0.5), (-1, 0.5), (0, np.nan), (0, np.inf))]
+    for arms, signals in ([], []), *bad:
+        what = f"feedback with arms {arms} of {NUM_ARMS} and signals {signals}"
         try:
-            policy.update(make_feedback([0, arm], [0.5, signal]))
+            policy.update(make_feedback(arms, signals))
         except InvalidValueError:
-            _expect(_state(policy) == before, f"refused feedback (arm {arm}, signal {signal}) changed the policy")
+            _expect(_state(policy) == before, f"refused {what} changed the policy")
         else:
-            raise AssertionError(f"feedback with arm {arm} of {NUM_ARMS} and signal {signal} is not refused")
+            raise AssertionError(f"{what} is not refused")
+
+
+def _check_refused_state(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 0)
+    _play(policy, np.random.default_rng(8))
+    before = _state(policy)
+    for what, state in (
+        (f"{NUM_ARMS + 1} arms", make(NUM_ARMS + 1, 0).state_dict()),
+        ("another policy", {**policy.state_dict(), "type": "another policy"}),
+    ):
+        try:
+            policy.load_state_dict(state)
+        except InvalidValueError:
+            _expect(_state(policy) == before, f"a refused state of {what} changed the policy")
+        else:
+            raise AssertionError(f"a state of {what} is not refused")
 
 
 def _check_aliasing(make: MakePolicy) -> None:
@@ -170,3 +187,24 @@ def _check_symmetry(make: MakePolicy) -> None:
         second.update(make_feedback(new_index[feedback.arm], feedback.signal, step=step, group_size=size))
         p, q = first.probabilities(), second.probabilities()[new_index]
         _expect(bool(np.allclose(p, q, rtol=0, atol=1e-9)), f"permuting the arms does not permute {p}: it gives {q}")
+
+
+def _check_lockstep(make: MakePolicy) -> None:
+    """Runs in lockstep that are told what two policies by themselves are told must reach their probabilities."""
+    both, alone = make(NUM_ARMS, 0, num_runs=2), [make(NUM_ARMS, 0), make(NUM_ARMS, 0)]
+    stochastic, rng = both.draws_in_update, np.random.default_rng(9)
+    for step in STEPS:
+        told = [_random_feedback(rng, NUM_ARMS, step) for _ in alone]
+        told = [make_feedback(each.arm, each.signal, step=step) for each in told]
+        p = np.stack([policy.probabilities() for policy in alone])
+        same = stochastic or np.allclose(both.probabilities(), p, rtol=0, atol=1e-9)
+        _expect(same, f"runs in lockstep have the probabilities {both.probabilities()}, by themselves {p}")
+        arms = both.select_arms(16)
+        _expect(arms.shape == (2, 16), f"select_arms(16) of 2 runs has shape {arms.shape}")
+        for policy, feedback in zip(alone, told, strict=True):
+            policy.update(feedback)
+        both.update(make_feedback([f.arm for f in told], [f.signal for f in told], step=step))
+    restored = make(NUM_ARMS, 1, num_runs=2)
+    restored.load_state_dict(json.loads(_state(both)))
+    same = np.array_equal(restored.select_arms(64), both.select_arms(64))
+    _expect(same, "restored runs in lockstep do not go on bit for bit")
