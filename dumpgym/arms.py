@@ -1,13 +1,10 @@
 """The bandit's arms: puzzle distributions by their Gymnasium ids, and how a learner fares on them."""
 
-import ast
-import importlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import unquote
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
@@ -15,6 +12,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from dumpgym.errors import DumpgymError, InvalidValueError, UnknownNameError
 from dumpgym.learner import Learner
 from dumpgym.puzzle_env import PuzzleEnv, Verdict
+from dumpgym.specs import import_module_of, read_spec
 
 _EVALUATION_BATCH = 128
 
@@ -31,18 +29,16 @@ def make_env(spec: str) -> PuzzleEnv:
     """Makes a puzzle environment by its specification.
 
     Args:
-        spec: a Gymnasium id, ``namespace/Name-v0`` or ``module:namespace/Name-v0``, with keyword arguments in the form
-            of a query string where there are any: ``dumpgym/KnightsKnaves-v0?num_people=5``. A value is read as a
-            Python literal if it is one and as a string otherwise; ``%26`` stands for ``&``.
+        spec: a Gymnasium id, ``namespace/Name-v0`` or ``module:namespace/Name-v0``, with keyword arguments where there
+            are any, as ``dumpgym.specs.read_spec`` reads them: ``dumpgym/KnightsKnaves-v0?num_people=5``.
 
     Raises:
         InvalidValueError: if there is no such environment, it is no puzzle environment, or the specification has not
             this form; the environment itself may refuse a value.
         UnknownNameError: for a keyword argument that the environment does not have.
     """
-    env_id, mark, query = spec.partition("?")
+    env_id, arguments = read_spec("environment", spec)
     env_spec, names = _find_environment(env_id)
-    arguments = _read_arguments(spec, query) if mark else {}
     for name in arguments:
         if name == "split":
             where = "training draws from train, evaluation from test, and play has --split"
@@ -57,13 +53,10 @@ def make_env(spec: str) -> PuzzleEnv:
 
 def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
     """What is registered under an id, and the keyword arguments it takes, but for the split."""
-    module, colon, name = env_id.rpartition(":")
     accepted = "the id of a registered puzzle environment (see dumpgym list)"
+    name = env_id
     try:
-        if colon and not all(part.isidentifier() for part in module.split(".")):
-            raise ModuleNotFoundError(f"{module!r} is no name of a module")
-        if colon:
-            importlib.import_module(module)
+        name = import_module_of(env_id)
         spec = gym.spec(name)
         creator: Any = spec.entry_point
         if isinstance(creator, str):
@@ -81,25 +74,6 @@ def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _read_arguments(spec: str, query: str) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    for part in query.split("&"):
-        name, equals, value = part.partition("=")
-        if not (equals and name.isidentifier()) or name in arguments:
-            raise InvalidValueError("environment", spec, "an id, then ?name=value&name=value, each name once")
-        arguments[name] = _read_value(unquote(value))
-    return arguments
-
-
-def _read_value(text: str) -> object:
-    """The Python literal that the text is, or else the text."""
-    try:
-        value: object = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):  # TypeError: a literal that cannot be made, e.g. {[]: 1}
-        return text
-    return value
 
 
 def make_arms(specs: Sequence[str]) -> tuple[Arm, ...]:

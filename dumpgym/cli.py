@@ -34,6 +34,8 @@ _RESUMABLE = ("train", "pretrain")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit status: 0, 2 for bad input, 130 when interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # modules of one's own, as in my_module:my-policy
     verbs: dict[str, Callable[[list[str]], None]] = {
         "list": _list,
         "play": _play,

@@ -1,6 +1,5 @@
 """The registry of bandit policies, a mirror of Gymnasium's registry of environments."""
 
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 from dumpgym.errors import InvalidValueError, UnknownNameError
 from dumpgym.policy import BanditPolicy
+from dumpgym.specs import import_module_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,10 @@ def find_policy(policy_id: str) -> PolicySpec:
         InvalidValueError: if the module cannot be found.
         UnknownNameError: if no policy has this id.
     """
-    module, colon, name = policy_id.rpartition(":")
-    if colon:
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            raise InvalidValueError("policy", policy_id, f"a registered policy; {error}") from error
+    try:
+        name = import_module_of(policy_id)
+    except ModuleNotFoundError as error:
+        raise InvalidValueError("policy", policy_id, f"a policy that is registered; {error}") from error
     if name not in policy_registry:
         raise UnknownNameError("policy", name, policy_registry)
     return policy_registry[name]

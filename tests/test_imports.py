@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("envs", "agents")
-CONTRACTS = ("errors", "puzzle_env", "state", "schedules", "policy", "learner", "registration")
+CONTRACTS = ("errors", "puzzle_env", "state", "specs", "schedules", "policy", "learner", "registration")
 CONTRACT_MODULES = {f"dumpgym.{name}" for name in CONTRACTS}
 LANGUAGE_MODEL_FILES = {
     f"agents/{name}.py" for name in ("embedded", "grpo", "language_model", "pretraining", "sampling")
