@@ -195,10 +195,10 @@ class WindowSums(SumHistory):
             leaving = self.recent[step % self.window]
             self.sums -= leaving
             leaving[:] = 0
+        np.copyto(self.sums, 0, where=self.sums[0] < 0.5)  # no rounding is left behind in an arm without groups
         self.step = max(self.step, int(feedback.step))
         self._accumulate(self.sums, feedback, 1.0)
         self._accumulate(self.recent[feedback.step % self.window], feedback, 1.0)
-        np.copyto(self.sums, 0, where=self.sums[0] < 0.5)  # no rounding is left behind in an arm without groups
 
 
 def make_sums(

@@ -27,6 +27,12 @@ def boltzmann(scores: NDArray[np.float64], temperature: float) -> NDArray[np.flo
     return weights
 
 
+def epsilon_greedy(scores: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
+    """``best_arms``, but for a share of epsilon that all arms have alike, shape (..., num_arms)."""
+    weights: NDArray[np.float64] = epsilon / scores.shape[-1] + (1 - epsilon) * best_arms(scores)
+    return weights
+
+
 LogFunction = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.agents.arm_history import HistoryPolicy, SumHistory
-from dumpgym.agents.draws import best_arms
+from dumpgym.agents.draws import best_arms, epsilon_greedy
 from dumpgym.agents.recent_history import ExponentialMean
 from dumpgym.policy import PolicyOptions
 from dumpgym.registration import register_policy
@@ -81,8 +81,7 @@ class EpsilonGreedy(HistoryPolicy):
         self.epsilon = Schedule.parse("epsilon", epsilon, low=0, high=1)
 
     def _weights(self) -> NDArray[np.float64]:
-        epsilon = self.epsilon.at(self.clock)
-        return epsilon / self.num_arms + (1 - epsilon) * best_arms(self.history.mean())
+        return epsilon_greedy(self.history.mean(), self.epsilon.at(self.clock))
 
 
 register_policy("ucb1", UCB1, vectorised=True)

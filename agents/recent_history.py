@@ -68,49 +68,58 @@ class RolloutWindow(ArmHistory):
 
     Attributes:
         total: groups and rollouts ever told of every arm, never forgotten, shape (2, ..., num_arms).
+        average: the mean over every arm's window, shape (..., num_arms).
         recent: step, signal and size of the groups inside the window, oldest first and to the right, with groups of
             size 0 on the left where an arm has fewer, shape (3, ..., num_arms, most groups of an arm).
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("total", "recent")
+    state_fields: ClassVar[tuple[str, ...]] = ("total", "average", "recent")
     growing_fields: ClassVar[tuple[str, ...]] = ("recent",)
 
     def __init__(self, shape: tuple[int, ...], window: int) -> None:
         super().__init__(shape)
         self.window = require_number("window", window, low=1, whole=True)
         self.total: NDArray[np.float64] = np.zeros((2, *shape))
+        self.average: NDArray[np.float64] = np.zeros(shape)
         self.recent: NDArray[np.float64] = np.zeros((3, *shape, 0))
 
     def add(self, feedback: Feedback) -> None:
-        """Takes in the groups of a batch, in their order."""
+        """Takes in the groups of a batch, in their order; arms that it does not hold are not looked at."""
         add_by_arm(self.total[0], feedback.arm, 1)
         add_by_arm(self.total[1], feedback.arm, feedback.group_size.astype(np.float64))
-        recent = np.concatenate([self.recent, self._of_batch(feedback)], axis=-1)
+        arms, batch = self._of_batch(feedback)
+        recent = np.concatenate([self.recent.reshape(3, self.average.size, -1)[:, arms], batch], axis=-1)
         step, _, size = recent
         # Empty places go to the left and late groups to their place; groups of one step keep their order.
         order = np.where(size > 0, step, -1).argsort(axis=-1, kind="stable")
-        recent = np.take_along_axis(recent, order[None], axis=-1)
-        inside = self._counted(recent[2]) > 0
-        kept = int(inside.sum(axis=-1).max(initial=0))
-        self.recent = np.where(inside, recent, 0)[..., recent.shape[-1] - kept :]
+        step, signal, size = np.take_along_axis(recent, order[None], axis=-1)
+        newer = size[:, ::-1].cumsum(axis=-1)[:, ::-1] - size
+        counted = np.clip(self.window - newer, 0, size)  # rollouts of every group that are inside the window
+        self.average.reshape(-1)[arms] = (counted * signal).sum(axis=-1) / counted.sum(axis=-1)
+        self._remember(arms, np.where(counted > 0, (step, signal, size), 0))
 
-    def _of_batch(self, feedback: Feedback) -> NDArray[np.float64]:
-        """The batch's groups arm by arm, in their order, shape (3, ..., num_arms, most groups of an arm)."""
+    def _of_batch(self, feedback: Feedback) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The arms in a batch, and their groups in their order, shape (3, arms, most groups of an arm).
+
+        Arms are given by their index in an array of shape (..., num_arms) that is laid flat.
+        """
         flat = flat_arm(feedback.arm, self.shape[-1]).ravel()
+        arms, row, counts = np.unique(flat, return_inverse=True, return_counts=True)
         order = flat.argsort(kind="stable")
-        arm, counts = flat[order], np.bincount(flat, minlength=self.total[0].size)
-        place = np.arange(flat.size) - (counts.cumsum() - counts)[arm]  # which group of its arm each one is
-        batch = np.zeros((3, counts.size, int(counts.max())))
-        steps = np.full(flat.size, feedback.step)
-        for row, values in zip(batch, (steps, feedback.signal.ravel(), feedback.group_size.ravel()), strict=True):
-            row[arm, place] = values[order]
-        return batch.reshape(3, *self.shape, -1)
+        row = row[order]
+        place = np.arange(flat.size) - (counts.cumsum() - counts)[row]  # which group of its arm each one is
+        batch = np.zeros((3, arms.size, int(counts.max())))
+        batch[:, row, place] = np.stack(
+            [np.full(flat.size, feedback.step), feedback.signal.ravel()[order], feedback.group_size.ravel()[order]]
+        )
+        return arms, batch
 
-    def _counted(self, size: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How many rollouts of every group are inside the window; shapes (..., num_arms, groups)."""
-        newer = size[..., ::-1].cumsum(axis=-1)[..., ::-1] - size
-        counted: NDArray[np.float64] = np.clip(self.window - newer, 0, size)
-        return counted
+    def _remember(self, arms: NDArray[np.int64], recent: NDArray[np.float64]) -> None:
+        """Puts the groups of some arms in the place of theirs, and makes room where there are more of them."""
+        width = self.recent.shape[-1]
+        more = max(int((recent[2] > 0).sum(axis=-1).max()) - width, 0)
+        self.recent = np.pad(self.recent, [(0, 0)] * (self.recent.ndim - 1) + [(more, 0)]) if more else self.recent
+        self.recent.reshape(3, self.average.size, -1)[:, arms] = recent[..., recent.shape[-1] - width - more :]
 
     @property
     def groups(self) -> NDArray[np.float64]:
@@ -126,7 +135,4 @@ class RolloutWindow(ArmHistory):
 
     def mean(self) -> NDArray[np.float64]:
         """The mean signal over every arm's window, 0 where it is empty, shape (..., num_arms)."""
-        _, signal, size = self.recent
-        counted = self._counted(size)
-        mean: NDArray[np.float64] = (counted * signal).sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
-        return mean
+        return self.average.copy()

@@ -3,9 +3,12 @@
 import gymnasium as gym
 
 import dumpgym.agents.controls
+import dumpgym.agents.difficulty_policies
 import dumpgym.agents.index_policies
 import dumpgym.agents.learnability
-import dumpgym.agents.posterior_policies  # noqa: F401
+import dumpgym.agents.posterior_policies
+import dumpgym.agents.progress_policies
+import dumpgym.agents.schedule_policies  # noqa: F401
 from dumpgym.policy import BanditPolicy, Feedback
 from dumpgym.puzzle_env import Problem, PuzzleEnv, Verdict
 from dumpgym.registration import make_policy, policy_registry, register_policy

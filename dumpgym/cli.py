@@ -23,6 +23,8 @@ verbs:
             'dumpgym/KnightsKnaves-v0?num_people=5'
   export    write puzzles to a file: dumpgym export --num-people N --output FILE.jsonl [--num-puzzles K] [--seed S]
             [--split train|test] ...; the paper's: --puzzles dump; leaks: --check-leaks FILE FILE
+  simulate  compare policies on simulated students, in a minute: dumpgym simulate [--policies ID...] [--students ID...]
+            [--seeds N] [--steps N] [--output DIR] ...; with options as 'dump?window=1200', of one's own as my_module:id
   train     train a language model under a curriculum: dumpgym train [CONFIG.toml] [--output DIR] [--steps N]
             [--seed S] [--policy ID] [--resume] ...; all flags: dumpgym train --help
   pretrain  train the embedded student's warm start from scratch: dumpgym pretrain --output DIR
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "list": _list,
         "play": _play,
         "export": _export,
+        "simulate": _simulate,
         "train": _train,
         "pretrain": _pretrain,
     }
@@ -65,6 +68,7 @@ def _list(arguments: list[str]) -> None:
 
     import dumpgym.agents.signals as signals
     from dumpgym.registration import policy_registry
+    from dumpgym.students import student_registry
 
     if arguments:
         raise DumpgymError(f"unexpected argument {arguments[0]!r}; accepted: none")
@@ -77,6 +81,7 @@ def _list(arguments: list[str]) -> None:
         ("environments", environments),
         ("policies", policies),
         ("signals", list(signals.signal_registry)),
+        ("students", list(student_registry)),
     ):
         sys.stdout.write(f"{title}:\n" + "".join(f"  {line.rstrip()}\n" for line in lines))
 
@@ -94,6 +99,18 @@ def _export(arguments: list[str]) -> None:
     from dumpgym.export import ExportConfig, export
 
     sys.stdout.write(export(parse(ExportConfig, ExportConfig(), arguments)))
+
+
+def _simulate(arguments: list[str]) -> None:
+    from rich.console import Console
+
+    from dumpgym.config import validated
+    from dumpgym.simulate import SimulateConfig, simulate
+
+    config = parse(SimulateConfig, SimulateConfig(), arguments)
+    console = Console()
+    simulate(validated(dataclasses.asdict(config), SimulateConfig), console)
+    console.print(f"results, table and figure: {config.output}", soft_wrap=True)
 
 
 def _train(arguments: list[str]) -> None:

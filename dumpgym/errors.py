@@ -1,7 +1,7 @@
 """The errors that a user's input can cause. Each is one line that names the value and what is accepted."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TypeVar
@@ -64,3 +64,27 @@ def require_number(
     limits = [f"{word} {bound:.6g}" for word, bound in bounds if bound is not None and math.isfinite(bound)]
     kind = "a whole number" if whole else "a finite number"
     raise InvalidValueError(name, value, " ".join([kind, " and ".join(limits)]).rstrip())
+
+
+def require_numbers(
+    name: str, values: Sequence[float] | str, count: int, *, low: float = -math.inf, high: float = math.inf
+) -> list[float]:
+    """The numbers of a list, if there are as many as there should be, all finite and in the range.
+
+    Args:
+        name: what the error calls the list.
+        values: numbers, or text that lists them, such as "0.1,0.2,0.7".
+        count: how many there should be.
+        low: least accepted number.
+        high: largest accepted number.
+
+    Raises:
+        InvalidValueError: if it is no such list.
+    """
+    try:
+        numbers = [float(part) for part in values.split(",")] if isinstance(values, str) else list(values)
+    except (TypeError, ValueError):  # a value that is no list, text that is no number
+        numbers = []
+    if len(numbers) != count:
+        raise InvalidValueError(name, values, f"{count} numbers, as a list or as text such as '0.1,0.2'")
+    return [float(require_number(f"number {i} of {name}", x, low=low, high=high)) for i, x in enumerate(numbers, 1)]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.errors import InvalidValueError, require_number
+from dumpgym.errors import InvalidValueError, require_number, require_numbers
 from dumpgym.learner import Completions
 from dumpgym.schedules import Schedulable, Schedule
 from dumpgym.state import Stateful
@@ -93,7 +93,7 @@ class PolicyOptions(TypedDict, total=False):
     seed: int
     num_runs: int | None
     floor: Schedulable | Sequence[float]
-    cap: float | Sequence[float]
+    cap: float | str | Sequence[float]
     warmup_steps: int
     draw: str
 
@@ -109,16 +109,18 @@ class BanditPolicy(Stateful, ABC):
         seed: of the policy's own generator.
         num_runs: None for one run, or the number of independent runs that the policy serves in lockstep, all from the
             one generator.
-        floor: least probability of every arm, from 0 to 1 / num_arms, a number or a schedule; or one number an arm,
-            which sum to at most 1. Probabilities become floor + (1 - sum of floors) * weights.
-        cap: largest probability of every arm, from 1 / num_arms to 1; or one number an arm, at least the arm's floor,
-            which sum to at least 1. What exceeds it goes to the other arms in proportion to their probabilities.
+        floor: least probability of every arm, from 0 to 1 / num_arms, a number or a schedule; or one number an arm (as
+            a list or as "0.1,0,0.2"), of sum at most 1. Probabilities become floor + (1 - sum of floors) * weights.
+        cap: largest probability of every arm, from 1 / num_arms to 1; or one number an arm, at least its floor, of sum
+            at least 1. What exceeds it goes to the other arms in proportion to their probabilities.
         warmup_steps: training steps at the start for which all arms have the same weight.
-        draw: how a batch is drawn: "independent" slots, or "quota", in which an arm's number of slots is off its
-            expectation by less than one and what is missing is made up for in the batches to come (largest remainder).
+        draw: how a batch is drawn: "independent" slots, or "quota", in which every arm gets its expected number of
+            slots, rounded up or down (largest remainder), and what rounding took or gave is settled in later batches.
 
     Attributes:
         shape: (num_arms,), or (num_runs, num_arms).
+        credit: slots that quotas owe to every arm: the sum of its expectations less the slots that it had, always above
+            -1 and at most ln(num_arms), shape (..., num_arms).
         clock: training steps done, 1 + the latest step that feedback came from; late feedback does not turn it back.
 
     Raises:
@@ -128,7 +130,7 @@ class BanditPolicy(Stateful, ABC):
     symmetric: ClassVar[bool] = True
     """Whether the arms are treated alike, so that permuting them permutes the probabilities."""
     draws_in_update: ClassVar[bool] = False
-    """Whether probabilities depend on the policy's own random numbers; the two promises above hold on average then."""
+    """Whether probabilities depend on the policy's own random numbers; symmetry holds on average then."""
     state_fields: ClassVar[tuple[str, ...]] = ("num_arms", "rng", "clock", "credit")
 
     def __init__(
@@ -138,7 +140,7 @@ class BanditPolicy(Stateful, ABC):
         seed: int = 0,
         num_runs: int | None = None,
         floor: Schedulable | Sequence[float] = 0.0,
-        cap: float | Sequence[float] = 1.0,
+        cap: float | str | Sequence[float] = 1.0,
         warmup_steps: int = 0,
         draw: str = "independent",
     ) -> None:
@@ -155,7 +157,7 @@ class BanditPolicy(Stateful, ABC):
             raise InvalidValueError("draw", draw, " or ".join(map(repr, DRAWS)))
         self.draw = draw
         self.clock = 0
-        self.credit: NDArray[np.float64] = np.zeros(self.shape)  # slots that quotas still owe to every arm
+        self.credit: NDArray[np.float64] = np.zeros(self.shape)
 
     @abstractmethod
     def _weights(self) -> NDArray[np.float64]:
@@ -196,13 +198,15 @@ class BanditPolicy(Stateful, ABC):
 
     def _quotas(self, size: int) -> NDArray[np.int64]:
         wanted = size * self.probabilities() + self.credit
-        target = np.maximum(wanted, 0)
-        target *= size / target.sum(axis=-1, keepdims=True)
-        slots = np.floor(target + 1e-9)
-        rest = size - slots.sum(axis=-1, keepdims=True)
-        key = np.round(target - slots, 9) + 1e-10 * self.rng.random(self.shape)  # ties are broken at random
-        rank = (-key).argsort(axis=-1).argsort(axis=-1)
-        slots += rank < rest
+        level = np.zeros((*self.shape[:-1], 1))
+        while True:  # debts of several arms may exceed the batch: then every arm waits for one slot more
+            slots = np.floor(np.maximum(wanted - level, 0) + 1e-9)
+            rest = size - slots.sum(axis=-1, keepdims=True)
+            if (rest >= 0).all():
+                break
+            level += rest < 0
+        key = np.round(wanted - slots, 9) + 1e-10 * self.rng.random(self.shape)  # ties are broken at random
+        slots += (-key).argsort(axis=-1).argsort(axis=-1) < rest
         self.credit = wanted - slots
         arms = (np.arange(size)[:, None] >= slots.cumsum(axis=-1)[..., None, :]).sum(axis=-1)
         shuffled: NDArray[np.int64] = self.rng.permuted(arms, axis=-1)
@@ -248,23 +252,22 @@ class BanditPolicy(Stateful, ABC):
         super().check_state(state)
 
     def _floor_of(self, floor: Schedulable | Sequence[float]) -> Schedule | NDArray[np.float64]:
-        if isinstance(floor, float | int | str | Schedule):
+        if isinstance(floor, float | int | Schedule) or (isinstance(floor, str) and ":" in floor):
             return Schedule.parse("floor", floor, low=0, high=1 / self.num_arms)
-        floors = np.array([require_number("floor of an arm", value, low=0, high=1) for value in floor], dtype=float)
-        if len(floors) != self.num_arms or floors.sum() > 1 + 1e-12:
-            raise InvalidValueError("floor", list(floor), f"{self.num_arms} numbers that sum to at most 1")
+        floors = np.array(require_numbers("floor", floor, self.num_arms, low=0, high=1))
+        if floors.sum() > 1 + 1e-12:
+            raise InvalidValueError("floor", floor, "numbers of sum at most 1")
         return floors
 
-    def _cap_of(self, cap: float | Sequence[float]) -> NDArray[np.float64]:
+    def _cap_of(self, cap: float | str | Sequence[float]) -> NDArray[np.float64]:
         if isinstance(cap, float | int):
-            return np.full(self.num_arms, require_number("cap", cap, low=1 / self.num_arms, high=1), dtype=float)
-        caps = np.array([require_number("cap of an arm", value, low=0, high=1) for value in cap], dtype=float)
-        highest = self._floor.start if isinstance(self._floor, Schedule) else self._floor
-        if isinstance(self._floor, Schedule):
-            highest = max(self._floor.start, self._floor.end)
-        if len(caps) != self.num_arms or caps.sum() < 1 - 1e-12 or (caps < highest).any():
-            accepted = f"{self.num_arms} numbers that sum to at least 1, none below its arm's floor"
-            raise InvalidValueError("cap", list(cap), accepted)
+            caps = np.full(self.num_arms, require_number("cap", cap, low=1 / self.num_arms, high=1), dtype=float)
+        else:
+            caps = np.array(require_numbers("cap", cap, self.num_arms, low=0, high=1))
+        floor = self._floor
+        highest = max(floor.start, floor.end) if isinstance(floor, Schedule) else floor
+        if caps.sum() < 1 - 1e-12 or (caps < highest).any():
+            raise InvalidValueError("cap", cap, "numbers of sum at least 1, none below its arm's floor")
         return caps
 
 
@@ -285,13 +288,13 @@ def draw_arms(rng: np.random.Generator, probabilities: NDArray[np.float64], size
 
 def _bounded(weights: NDArray[np.float64], floor: NDArray[np.float64], cap: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities between floor and cap, shape (..., num_arms)."""
-    p: NDArray[np.float64] = floor + (1.0 - floor.sum()) * weights
+    p: NDArray[np.float64] = floor + np.maximum(1 - floor.sum(), 0) * weights
     for _ in range(len(cap)):  # each pass caps at least one arm more, or ends
         excess = np.maximum(p - cap, 0).sum(axis=-1, keepdims=True)
         if (excess <= 1e-15).all():
             break
         share = np.where(p < cap, p, 0)
-        room = np.maximum(cap - p, 0)
-        share = np.where((share > 0).any(axis=-1, keepdims=True), share, room)  # all others have nothing: room decides
+        some = share.sum(axis=-1, keepdims=True) > 1e-200
+        share = np.where(some, share, np.maximum(cap - p, 0))  # where all others have nothing, their room decides
         p = np.minimum(p, cap) + excess * share / np.maximum(share.sum(axis=-1, keepdims=True), 1e-300)
     return p

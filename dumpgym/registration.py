@@ -1,7 +1,7 @@
 """The registry of bandit policies, a mirror of Gymnasium's registry of environments."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,3 +106,28 @@ def make_policy(
             raise InvalidValueError("num_runs", num_runs, f"None, as policy {policy_id!r} serves one run at a time")
         options["num_runs"] = num_runs
     return spec.entry_point(num_arms, seed=seed, **options)
+
+
+def policy_for_run(
+    policy_id: str,
+    options: Mapping[str, Any],
+    *,
+    num_arms: int,
+    seed: int,
+    steps: int,
+    num_runs: int | None = None,
+) -> BanditPolicy:
+    """Makes a policy for a run of so many steps: they are the default of an option ``total_steps``.
+
+    Args:
+        policy_id: see ``make_policy``, as for the rest.
+        options: by their names, in which "-" may stand for "_".
+        num_arms: see ``make_policy``.
+        seed: see ``make_policy``.
+        steps: of the run.
+        num_runs: see ``make_policy``.
+    """
+    named = {name.replace("-", "_"): value for name, value in options.items()}
+    if "total_steps" in find_policy(policy_id).parameters:
+        named.setdefault("total_steps", steps)
+    return make_policy(policy_id, num_arms=num_arms, seed=seed, num_runs=num_runs, **named)

@@ -1,5 +1,6 @@
 """Contract tests that authors inherit: run them on a policy of your own as we run them on ours."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,22 +17,26 @@ NUM_ARMS = 4
 STEPS = (0, 1, 2, 5, 3, 4, 4, 7)  # feedback comes late and out of order
 
 
-def make_feedback(arm: ArrayLike, signal: ArrayLike, *, step: int = 0, group_size: int = 8) -> Feedback:
-    """Feedback of which only the arms and their signals matter.
+def make_feedback(
+    arm: ArrayLike, signal: ArrayLike, *, step: int = 0, group_size: ArrayLike = 8, successes: ArrayLike | None = None
+) -> Feedback:
+    """Feedback of which only the arms, their signals and their successes matter.
 
     Args:
-        arm: arm of each group, shape (groups,).
-        signal: learnability of each group, shape (groups,).
+        arm: arm of each group, shape (..., groups).
+        signal: learnability of each group, shape (..., groups).
         step: the step that it belongs to.
-        group_size: completions in every group; half of them succeed.
+        group_size: completions in every group, one number for all, or of shape (..., groups).
+        successes: of each group, shape (..., groups); None for half of the completions.
 
     Returns:
         Feedback whose arrays are new.
     """
     arms = np.array(arm, dtype=np.int64)
-    sizes = np.full_like(arms, group_size)
+    sizes = np.broadcast_to(np.array(group_size, dtype=np.int64), arms.shape).copy()
     signals = np.array(signal, dtype=np.float64)
-    return Feedback(step, arms, signals, sizes // 2, sizes, 100 * sizes, np.zeros_like(arms))
+    solved = sizes // 2 if successes is None else np.array(successes, dtype=np.int64)
+    return Feedback(step, arms, signals, solved, sizes, 100 * sizes, np.zeros_like(arms))
 
 
 def check_policy(make: MakePolicy, *, symmetric: bool | None = None, vectorised: bool = False) -> None:
@@ -74,9 +79,11 @@ def _state(policy: BanditPolicy) -> str:
         raise AssertionError(f"state_dict() is not JSON: {error}") from error
 
 
-def _random_feedback(rng: np.random.Generator, num_arms: int, step: int) -> Feedback:
+def _random_feedback(rng: np.random.Generator, num_arms: int, step: int, group_size: int | None = None) -> Feedback:
     arm = rng.integers(num_arms, size=16)
-    return make_feedback(arm, rng.random(16) * (arm + 1) / num_arms, step=step, group_size=int(rng.integers(1, 33)))
+    size = int(rng.integers(1, 33)) if group_size is None else group_size
+    successes = rng.binomial(size, (arm + 1) / (num_arms + 1))
+    return make_feedback(arm, rng.random(16) * (arm + 1) / num_arms, step=step, group_size=size, successes=successes)
 
 
 def _play(policy: BanditPolicy, rng: np.random.Generator, steps: Iterable[int] = STEPS) -> list[NDArray[Any]]:
@@ -183,8 +190,7 @@ def _check_symmetry(make: MakePolicy) -> None:
     for step in STEPS:
         feedback = _random_feedback(rng, NUM_ARMS, step)
         first.update(feedback)
-        size = int(feedback.group_size[0])
-        second.update(make_feedback(new_index[feedback.arm], feedback.signal, step=step, group_size=size))
+        second.update(dataclasses.replace(feedback, arm=new_index[feedback.arm]))
         p, q = first.probabilities(), second.probabilities()[new_index]
         _expect(bool(np.allclose(p, q, rtol=0, atol=1e-9)), f"permuting the arms does not permute {p}: it gives {q}")
 
@@ -194,8 +200,7 @@ def _check_lockstep(make: MakePolicy) -> None:
     both, alone = make(NUM_ARMS, 0, num_runs=2), [make(NUM_ARMS, 0), make(NUM_ARMS, 0)]
     stochastic, rng = both.draws_in_update, np.random.default_rng(9)
     for step in STEPS:
-        told = [_random_feedback(rng, NUM_ARMS, step) for _ in alone]
-        told = [make_feedback(each.arm, each.signal, step=step) for each in told]
+        told = [_random_feedback(rng, NUM_ARMS, step, group_size=8) for _ in alone]
         p = np.stack([policy.probabilities() for policy in alone])
         same = stochastic or np.allclose(both.probabilities(), p, rtol=0, atol=1e-9)
         _expect(same, f"runs in lockstep have the probabilities {both.probabilities()}, by themselves {p}")
@@ -203,7 +208,8 @@ def _check_lockstep(make: MakePolicy) -> None:
         _expect(arms.shape == (2, 16), f"select_arms(16) of 2 runs has shape {arms.shape}")
         for policy, feedback in zip(alone, told, strict=True):
             policy.update(feedback)
-        both.update(make_feedback([f.arm for f in told], [f.signal for f in told], step=step))
+        rows = [[getattr(feedback, name) for feedback in told] for name in ("arm", "signal", "successes")]
+        both.update(make_feedback(rows[0], rows[1], step=step, successes=rows[2]))
     restored = make(NUM_ARMS, 1, num_runs=2)
     restored.load_state_dict(json.loads(_state(both)))
     same = np.array_equal(restored.select_arms(64), both.select_arms(64))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpgym.statistics import success_change
+from dumpgym.statistics import interval_over_runs, success_change
 
 
 def test_arms_weigh_the_same_however_many_problems_they_have():
@@ -35,3 +35,15 @@ def test_the_interval_holds_the_difference_and_is_the_same_on_every_call(pairs):
     assert low - 1e-9 <= change["success_difference"] <= high + 1e-9
     assert change == success_change(before, after)
     assert change["success_difference"] == pytest.approx(np.mean([a - b for b, a in pairs], dtype=float))
+
+
+def test_the_interval_over_runs_covers_the_mean_and_the_median():
+    values = np.random.default_rng(1).exponential(size=400)
+    mean, low, high = interval_over_runs(values)
+    assert mean == pytest.approx(values.mean())
+    half = 1.96 * values.std() / 20
+    assert (mean - low, high - mean) == pytest.approx((half, half), rel=0.15)
+    median, low, high = interval_over_runs(values, np.median)
+    assert median == pytest.approx(np.median(values))
+    assert low < np.log(2) < high
+    assert interval_over_runs(np.full(5, 0.25)) == (0.25, 0.25, 0.25)

@@ -1,0 +1,156 @@
+"""Which bandit policies help a student who learns many skills, and which of DUMP's constants matter?
+
+    python experiments/simulated_policies/run.py [--seeds 200] [--output experiments/simulated_policies]
+
+Every policy at its defaults, and DUMP with one constant changed at a time, on the simulated student with the paper's
+twelve arms, with and without nuisance arms, in the paper's batches (128 prompts x 16) and in small ones (16 x 8). The
+seeds are paired. Writes tables.md, summary.json and the figures; README.md says what was found.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from dumpgym.simulate import SimulateConfig, simulate
+from dumpgym.simulation_figures import save_simulation_figure
+from dumpgym.simulation_results import StudentResult, markdown_table
+
+FOLDER = Path(__file__).parent
+STUDENTS = {
+    "twelve arms": "skills",
+    "with nuisance arms": "skills?nuisance=too-hard,mastered,noisy,spurious,duplicate,wrong-format",
+}
+BATCHES = {"128 x 16": (128, 16), "16 x 8": (16, 8)}
+CONSTANTS = {
+    "published": ["dump"],
+    "window": [f"dump?window={w}" for w in (75, 1200, 4800)],
+    "exploration": [f"dump?exploration={c}" for c in (0, 0.5, 2)],
+    "temperature": [f"dump?temperature={t}" for t in (0, 0.03, 0.3, 1, "cosine:1:0.03:150")],
+    "count unit": ["dump?count_unit=prompts"],
+    "floor, warm-up": ["dump?floor=0.02", "dump?warmup_steps=1"],
+}
+SIGNALS = (
+    "mean_absolute_advantage",
+    "mean_absolute_deviation",
+    "clipped_absolute_advantage",
+    "success_variance",
+    "informative_group",
+    "pass_at_n_gap",
+    "learning_progress",
+    "mean_absolute_advantage_per_token",
+)
+
+
+def score(rows: Sequence[Mapping[str, Any]], policy: str) -> float:
+    """How much of the gain that is there for the taking a policy takes: 0 is uniform, 1 the oracle.
+
+    Args:
+        rows: the table of one student, with "uniform" and "oracle".
+        policy: one of its policies.
+    """
+    area = {row["policy"]: row["area"][0] for row in rows}
+    return float((area[policy] - area["uniform"]) / (area["oracle"] - area["uniform"]))
+
+
+def compare(policies: Sequence[str], student: str, batch: str, seeds: int, signal: str = SIGNALS[0]) -> StudentResult:
+    """One comparison, with the results only."""
+    prompts, generations = BATCHES[batch]
+    with tempfile.TemporaryDirectory() as folder:
+        config = SimulateConfig(
+            output=Path(folder) / "run",
+            policies=tuple(policies),
+            students=(STUDENTS[student],),
+            seeds=seeds,
+            prompts_per_step=prompts,
+            num_generations=generations,
+            signal=signal,
+        )
+        (result,) = simulate(config, Console(stderr=True, quiet=True)).values()
+    return result
+
+
+def constants_figure(panels: Mapping[str, Sequence[tuple[str, Sequence[Mapping[str, Any]]]]]) -> Figure:
+    """DUMP's area minus uniform's by constant; a panel for every student and batch.
+
+    Args:
+        panels: for every title, the changed constant and the rows of its table, in the order to show.
+    """
+    figure = Figure(figsize=(5.2 * len(panels), 6.5), layout="constrained")
+    for axes, (title, entries) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        labels = []
+        for place, (label, row) in enumerate(reversed(entries)):
+            value, low, high = row["area_minus_uniform"]
+            colour = "#D55E00" if label in ("dump", f"signal {SIGNALS[0]}") else "#0072B2"
+            axes.plot([low, high], [place, place], color=colour)
+            axes.plot(value, place, "o", color=colour, ms=5)
+            labels.append(label.removeprefix("dump?"))
+        axes.set_yticks(range(len(labels)), labels, fontsize="small")
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel("area minus uniform, paired")
+    figure.suptitle("DUMP with one constant changed, 95 % intervals", fontsize="medium")
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=200, help="paired seeds of every comparison")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder for the tables and figures")
+    arguments = parser.parse_args()
+    output, seeds = arguments.output, arguments.seeds
+    output.mkdir(parents=True, exist_ok=True)
+    tables: list[str] = []
+    summary: dict[str, Any] = {"seeds": seeds, "policies": {}, "constants": {}}
+    panels: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for batch in BATCHES:
+        for student in STUDENTS:
+            title = f"{student}, {batch} completions a step"
+            result = compare((), student, batch, seeds)
+            tables.append(markdown_table(title, result, 150))
+            save_simulation_figure(output / f"policies_{_slug(title)}.png", title, result)
+            scores = {row["policy"]: score(result.rows, row["policy"]) for row in result.rows}
+            summary["policies"][title] = {"rows": result.rows, "score": scores}
+            entries = _constants(student, batch, seeds)
+            panels[title] = entries
+            summary["constants"][title] = dict(entries)
+            print(title, "done")
+    constants_figure(panels).savefig(output / "constants.png", dpi=150)
+    (output / "tables.md").write_text("\n".join(tables), encoding="utf-8")
+    (output / "summary.json").write_text(json.dumps(_rounded(summary), indent=1) + "\n", encoding="utf-8")
+
+
+def _constants(student: str, batch: str, seeds: int) -> list[tuple[str, Mapping[str, Any]]]:
+    """DUMP's row for every constant and for every signal."""
+    specs = [spec for group in CONSTANTS.values() for spec in group]
+    rows = {row["policy"]: row for row in compare(specs, student, batch, seeds).rows}
+    entries = [(spec, rows[spec]) for spec in specs]
+    for signal in SIGNALS:
+        found = compare(["dump"], student, batch, seeds, signal).rows
+        entries.append((f"signal {signal}", next(row for row in found if row["policy"] == "dump")))
+    return entries
+
+
+def _slug(title: str) -> str:
+    return title.replace(" completions a step", "").replace(",", "").replace(" ", "_")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.5g}") if isinstance(value, float | np.floating) else value
+
+
+if __name__ == "__main__":
+    main()
