@@ -8,6 +8,7 @@ import dumpgym.agents.index_policies
 import dumpgym.agents.learnability
 import dumpgym.agents.posterior_policies
 import dumpgym.agents.progress_policies
+import dumpgym.agents.progress_signals
 import dumpgym.agents.schedule_policies  # noqa: F401
 from dumpgym.policy import BanditPolicy, Feedback
 from dumpgym.puzzle_env import Problem, PuzzleEnv, Verdict

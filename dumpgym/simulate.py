@@ -16,13 +16,13 @@ from rich.progress import Progress
 
 import dumpgym
 from dumpgym.agents.signals import make_signal
+from dumpgym.envs.oracle import Predictable
 from dumpgym.errors import InvalidValueError
 from dumpgym.registration import policy_for_run, policy_registry
-from dumpgym.simulation import Practice, has_oracle, oracle_weights, run_seeds
+from dumpgym.simulation import ORACLE, Practice, run_seeds
 from dumpgym.simulation_figures import save_simulation_figure
 from dumpgym.simulation_results import (
     CONTROL,
-    ORACLE,
     PolicyResult,
     StudentResult,
     markdown_table,
@@ -113,11 +113,15 @@ def _arm_names(student: str) -> Sequence[str]:
     return make_students(student, [0])[0][0].arm_names
 
 
+def _has_oracle(student: str) -> bool:
+    return isinstance(make_students(student, [0])[0][0], Predictable)
+
+
 def _run_all(
     config: SimulateConfig, policies: Sequence[str], console: Console | None
 ) -> Iterator[tuple[str, str, PolicyResult]]:
     """Every pair of student and policy with its result, as they come."""
-    pairs = [(student, ORACLE) for student in config.students if config.oracle and has_oracle(student)]
+    pairs = [(student, ORACLE) for student in config.students if config.oracle and _has_oracle(student)]
     pairs += [(student, policy) for student in config.students for policy in policies]
     workers = min(config.processes or os.cpu_count() or 1, len(pairs))
     context = multiprocessing.get_context("spawn")
@@ -139,12 +143,8 @@ def _run_all(
 
 def run_pair(config: SimulateConfig, student: str, policy: str) -> PolicyResult:
     """Runs one policy on one student over all seeds; the policy "oracle" is the student's best allocation."""
-    if policy == ORACLE:
-        policy_id, options = "fixed", {"weights": oracle_weights(student, config.practice)}
-    else:
-        policy_id, options = read_spec("policy", policy)
     seeds = range(config.first_seed, config.first_seed + config.seeds)
-    return PolicyResult.of_paths(run_seeds(policy_id, options, student, seeds, config.practice), config.threshold)
+    return PolicyResult.of_paths(run_seeds(policy, student, seeds, config.practice), config.threshold)
 
 
 def _write(config: SimulateConfig, results: Mapping[str, StudentResult]) -> None:

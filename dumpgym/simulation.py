@@ -1,19 +1,24 @@
 """A policy and a student in lockstep: many seeds of one pair at a time, and what each seed is measured by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.agents.signals import make_signal
+from dumpgym.envs.oracle import Predictable, best_allocation
+from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Student
 from dumpgym.policy import BanditPolicy, Feedback
 from dumpgym.registration import find_policy, policy_for_run
+from dumpgym.specs import read_spec
 from dumpgym.students import make_students
 
+ORACLE = "oracle"
+"""The name of a student's best allocation, where a policy is named."""
 _PER_GROUP = ("arm", "signal", "successes", "group_size", "tokens", "truncated")
 
 
@@ -153,33 +158,64 @@ def run(policy: Policy, student: Student, practice: Practice) -> Paths:
     return Paths(rows[0], rows[1], all_tokens, student.counts)
 
 
-def run_seeds(
-    policy_id: str, options: Mapping[str, Any], student_spec: str, seeds: Sequence[int], practice: Practice
-) -> Paths:
+class Planned(BanditPolicy):
+    """Shares planned beforehand for every step, drawn as quotas; after the last step its shares stay.
+
+    Args:
+        shares: of every step, (steps, num_arms).
+        num_runs: see ``BanditPolicy``.
+    """
+
+    symmetric: ClassVar[bool] = False
+
+    def __init__(self, shares: NDArray[np.float64], *, seed: int = 0, num_runs: int | None = None) -> None:
+        super().__init__(shares.shape[1], seed=seed, num_runs=num_runs, draw="quota")
+        self.shares = shares
+
+    def _weights(self) -> NDArray[np.float64]:
+        return np.broadcast_to(self.shares[min(self.clock, len(self.shares) - 1)], self.shape)
+
+
+def run_seeds(policy: str, student: str, seeds: Sequence[int], practice: Practice) -> Paths:
     """Runs a policy on a student once a seed: in lockstep where both can, one run after another elsewhere.
 
     Run s is paired across policies: the student's problems and luck depend on the seed and on what was practised.
 
     Args:
-        policy_id: ``id`` or ``module:id``.
-        options: of the policy.
-        student_spec: see ``dumpgym.students.make_students``.
+        policy: ``id?option=value&...``, or "oracle" for the best allocation to a student that has one.
+        student: ``id?argument=value&...``, see ``dumpgym.students.make_students``.
         seeds: one a run.
         practice: how long and in what batches.
 
     Raises:
         DumpgymError: if there is no such policy or student, or an option is out of range.
     """
-    vectorised = find_policy(policy_id).vectorised
+    made = make_students(student, seeds)
+    make: Callable[..., BanditPolicy]
+    if policy == ORACLE:
+        vectorised = True
+        make = partial(Planned, _oracle_shares(made[0][0], practice))
+    else:
+        policy_id, options = read_spec("policy", policy)
+        vectorised = find_policy(policy_id).vectorised
+        num_arms = len(made[0][0].arm_names)
+        make = partial(policy_for_run, policy_id, options, num_arms=num_arms, steps=practice.steps)
     parts: list[Paths] = []
-    for student, group in make_students(student_spec, seeds):
-        lockstep = student.success().ndim > 1
-        make = partial(policy_for_run, policy_id, options, num_arms=len(student.arm_names), steps=practice.steps)
-        policy: Policy
+    for pupil, group in made:
+        lockstep = pupil.success().ndim > 1
+        served: Policy
         if lockstep and not vectorised:
-            policy = SeparatePolicies([make(seed=seed) for seed in group])
+            served = SeparatePolicies([make(seed=seed) for seed in group])
         else:
-            policy = make(seed=group[0], num_runs=len(group) if lockstep else None)
-        parts.append(run(policy, student, practice))
+            served = make(seed=group[0], num_runs=len(group) if lockstep else None)
+        parts.append(run(served, pupil, practice))
     joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("success", "shares", "tokens")]
     return Paths(joined[0], joined[1], joined[2], parts[0].counts)
+
+
+def _oracle_shares(student: Student, practice: Practice) -> NDArray[np.float64]:
+    if not isinstance(student, Predictable):
+        raise InvalidValueError(
+            "policy", ORACLE, f"a student with expected_path, which {type(student).__name__} has not"
+        )
+    return best_allocation(student, practice.steps, practice.num_generations)

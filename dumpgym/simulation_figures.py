@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dumpgym.simulation_results import CONTROL, ORACLE, StudentResult
+from dumpgym.simulation import ORACLE
+from dumpgym.simulation_results import CONTROL, StudentResult
 
 # Of the palette of Okabe and Ito, which readers who do not see all colours can tell apart.
 _COLOURS = {CONTROL: "black", ORACLE: "#E69F00", "dump": "#D55E00"}

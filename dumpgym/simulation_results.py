@@ -6,13 +6,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from dumpgym.simulation import Paths
+from dumpgym.simulation import ORACLE, Paths
 from dumpgym.statistics import interval_over_runs
 
-CONTROL, ORACLE = "uniform", "oracle"
+CONTROL = "uniform"
+"""The policy that all others are compared with."""
 Interval = tuple[float, float, float]
 
 
@@ -108,48 +110,64 @@ def _rounded(values: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
 
 
-def _cells(row: Mapping[str, Any], steps: int) -> list[str]:
-    """The row as text; see ``_COLUMNS``."""
-
-    def spread(key: str, form: str) -> str:
-        return f"{row[key][0]:{form}} [{row[key][1]:{form}}, {row[key][2]:{form}}]" if key in row else "-"
-
-    middle, low, high = (f"{x:g}" if x <= steps else f">{steps}" for x in row["steps_to_threshold"])
-    return [
-        spread("area", ".3f"),
-        spread("area_minus_uniform", "+.3f"),
-        spread("final", ".3f"),
-        f"{middle} [{low}, {high}], {row['runs_that_reached']}/{row['runs']}",
-        spread("regret", ".3f"),
-        f"{row['effective_arms'][0]:.1f}",
-        f"{row['tokens'][0] / 1e6:.0f}",
-    ]
-
-
-def _columns(steps: int) -> list[str]:
-    return [
-        "area under the curve",
-        "minus uniform",
-        f"success after {steps} steps",
-        "steps to threshold, runs",
-        "regret to the oracle",
-        "effective arms",
-        "million tokens",
-    ]
+def _steps(row: Mapping[str, Any], steps: int) -> list[str]:
+    """The median steps to the threshold and the ends of its interval, as text."""
+    return [f"{x:g}" if x <= steps else f">{steps}" for x in row["steps_to_threshold"]]
 
 
 def rich_table(student: str, result: StudentResult, steps: int) -> Table:
-    """The table for a terminal."""
-    title = f"{escape(student)}: {result.rows[0]['runs']} paired seeds, mean and 95 % interval"
-    table = Table("policy", *_columns(steps), title=title)
+    """The table for a terminal; half of the interval's width stands behind the sign, where it fits."""
+    title = f"{escape(student)}: {result.rows[0]['runs']} paired seeds, means, 95 % intervals"
+    table = Table(title=title, box=SIMPLE, pad_edge=False)
+    table.add_column("policy", overflow="fold")
+    for column in ("area", "minus uniform", "final", "steps to threshold", "regret", "arms"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in result.rows:
-        table.add_row(escape(row["policy"]), *_cells(row, steps))
+        value, low, high = row["area_minus_uniform"]
+        table.add_row(
+            escape(row["policy"]),
+            f"{row['area'][0]:.3f}",
+            f"{value:+.3f} ±{(high - low) / 2:.3f}",
+            f"{row['final'][0]:.3f}",
+            f"{_steps(row, steps)[0]} ({row['runs_that_reached']}/{row['runs']})",
+            f"{row['regret'][0]:.3f}" if "regret" in row else "-",
+            f"{row['effective_arms'][0]:.1f}",
+        )
     return table
 
 
 def markdown_table(student: str, result: StudentResult, steps: int) -> str:
-    """The table as Markdown, under a heading."""
-    lines = [["policy", *_columns(steps)], ["---"] * (1 + len(_columns(steps)))]
-    lines += [[f"`{row['policy']}`", *_cells(row, steps)] for row in result.rows]
+    """The table as Markdown, under a heading, with all intervals."""
+
+    def spread(row: Mapping[str, Any], key: str, form: str) -> str:
+        return f"{row[key][0]:{form}} [{row[key][1]:{form}}, {row[key][2]:{form}}]" if key in row else "-"
+
+    columns = [
+        "policy",
+        "area under the curve",
+        "minus uniform",
+        f"success after {steps} steps",
+        "median steps to threshold",
+        "runs that reached it",
+        "regret to the oracle",
+        "effective arms in a batch",
+        "million tokens",
+    ]
+    lines = [columns, ["---"] * len(columns)]
+    for row in result.rows:
+        middle, low, high = _steps(row, steps)
+        lines.append(
+            [
+                f"`{row['policy']}`",
+                spread(row, "area", ".3f"),
+                spread(row, "area_minus_uniform", "+.3f"),
+                spread(row, "final", ".3f"),
+                f"{middle} [{low}, {high}]",
+                f"{row['runs_that_reached']}/{row['runs']}",
+                spread(row, "regret", ".3f"),
+                f"{row['effective_arms'][0]:.1f}",
+                f"{row['tokens'][0] / 1e6:.0f}",
+            ]
+        )
     body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"## `{student}`, {result.rows[0]['runs']} seeds\n\n{body}\n"

@@ -65,4 +65,8 @@ def _plain(value: Any) -> Any:
         return value.state_dict()
     if isinstance(value, np.random.Generator):
         return value.bit_generator.state
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and np.isnan(value).any():
+        without = value.astype(object)
+        without[np.isnan(value)] = None  # JSON has no NaN, and numpy reads None as NaN
+        return without.tolist()
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

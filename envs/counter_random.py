@@ -27,4 +27,5 @@ def uniform_at(*address: NDArray[np.int64] | int) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
         for part in address:
             key = _mix((key ^ np.asarray(part).astype(np.uint64)) + _GAMMA)
-    return (key >> np.uint64(11)) * 2.0**-53
+    uniform: NDArray[np.float64] = (key >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform

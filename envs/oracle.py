@@ -1,7 +1,7 @@
-"""The best allocation of practice to a simulated student whose expected path is known, so that regret means something."""
+"""The best allocation of practice to a simulated student whose expected path is known: what regret is measured from."""
 
 import itertools
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from dumpgym.errors import InvalidValueError, require_number
 MOST_SEQUENCES = 100_000
 
 
+@runtime_checkable
 class Predictable(Protocol):
     """A student whose path in the limit of large batches can be computed for any allocation."""
 
@@ -97,7 +98,8 @@ def best_allocation(
         for start in _starts(student, segments, steps, num_generations)
     ]
     best = min(found, key=lambda result: float(result.fun))
-    return shares_of(best.x)[0]
+    shares: NDArray[np.float64] = shares_of(best.x)[0]
+    return shares
 
 
 def _starts(student: Predictable, segments: int, steps: int, num_generations: int) -> list[NDArray[np.float64]]:

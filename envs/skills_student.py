@@ -132,7 +132,8 @@ class SkillsStudent(Stateful):
         width = len(str(num_arms))
         self.arm_names = (*(f"level{d + 1:0{width}}" for d in range(num_arms)), *names)
         self.counts = np.arange(len(self.arm_names)) < num_arms
-        self._model = _model(num_arms, names, own_share, transfer_length, offset + slope * np.arange(num_arms), spread)
+        levels = offset + slope * np.arange(num_arms, dtype=np.float64)
+        self._model = _model(num_arms, names, own_share, transfer_length, levels, spread)
         lengths = np.linspace(*tokens, num_arms).round().astype(np.int64)
         self._lengths = np.concatenate([lengths, np.full(len(names), lengths[num_arms // 2])])
         runs = () if isinstance(seeds, int | np.integer) else (len(given),)
@@ -168,7 +169,8 @@ class SkillsStudent(Stateful):
 
     def success(self) -> NDArray[np.float64]:
         """The chance to solve a problem of every arm, shape (..., num_arms)."""
-        return self._chances(self.skills).mean(axis=-1)
+        success: NDArray[np.float64] = self._chances(self.skills).mean(axis=-1)
+        return success
 
     def expected_path(self, shares: NDArray[np.float64], num_generations: int) -> NDArray[np.float64]:
         """Success in the limit of large batches, where every group gives its expected signal; the student stays as is.

@@ -58,7 +58,7 @@ def test_the_table_has_paired_differences_and_puts_the_best_first():
 def test_separate_policies_and_lockstep_meet_the_same_student(policy):
     """A schedule draws the same arms either way, so all runs must be equal; uniform's draws differ, its student not."""
     seeds = [3, 4, 5]
-    together = run_seeds(policy, {}, STUDENT, seeds, SMALL)
+    together = run_seeds(policy, STUDENT, seeds, SMALL)
     ((student, _),) = make_students(STUDENT, seeds)
     alone = SeparatePolicies([policy_for_run(policy, {}, num_arms=4, seed=s, steps=SMALL.steps) for s in seeds])
     separate = run(alone, student, SMALL)
@@ -69,13 +69,13 @@ def test_separate_policies_and_lockstep_meet_the_same_student(policy):
 
 
 def test_a_run_is_the_same_whoever_else_is_simulated():
-    one = run_seeds("easy-to-hard", {}, STUDENT, [7], SMALL)
-    many = run_seeds("easy-to-hard", {}, STUDENT, [1, 7, 9], SMALL)
+    one = run_seeds("easy-to-hard", STUDENT, [7], SMALL)
+    many = run_seeds("easy-to-hard", STUDENT, [1, 7, 9], SMALL)
     np.testing.assert_array_equal(one.success[0], many.success[1])
 
 
 def test_students_of_one_run_are_run_one_by_one():
-    found = run_seeds("dump", {}, "softmax", [0, 1], Practice(steps=2, prompts_per_step=4, num_generations=4))
+    found = run_seeds("dump", "softmax", [0, 1], Practice(steps=2, prompts_per_step=4, num_generations=4))
     assert found.success.shape[:2] == (2, 3)
     assert not np.array_equal(found.success[0, -1], found.success[1, -1])
 
