@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -27,6 +28,7 @@ class TrainDisplay:
         self.names = [arm.name for arm in make_arms(config.arms)]
         self.latest: dict[str, Any] = {}
         self.success: dict[str, tuple[float, float]] = {}  # per arm, at the start and now
+        self.alarms: list[str] = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.progress = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=self.console)
         self.task = self.progress.add_task("evaluating", total=config.steps)
@@ -50,6 +52,7 @@ class TrainDisplay:
         """Takes up a record that the run logged."""
         if log == "metrics.jsonl":
             self.latest.update(record)
+            self._take_alarms(record["alarms"])
             self.progress.update(self.task, completed=record["step"], description="training")
             if not self.console.is_terminal and record["step"] % 10 == 0:
                 self.console.print(
@@ -58,24 +61,38 @@ class TrainDisplay:
                     soft_wrap=True,
                 )
         elif log == "evaluations.jsonl":
+            if record["step"] == 0:
+                self._take_alarms(record["alarms"])
             for name in self.names:
                 now = record[f"eval/{name}/success"]
                 self.success[name] = (self.success.get(name, (now, now))[0], now)
             if not self.console.is_terminal:
-                arms = "  ".join(f"{name} {now:.2f}" for name, (_, now) in self.success.items())
+                arms = "  ".join(f"{escape(name)} {now:.2f}" for name, (_, now) in self.success.items())
                 line = f"step {record['step']}  held-out success {record['eval/success']:.3f}  {arms}"
                 self.console.print(line, soft_wrap=True)
         if self.live.is_started:
             self.live.update(self._render())
 
+    def _take_alarms(self, alarms: list[str]) -> None:
+        if not self.console.is_terminal:
+            kinds = {_kind(alarm) for alarm in self.alarms}
+            for alarm in alarms:
+                if _kind(alarm) not in kinds:  # once, and not at every step at which it holds
+                    self.console.print(f"alarm: {escape(alarm)}", soft_wrap=True)
+        self.alarms = alarms
+
     def _render(self) -> Group:
-        table = Table("arm", "share", "learnability", "success in training", "held-out success, start -> now")
+        table = Table(
+            "arm", "requested", "share", "learnability", "success in training", "held-out success, start -> now"
+        )
         for name in self.names:
-            cells = [_cell(self.latest.get(f"arms/{name}/{key}")) for key in ("requested_share", "learnability")]
+            cells = [
+                _cell(self.latest.get(f"arms/{name}/{key}")) for key in ("requested_share", "share", "learnability")
+            ]
             first, now = self.success.get(name, (None, None))
             trained = _cell(self.latest.get(f"arms/{name}/success"))
-            table.add_row(name, *cells, trained, f"{_cell(first)} -> {_cell(now)}")
-        return Group(table, self.progress)
+            table.add_row(escape(name), *cells, trained, f"{_cell(first)} -> {_cell(now)}")
+        return Group(table, *(f"[bold red]alarm:[/] {escape(alarm)}" for alarm in self.alarms), self.progress)
 
     def show_summary(self, summary: Mapping[str, Any], figure: Path) -> None:
         """Prints the outcome of a finished run."""
@@ -91,3 +108,8 @@ class TrainDisplay:
 
 def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+def _kind(alarm: str) -> str:
+    """The arm and what is wrong, without the numbers."""
+    return alarm.partition(",")[0]

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.learner import Completions
+from dumpgym.guards import effective_number
+from dumpgym.practice import Lesson
 from dumpgym.run_directory import RunDirectory
 from dumpgym.statistics import success_change
 
 
-def batch_metrics(rewards: NDArray[np.float64], completions: Completions) -> dict[str, float]:
-    """Rewards and lengths of a batch; ``rewards`` has shape (groups, num_generations)."""
+def batch_metrics(lesson: Lesson) -> dict[str, float]:
+    """Rewards and lengths of a batch."""
+    completions = lesson.completions
+    rewards = lesson.rewards
     return {
         "reward": float(rewards.mean()),
         "reward_std": float(rewards.std(axis=1, ddof=1).mean()),
@@ -24,39 +27,35 @@ def batch_metrics(rewards: NDArray[np.float64], completions: Completions) -> dic
 
 def policy_metrics(requested: NDArray[np.float64]) -> dict[str, float]:
     """How concentrated the requested shares are, shape (num_arms,)."""
-    positive = requested[requested > 0]
-    entropy = float(-(positive * np.log(positive)).sum())
+    effective = effective_number(requested)
     return {
-        "policy/effective_arms": float(np.exp(entropy)),
+        "policy/effective_arms": effective,
         "policy/largest_share": float(requested.max()),
-        "policy/kl_from_uniform": float(np.log(len(requested)) - entropy),
+        "policy/kl_from_uniform": float(np.log(len(requested) / effective)),
     }
 
 
 def arm_metrics(
-    names: Sequence[str],
-    arms: NDArray[np.int64],
-    requested: NDArray[np.float64],
-    signal: NDArray[np.float64],
-    successes: NDArray[np.bool_],
+    names: Sequence[str], requested: NDArray[np.float64], signal: NDArray[np.float64], lesson: Lesson
 ) -> dict[str, float]:
-    """Requested and realised share of every arm, and learnability and success of those in the batch.
+    """Requested and realised share of every arm, and learnability, success and format of those in the batch.
 
     Args:
         names: of the arms.
-        arms: arm of each group, (groups,).
         requested: the policy's probabilities, (num_arms,).
         signal: learnability of each group, (groups,).
-        successes: (groups, num_generations).
+        lesson: the batch.
     """
     metrics: dict[str, float] = {}
+    outcomes = lesson.outcomes
     for i, name in enumerate(names):
-        mine = arms == i
+        mine = outcomes.arm == i
         metrics[f"arms/{name}/requested_share"] = float(requested[i])
         metrics[f"arms/{name}/share"] = float(mine.mean())
         if mine.any():
             metrics[f"arms/{name}/learnability"] = float(signal[mine].mean())
-            metrics[f"arms/{name}/success"] = float(successes[mine].mean())
+            metrics[f"arms/{name}/success"] = float(outcomes.successes[mine].mean() / outcomes.num_generations)
+            metrics[f"arms/{name}/format"] = 1 - float(lesson.unreadable[mine].mean() / outcomes.num_generations)
     return metrics
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.errors import InvalidValueError, require_number, require_numbers
-from dumpgym.learner import Completions
+from dumpgym.learner import Outcomes
 from dumpgym.schedules import Schedulable, Schedule
 from dumpgym.state import Stateful
 
@@ -49,34 +49,29 @@ class Feedback:
     probabilities: NDArray[np.float64] | None = None
 
     @classmethod
-    def of_batch(
+    def of_outcomes(
         cls,
         step: int,
-        arm: NDArray[np.int64],
+        outcomes: Outcomes,
         signal: NDArray[np.float64],
-        successes: NDArray[np.bool_],
-        completions: Completions,
         probabilities: NDArray[np.float64] | None = None,
     ) -> Self:
-        """The feedback of one batch.
+        """The feedback of one batch of practice.
 
         Args:
             step: the training step.
-            arm: of each group, (groups,).
-            signal: learnability of each group, (groups,).
-            successes: which completions solved their problem, (groups, num_generations).
-            completions: the batch's completions.
-            probabilities: those with which the batch was drawn, (num_arms,).
+            outcomes: what came of the practice.
+            signal: learnability of each group, (..., groups).
+            probabilities: those with which the batch was drawn, (..., num_arms).
         """
-        groups, size = successes.shape
         return cls(
             step=step,
-            arm=arm,
+            arm=outcomes.arm,
             signal=signal,
-            successes=successes.sum(axis=1),
-            group_size=np.full(groups, size),
-            tokens=completions.num_tokens.sum(axis=1),
-            truncated=completions.truncated.sum(axis=1),
+            successes=outcomes.successes,
+            group_size=np.full(outcomes.arm.shape, outcomes.num_generations),
+            tokens=outcomes.tokens,
+            truncated=outcomes.truncated,
             probabilities=probabilities,
         )
 

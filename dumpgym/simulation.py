@@ -138,16 +138,7 @@ def run(policy: Policy, student: Student, practice: Practice) -> Paths:
     for step in range(practice.steps):
         arms = policy.select_arms(practice.prompts_per_step)
         outcomes = student.practise(arms, practice.num_generations)
-        feedback = Feedback(
-            step=step,
-            arm=arms,
-            signal=compute(outcomes),
-            successes=outcomes.successes,
-            group_size=np.full(arms.shape, practice.num_generations),
-            tokens=outcomes.tokens,
-            truncated=outcomes.truncated,
-        )
-        policy.update(feedback)
+        policy.update(Feedback.of_outcomes(step, outcomes, compute(outcomes)))
         success.append(student.success())
         shares.append((arms[..., None] == np.arange(policy.shape[-1])).mean(axis=-2))
         tokens.append(outcomes.tokens.sum(axis=-1))

@@ -1,19 +1,19 @@
 """The training loop: the bandit draws arms, the learner completes their problems, the verifier judges, both learn.
 
 The bandit is asked when the batch is drawn, sees training rollouts alone, and is updated once a step, after the
-rewards are known. Arm d's i-th problem is the same for every policy: (seed, "train", i).
+rewards are known. Arm d's i-th problem is the same for every policy: (seed, "train", i). ``practice.py`` has the part
+of a step that is the student's.
 """
 
 import dataclasses
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import dumpgym
 from dumpgym.agents.language_model import LanguageModelAgent
@@ -21,12 +21,14 @@ from dumpgym.agents.signals import make_signal
 from dumpgym.arms import evaluate, make_arms
 from dumpgym.config import TrainConfig
 from dumpgym.errors import InvalidValueError
-from dumpgym.learner import Completions, Learner, Rollouts
+from dumpgym.guards import Guards, audit
+from dumpgym.learner import Learner
 from dumpgym.metrics import arm_metrics, batch_metrics, policy_metrics, summarise
-from dumpgym.policy import BanditPolicy, Feedback
-from dumpgym.puzzle_env import Problem, Verdict
-from dumpgym.registration import make_policy, policy_registry
+from dumpgym.policy import Feedback
+from dumpgym.practice import UNREADABLE, Lesson, PuzzleStudent
+from dumpgym.registration import policy_for_run
 from dumpgym.run_directory import RunDirectory
+from dumpgym.state import Stateful
 
 Observer = Callable[[str, Mapping[str, Any]], None]
 """Called with the name of a log and the record that was added to it."""
@@ -59,14 +61,17 @@ class Trainer:
         self.observer = observer
         self.arms = make_arms(config.arms)
         self.names = [arm.name for arm in self.arms]
-        self.signal = make_signal(config.signal)
-        self.policy = _policy(config, len(self.arms))
+        self.signal = make_signal(config.signal, (len(self.arms),))
+        self.policy = policy_for_run(
+            config.policy, config.policy_options, num_arms=len(self.arms), seed=config.seed, steps=config.steps
+        )
+        self.guards = Guards(self.names)
         if resume:
             self._refuse_changes(RunDirectory.stored_config(config.output))
         self.learner = learner or LanguageModelAgent(config.agent, seed=config.seed)
+        self.student = PuzzleStudent(self.learner, self.arms, seed=config.seed)
         self.directory = RunDirectory(config.output) if resume else RunDirectory.create(config)
         self.step = 0
-        self.drawn = np.zeros(len(self.arms), dtype=np.int64)  # problems that each arm has given
         self.arm_tokens = np.zeros(len(self.arms), dtype=np.int64)
         self.evaluation_tokens = 0
         self.seconds = 0.0
@@ -94,70 +99,40 @@ class Trainer:
 
     def _train_step(self) -> None:
         started = perf_counter()
-        config = self.config
         requested = self.policy.probabilities()
-        arms = self.policy.select_arms(config.prompts_per_step)
-        problems = [self._next_problem(arm) for arm in arms]
-        completions = self.learner.generate([problem.learner_prompt for problem in problems], config.num_generations)
-        generated = perf_counter()
-        verdicts = self._verify(arms, problems, completions)
-        rewards = np.array([[verdict.reward for verdict in group] for group in verdicts])
-        successes = np.array([[verdict.success for verdict in group] for group in verdicts])
-        signal = self.signal(rewards, successes)
-        verified = perf_counter()
-        learned = self.learner.learn(Rollouts(completions, rewards))
-        feedback = Feedback.of_batch(self.step, arms, signal, successes, completions)
-        self.policy.update(feedback)
+        arms = self.policy.select_arms(self.config.prompts_per_step)
+        lesson = self.student.lesson(arms, self.config.num_generations)
+        outcomes = lesson.outcomes
+        signal = self.signal(outcomes)
+        self.policy.update(Feedback.of_outcomes(self.step, outcomes, signal, requested))
+        alarms, guarded = self.guards.observe(requested, outcomes, lesson.unreadable)
         self.step += 1
-        np.add.at(self.arm_tokens, arms, feedback.tokens)
-        ended = perf_counter()
-        self.seconds += ended - started
+        np.add.at(self.arm_tokens, arms, outcomes.tokens)
+        self.seconds += perf_counter() - started
         self._log(
             "metrics.jsonl",
             {"step": self.step, "num_tokens": int(self.arm_tokens.sum())}
-            | batch_metrics(rewards, completions)
-            | dict(learned)
+            | batch_metrics(lesson)
+            | dict(lesson.learned)
             | policy_metrics(requested)
-            | arm_metrics(self.names, arms, requested, signal, successes)
-            | {f"arms/{name}/count": int(n) for name, n in zip(self.names, self.drawn, strict=True)}
+            | guarded
+            | {"alarms": alarms}
+            | arm_metrics(self.names, requested, signal, lesson)
+            | {f"arms/{name}/count": int(n) for name, n in zip(self.names, self.student.drawn, strict=True)}
             | {f"arms/{name}/num_tokens": int(n) for name, n in zip(self.names, self.arm_tokens, strict=True)}
-            | {
-                "time/generate": generated - started,
-                "time/verify": verified - generated,
-                "time/learn": ended - verified,
-                "time/seconds": self.seconds,
-            },
+            | {f"time/{phase}": seconds for phase, seconds in lesson.seconds.items()}
+            | {"time/seconds": self.seconds},
         )
-        self._log_transcript(arms, problems, completions, verdicts)
+        self._log_transcript(self.names[arms[0]], lesson)
 
-    def _next_problem(self, arm: int) -> Problem:
-        problem = self.arms[arm].env.sample_problem(self.config.seed, "train", int(self.drawn[arm]))
-        self.drawn[arm] += 1
-        return problem
-
-    def _verify(
-        self, arms: NDArray[np.int64], problems: Sequence[Problem], completions: Completions
-    ) -> list[list[Verdict]]:
-        size = self.config.num_generations
-        return [
-            [self.arms[arm].env.verify(problem, text) for text in completions.texts[i * size : (i + 1) * size]]
-            for i, (arm, problem) in enumerate(zip(arms, problems, strict=True))
-        ]
-
-    def _log_transcript(
-        self,
-        arms: NDArray[np.int64],
-        problems: Sequence[Problem],
-        completions: Completions,
-        verdicts: Sequence[Sequence[Verdict]],
-    ) -> None:
-        verdict = verdicts[0][0]
+    def _log_transcript(self, name: str, lesson: Lesson) -> None:
+        problem, verdict = lesson.problems[0], lesson.verdicts[0][0]
         record = {
             "step": self.step,
-            "arm": self.arms[arms[0]].name,
-            "address": problems[0].address,
-            "prompt": problems[0].prompt,
-            "completion": completions.texts[0],
+            "arm": name,
+            "address": problem.address,
+            "prompt": problem.prompt,
+            "completion": lesson.completions.texts[0],
             "outcome": verdict.outcome,
             "reward": verdict.reward,
         }
@@ -174,9 +149,10 @@ class Trainer:
             record[f"{prefix}/success"] = float(np.mean(list(per_arm.values())))
             for name, verdicts in result.verdicts.items():
                 record[f"{prefix}/{name}/success"] = per_arm[name]
-                record[f"{prefix}/{name}/format"] = float(np.mean([v.outcome != "bad_format" for v in verdicts]))
+                record[f"{prefix}/{name}/format"] = float(np.mean([v.outcome not in UNREADABLE for v in verdicts]))
             record[f"{prefix}/solved"] = {name: [int(s) for s in solved] for name, solved in result.successes.items()}
         record["evaluation_tokens"] = self.evaluation_tokens
+        record["alarms"] = audit(record, self.names, num_problems)
         self.seconds += perf_counter() - started
         self._log("evaluations.jsonl", record | {"time/seconds": self.seconds})
 
@@ -184,10 +160,12 @@ class Trainer:
         self.directory.append(log, record)
         self.observer(log, record)
 
+    def _stateful(self) -> dict[str, Stateful]:
+        return {"policy": self.policy, "signal": self.signal, "student": self.student, "guards": self.guards}
+
     def _save(self) -> None:
         state = {
-            "policy": self.policy.state_dict(),
-            "drawn": self.drawn.tolist(),
+            **{name: part.state_dict() for name, part in self._stateful().items()},
             "arm_tokens": self.arm_tokens.tolist(),
             "evaluation_tokens": self.evaluation_tokens,
             "seconds": self.seconds,
@@ -200,9 +178,9 @@ class Trainer:
             return
         state, directory = checkpoint
         self.learner.load(directory)
-        self.policy.load_state_dict(state["policy"])
+        for name, part in self._stateful().items():
+            part.load_state_dict(state[name])
         self.step = state["step"]
-        self.drawn = np.array(state["drawn"], dtype=np.int64)
         self.arm_tokens = np.array(state["arm_tokens"], dtype=np.int64)
         self.evaluation_tokens = state["evaluation_tokens"]
         self.seconds = state["seconds"]
@@ -212,14 +190,6 @@ class Trainer:
             mine, theirs = getattr(self.config, f.name), getattr(stored, f.name)
             if f.name not in ("output", "steps") and mine != theirs:
                 raise InvalidValueError(f.name, mine, f"with --resume, the run's own value {theirs!r}")
-
-
-def _policy(config: TrainConfig, num_arms: int) -> BanditPolicy:
-    options: dict[str, Any] = {name.replace("-", "_"): value for name, value in config.policy_options.items()}
-    spec = policy_registry.get(config.policy)
-    if spec is not None and "total_steps" in spec.parameters:
-        options.setdefault("total_steps", config.steps)  # a schedule lasts as long as the run
-    return make_policy(config.policy, num_arms=num_arms, seed=config.seed, **options)
 
 
 def _versions() -> dict[str, Any]:

@@ -114,6 +114,19 @@ def test_a_run_leaves_what_its_reader_needs(tmp_path):
     assert training_figure(config.output).axes
 
 
+def test_alarms_are_logged(tmp_path):
+    """The guesser's wrong answers have no answer to read, and at a skill of .2 they are most."""
+    make_trainer(make_config(tmp_path / "run", prompts_per_step=12, steps=2)).run()
+    run = RunDirectory(tmp_path / "run")
+    metrics, audit = run.read("metrics.jsonl")[-1], run.read("evaluations.jsonl")[0]["alarms"]
+    assert all(alarm.split(",")[0].endswith(": wrong format") for alarm in [*metrics["alarms"], *audit])
+    assert len(audit) == 3
+    assert metrics["alarms"]
+    assert metrics["arms/KnightsKnaves2/format"] < 0.5
+    assert 1 <= metrics["guards/effective_arms"] <= 3
+    assert metrics["guards/dose_mismatch"] < 1
+
+
 def test_all_policies_meet_the_same_problems_of_an_arm(tmp_path):
     """Arm d's i-th problem is the same whatever the policy."""
     seen = {}
@@ -121,7 +134,7 @@ def test_all_policies_meet_the_same_problems_of_an_arm(tmp_path):
         trainer = make_trainer(make_config(tmp_path / policy, policy=policy))
         trainer.run()
         seen[policy] = set(trainer.learner.prompts)
-        for arm, drawn in zip(trainer.arms, trainer.drawn, strict=True):
+        for arm, drawn in zip(trainer.arms, trainer.student.drawn, strict=True):
             expected = {arm.env.sample_problem(0, "train", i).prompt for i in range(drawn)}
             assert expected <= seen[policy]
     assert len(seen["uniform"]) == len(seen["easy-to-hard"]) == 30
@@ -141,13 +154,13 @@ class Recorder(BanditPolicy):
 
 def test_the_bandit_sees_training_rollouts_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(dumpgym.registration, "policy_registry", dict(policy_registry))
-    monkeypatch.setattr("dumpgym.training.policy_registry", dumpgym.registration.policy_registry)
     register_policy("recorder", Recorder)
     trainer = make_trainer(make_config(tmp_path / "run", policy="recorder"))
     trainer.run()
     feedback = trainer.policy.feedback
     assert [f.step for f in feedback] == list(range(6))
     assert all(len(f.arm) == 5 and (f.group_size == 8).all() for f in feedback)
+    assert all(f.probabilities.tolist() == [1 / 3] * 3 for f in feedback)
     metrics = RunDirectory(tmp_path / "run").read("metrics.jsonl")
     for f, record in zip(feedback, metrics, strict=True):
         for i, name in enumerate(trainer.names):
@@ -163,12 +176,18 @@ def test_a_schedule_lasts_as_long_as_the_run(tmp_path):
     assert hardest == [0, 0, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("policy", sorted(policy_registry))
-@pytest.mark.parametrize("stop_after", [0, 1, 3, 5])
-def test_an_interrupted_run_goes_on_to_the_bit(tmp_path, policy, stop_after):
-    whole = make_config(tmp_path / "whole", policy=policy)
+@pytest.mark.parametrize(
+    ("policy", "signal", "stop_after"),
+    [
+        *(("dump", "mean_absolute_advantage", stop_after) for stop_after in (0, 1, 5)),
+        *(("dump", signal, 3) for signal in ("learning_progress", "reward_gain_absolute_per_token")),
+        *((policy, "mean_absolute_advantage", 3) for policy in sorted(policy_registry)),
+    ],
+)
+def test_an_interrupted_run_goes_on_to_the_bit(tmp_path, policy, signal, stop_after):
+    whole = make_config(tmp_path / "whole", policy=policy, signal=signal)
     make_trainer(whole).run()
-    cut = make_config(tmp_path / "cut", policy=policy)
+    cut = make_config(tmp_path / "cut", policy=policy, signal=signal)
 
     def interrupt(log, record):
         if log == "metrics.jsonl" and record["step"] == stop_after + 1:

@@ -1,0 +1,131 @@
+"""A learner with its puzzles, as a student: problems are drawn, completed, judged and learned from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.arms import Arm, evaluate
+from dumpgym.learner import Completions, Learner, Outcomes, Rollouts
+from dumpgym.puzzle_env import Problem, Verdict
+from dumpgym.state import Stateful
+
+UNREADABLE = ("bad_format", "unparseable")
+"""Outcomes of completions in which the verifier found no answer to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One batch of practice, in full.
+
+    Attributes:
+        problems: one a group.
+        completions: of the batch.
+        verdicts: a list of num_generations verdicts a group.
+        rewards: of every completion, (groups, num_generations).
+        outcomes: what a bandit is told of it.
+        learned: the learner's metrics.
+        seconds: by phase: "generate", "verify" and "learn".
+    """
+
+    problems: Sequence[Problem]
+    completions: Completions
+    verdicts: Sequence[Sequence[Verdict]]
+    rewards: NDArray[np.float64]
+    outcomes: Outcomes
+    learned: Mapping[str, float]
+    seconds: Mapping[str, float]
+
+    @property
+    def unreadable(self) -> NDArray[np.int64]:
+        """Completions of every group without an answer to judge, (groups,)."""
+        return np.array([sum(verdict.outcome in UNREADABLE for verdict in group) for group in self.verdicts])
+
+
+class PuzzleStudent(Stateful):
+    """A ``Student`` made of a learner and its arms.
+
+    Arm d's i-th problem is that of the address (seed, "train", i), whatever else is drawn. No prompt stands twice in a
+    batch: an arm whose next problem is there already, as when a finite set begins anew or two arms share a
+    distribution, gives the one after it; only an arm that has fewer problems than the batch has slots repeats itself.
+
+    Args:
+        learner: generates and learns.
+        arms: puzzle distributions, easiest first.
+        seed: of the problems.
+        evaluation_problems: held-out problems an arm for ``success``.
+
+    Attributes:
+        drawn: problems of every arm that were drawn so far, (num_arms,).
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("drawn",)
+
+    def __init__(self, learner: Learner, arms: Sequence[Arm], *, seed: int = 0, evaluation_problems: int = 32) -> None:
+        self.learner = learner
+        self.arms = arms
+        self.seed = seed
+        self.evaluation_problems = evaluation_problems
+        self.arm_names = [arm.name for arm in arms]
+        self.counts = np.ones(len(arms), dtype=np.bool_)
+        self.drawn: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
+
+    def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
+        """Completes one problem of each of the arms and learns; see ``Student``."""
+        return self.lesson(arms, num_generations).outcomes
+
+    def success(self) -> NDArray[np.float64]:
+        """Greedy success on the first held-out problems of every arm, (num_arms,)."""
+        found = evaluate(self.learner, self.arms, self.evaluation_problems, seed=self.seed, greedy=True)
+        return np.array([np.mean(found.successes[name]) for name in self.arm_names])
+
+    def lesson(self, arms: NDArray[np.int64], num_generations: int) -> Lesson:
+        """``practise``, with everything that was said and judged.
+
+        Args:
+            arms: shape (groups,).
+            num_generations: completions in a group.
+        """
+        started = perf_counter()
+        problems = self._next_problems(arms)
+        completions = self.learner.generate([problem.learner_prompt for problem in problems], num_generations)
+        generated = perf_counter()
+        verdicts = [
+            [
+                self.arms[arm].env.verify(problem, text)
+                for text in completions.texts[i * num_generations : (i + 1) * num_generations]
+            ]
+            for i, (arm, problem) in enumerate(zip(arms, problems, strict=True))
+        ]
+        rewards = np.array([[verdict.reward for verdict in group] for group in verdicts])
+        solved = np.array([[verdict.success for verdict in group] for group in verdicts])
+        verified = perf_counter()
+        learned = self.learner.learn(Rollouts(completions, rewards))
+        outcomes = Outcomes(
+            arm=arms,
+            successes=solved.sum(axis=1),
+            num_generations=num_generations,
+            tokens=completions.num_tokens.sum(axis=1),
+            truncated=completions.truncated.sum(axis=1),
+            rewards=rewards,
+            solved=solved,
+            seconds=generated - started,
+        )
+        seconds = {"generate": generated - started, "verify": verified - generated, "learn": perf_counter() - verified}
+        return Lesson(problems, completions, verdicts, rewards, outcomes, learned, seconds)
+
+    def _next_problems(self, arms: NDArray[np.int64]) -> list[Problem]:
+        problems: list[Problem] = []
+        prompts: set[str] = set()
+        for arm in arms:
+            for _ in range(len(arms)):
+                problem = self.arms[arm].env.sample_problem(self.seed, "train", int(self.drawn[arm]))
+                self.drawn[arm] += 1
+                if problem.prompt not in prompts:
+                    break
+            prompts.add(problem.prompt)
+            problems.append(problem)
+        return problems

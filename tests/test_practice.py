@@ -1,0 +1,104 @@
+"""A learner with its puzzles is a student; no puzzle stands twice in its batch."""
+
+import numpy as np
+import pytest
+
+import dumpgym
+from dumpgym.arms import Arm
+from dumpgym.learner import Completions
+from dumpgym.practice import PuzzleStudent
+
+
+class Numbers(dumpgym.PuzzleEnv):
+    """Names one of ``size`` numbers; begins anew after them."""
+
+    def __init__(self, size, first=0):
+        super().__init__()
+        self.size, self.first = size, first
+
+    def sample_problem(self, seed, split, index):
+        number = self.first + index % self.size
+        return dumpgym.Problem(f"{split} {number}", {"number": number}, str(number), (seed, split, index))
+
+    def verify(self, problem, completion):
+        if not completion.isdigit():
+            return dumpgym.Verdict("unparseable", {"answer": -1.0}, False)
+        right = int(completion) == problem.answer["number"]
+        return dumpgym.Verdict("correct" if right else "wrong", {"answer": 2.0 * right}, right)
+
+
+class Parrot:
+    """Says the number of the prompt in the first of its completions, and "?" or 999 in the others."""
+
+    def __init__(self, other="999"):
+        self.prompts, self.rewards, self.other = [], [], other
+
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None):
+        if seed is None:
+            self.prompts.append(list(prompts))
+        texts = [t for p in prompts for t in [p.split()[1], *[self.other] * (num_generations - 1)]]
+        tokens = tuple((1,) * len(text) for text in texts)
+        truncated = np.zeros((len(prompts), num_generations), dtype=bool)
+        return Completions(tuple((0,) for _ in prompts), tokens, tuple(texts), truncated)
+
+    def learn(self, rollouts):
+        self.rewards.append(rollouts.rewards)
+        return {"loss": 0.5}
+
+
+def make_student(*sizes, **options):
+    arms = [Arm(f"a{i}", Numbers(size, first)) for i, (size, first) in enumerate(sizes)]
+    return PuzzleStudent(Parrot(**options), arms, evaluation_problems=2)
+
+
+def test_a_lesson_is_drawn_completed_judged_and_learned():
+    student = make_student((100, 0), (100, 500))
+    lesson = student.lesson(np.array([0, 1, 1]), 4)
+    assert student.learner.prompts == [["train 0", "train 500", "train 501"]]
+    assert lesson.outcomes.successes.tolist() == [1, 1, 1]
+    assert lesson.outcomes.rewards.tolist() == student.learner.rewards[0].tolist() == [[2, 0, 0, 0]] * 3
+    assert lesson.outcomes.solved.tolist() == [[True, False, False, False]] * 3
+    assert lesson.outcomes.tokens.tolist() == [1 + 9, 3 + 9, 3 + 9]
+    assert lesson.outcomes.seconds > 0
+    assert lesson.unreadable.tolist() == [0, 0, 0]
+    assert lesson.learned == {"loss": 0.5}
+    assert student.practise(np.array([0]), 2).arm.tolist() == [0]
+    assert student.learner.prompts[-1] == ["train 1"]
+    assert student.drawn.tolist() == [2, 2]
+    assert student.success().tolist() == [1, 1]
+    assert make_student((9, 0), other="?").lesson(np.array([0]), 4).unreadable.tolist() == [3]
+
+
+def test_no_puzzle_stands_twice_in_a_batch_at_the_end_of_an_epoch():
+    student = make_student((5, 0))
+    for _ in range(6):
+        student.practise(np.zeros(4, dtype=np.int64), 2)
+    batches = student.learner.prompts
+    assert all(len(set(batch)) == 4 for batch in batches)
+    seen = [prompt for batch in batches for prompt in batch]
+    assert set(seen) == {f"train {number}" for number in range(5)}
+
+
+def test_two_arms_of_one_distribution_do_not_share_a_puzzle_in_a_batch():
+    student = make_student((50, 0), (50, 0), (50, 20))
+    student.practise(np.array([0, 1, 0, 1, 2, 2]), 2)
+    (batch,) = student.learner.prompts
+    assert len(set(batch)) == 6
+
+
+def test_an_arm_with_fewer_puzzles_than_slots_repeats_itself():
+    student = make_student((2, 0))
+    student.practise(np.zeros(5, dtype=np.int64), 2)
+    (batch,) = student.learner.prompts
+    assert len(batch) == 5
+    assert set(batch) == {"train 0", "train 1"}
+
+
+def test_a_restored_student_goes_on_with_the_next_problems():
+    student, restored = make_student((100, 0)), make_student((100, 0))
+    student.practise(np.zeros(3, dtype=np.int64), 2)
+    restored.load_state_dict(student.state_dict())
+    restored.practise(np.zeros(1, dtype=np.int64), 2)
+    assert restored.learner.prompts == [["train 3"]]
+    with pytest.raises(dumpgym.errors.InvalidValueError, match="shape of drawn"):
+        make_student((9, 0), (9, 0)).load_state_dict(student.state_dict())
