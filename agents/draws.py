@@ -27,8 +27,8 @@ def boltzmann(scores: NDArray[np.float64], temperature: float) -> NDArray[np.flo
     return weights
 
 
-def epsilon_greedy(scores: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
-    """``best_arms``, but for a share of epsilon that all arms have alike, shape (..., num_arms)."""
+def epsilon_greedy(scores: NDArray[np.float64], epsilon: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """``best_arms``, but for a share of epsilon, a number or (..., 1), that all arms have alike; (..., num_arms)."""
     weights: NDArray[np.float64] = epsilon / scores.shape[-1] + (1 - epsilon) * best_arms(scores)
     return weights
 
@@ -79,3 +79,33 @@ def probability_of_largest_normal(mean: NDArray[np.float64], std: NDArray[np.flo
         lambda x: -0.5 * z(x) ** 2 - np.log(std)[:, None],
         lambda x: log_ndtr(np.maximum(z(x), -37.0)),  # the bound keeps it finite; the density is 0 out there
     )
+
+
+def probability_of_largest_gumbel(location: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """P(X_d is the largest) for independent Gumbel X_d with P(X_d <= x) = exp(-exp(-(x - location_d) / scale_d)).
+
+    Args:
+        location: shape (..., num_arms); an arm at -inf is never the largest, and at least one arm is not there.
+        scale: above 0, shape (..., num_arms).
+
+    Returns:
+        Shape (..., num_arms), to about 1e-12.
+    """
+    if location.ndim > 1:
+        return np.stack([probability_of_largest_gumbel(m, s) for m, s in zip(location, scale, strict=True)])
+    lowest = (
+        -4.2
+    )  # below it lies 1e-29 of a Gumbel distribution, and above 40 lies 1e-18 of it, where it is exponential
+    grid = np.concatenate([np.linspace(lowest, 6, 40), np.linspace(8, 40, 17)])
+    edges = (location[:, None] + scale[:, None] * grid).ravel()
+    edges = edges[edges >= (location + lowest * scale).max()]  # the largest is never below
+
+    def z(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        standard: NDArray[np.float64] = (x - location[:, None]) / scale[:, None]
+        return standard
+
+    def log_density(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        log_density: NDArray[np.float64] = -z(x) - np.exp(-z(x)) - np.log(scale)[:, None]
+        return log_density
+
+    return probability_of_largest(edges, log_density, lambda x: -np.exp(-z(x)))

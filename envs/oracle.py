@@ -1,21 +1,28 @@
 """The best allocation of practice to a simulated student whose expected path is known: what regret is measured from."""
 
 import itertools
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import softmax
 
 from dumpgym.errors import InvalidValueError, require_number
 
+OBJECTIVES = ("area", "final")
 MOST_SEQUENCES = 100_000
+_NUDGE, _SMALLEST_GAIN = 1e-3, 1e-6
+_STRIDES = np.array([1, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01])
+_PACES = (0.5, 0.7, 1.0, 1.4, 2.0)
 
 
 @runtime_checkable
 class Predictable(Protocol):
-    """A student whose path in the limit of large batches can be computed for any allocation."""
+    """A student whose path in the limit of large batches can be computed for any allocation.
+
+    Attributes:
+        counts: which arms count, easiest first, (num_arms,).
+    """
 
     counts: NDArray[np.bool_]
 
@@ -24,92 +31,138 @@ class Predictable(Protocol):
         ...
 
 
-def expected_area(student: Predictable, shares: NDArray[np.float64], num_generations: int) -> NDArray[np.float64]:
-    """Mean over steps of the expected mean success over the arms that count (trapezoid rule), shape (...).
+def expected_score(
+    student: Predictable, shares: NDArray[np.float64], num_generations: int, objective: str = "area"
+) -> NDArray[np.float64]:
+    """What an allocation is expected to achieve, in mean success over the arms that count, shape (...).
 
     Args:
         student: from its beginning.
         shares: of every arm in every step, (..., steps, num_arms).
         num_generations: completions in a group.
+        objective: "area" for the mean over steps (trapezoid rule), "final" for the success after the last step.
+
+    Raises:
+        InvalidValueError: if there is no such objective.
     """
+    if objective not in OBJECTIVES:
+        raise InvalidValueError("objective", objective, " or ".join(map(repr, OBJECTIVES)))
     mean = student.expected_path(shares, num_generations)[..., student.counts].mean(axis=-1)
-    area: NDArray[np.float64] = (mean[..., :-1] + mean[..., 1:]).mean(axis=-1) / 2
-    return area
+    score: NDArray[np.float64] = mean[..., -1]
+    return score if objective == "final" else (mean[..., :-1] + mean[..., 1:]).mean(axis=-1) / 2
 
 
-def best_sequence(student: Predictable, steps: int, num_generations: int) -> NDArray[np.int64]:
-    """The sequence of arms, one for the whole batch of every step, with the largest expected area: all are tried.
+def best_sequence(
+    student: Predictable, steps: int, num_generations: int, *, objective: str = "area"
+) -> NDArray[np.int64]:
+    """The sequence of arms, one for the whole batch of every step, with the largest expected score: all are tried.
 
     Args:
         student: with few arms.
         steps: few; at most 100,000 sequences are tried.
         num_generations: completions in a group.
+        objective: see ``expected_score``.
 
     Returns:
         Shape (steps,).
 
     Raises:
-        InvalidValueError: if there are too many sequences.
+        InvalidValueError: if there are too many sequences, or an argument is out of range.
     """
     num_arms = len(student.counts)
+    require_number("steps", steps, low=1, whole=True)
     if num_arms**steps > MOST_SEQUENCES:
         raise InvalidValueError("number of sequences", num_arms**steps, f"at most {MOST_SEQUENCES}")
     sequences = np.array(list(itertools.product(range(num_arms), repeat=steps)), dtype=np.int64)
-    areas = expected_area(student, np.eye(num_arms)[sequences], num_generations)
-    best: NDArray[np.int64] = sequences[areas.argmax()]
+    scores = expected_score(student, np.eye(num_arms)[sequences], num_generations, objective)
+    best: NDArray[np.int64] = sequences[scores.argmax()]
     return best
 
 
 def best_allocation(
-    student: Predictable, steps: int, num_generations: int, *, segments: int = 10, iterations: int = 60
+    student: Predictable,
+    steps: int,
+    num_generations: int,
+    *,
+    segments: int = 15,
+    iterations: int = 30,
+    objective: str = "area",
 ) -> NDArray[np.float64]:
-    """Shares with the largest expected area that gradient ascent finds, constant within each of some segments.
+    """Shares with the largest expected score that is found, constant within each of some segments of the steps.
 
-    L-BFGS on the logits of the shares, from uniform, from easy to hard and from the best single arm; every derivative
-    is a finite difference, and all of them are computed together, as runs of the student in lockstep.
+    The conditional gradient method (Frank and Wolfe 1956): every segment moves towards the arm along which the score
+    rises most. It starts from uniform, and from the best of every arm alone and of easy-to-hard sequences of several
+    paces. Maxima lie at or near corners of the simplex, one arm a segment, which it reaches in a stride, where gradient
+    ascent on logits slows down. Derivatives are differences, computed together as runs of the student in lockstep.
 
     Args:
         student: from its beginning.
         steps: of practice.
         num_generations: completions in a group.
         segments: stretches of about equal length with constant shares; one a step at most.
-        iterations: of L-BFGS from each start, at most.
+        iterations: from each start, at most.
+        objective: see ``expected_score``.
 
     Returns:
-        Shape (steps, num_arms), rows summing to 1; never worse than any of its starts.
+        Shape (steps, num_arms), rows summing to 1. A local maximum: never worse than any of its starts, and not
+        certain to be the best there is.
+
+    Raises:
+        InvalidValueError: if an argument is out of range.
     """
     require_number("steps", steps, low=1, whole=True)
-    require_number("segments", segments, low=1, whole=True)
-    num_arms, segments = len(student.counts), min(segments, steps)
+    require_number("iterations", iterations, low=0, whole=True)
+    segments = min(require_number("segments", segments, low=1, whole=True), steps)
     segment = np.arange(steps) * segments // steps
-    step_size = 1e-4
 
-    def shares_of(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        shares: NDArray[np.float64] = softmax(logits.reshape(-1, segments, num_arms), axis=-1)[:, segment]
-        return shares
+    def score(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        return expected_score(student, shares[:, segment], num_generations, objective)
 
-    def loss(logits: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        moved = np.concatenate([logits[None], logits + step_size * np.eye(logits.size)])
-        areas = expected_area(student, shares_of(moved), num_generations)
-        return -float(areas[0]), -(areas[1:] - areas[0]) / step_size
-
-    found = [
-        minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": iterations})
-        for start in _starts(student, segments, steps, num_generations)
-    ]
-    best = min(found, key=lambda result: float(result.fun))
-    shares: NDArray[np.float64] = shares_of(best.x)[0]
-    return shares
+    starts = _starts(student.counts, segments)
+    scores = score(starts)
+    found = [_ascend(score, starts[i], iterations) for i in sorted({0, int(scores.argmax())})]
+    return max(found, key=lambda each: each[1])[0][segment]
 
 
-def _starts(student: Predictable, segments: int, steps: int, num_generations: int) -> list[NDArray[np.float64]]:
-    """Logits to begin with, each (segments, num_arms)."""
-    num_arms, lead = len(student.counts), 4.0  # the favoured arm begins with e^4 times the share of another
-    stages = np.eye(num_arms)[np.arange(segments) * int(student.counts.sum()) // segments]
-    alone = np.broadcast_to(np.eye(num_arms)[:, None], (num_arms, steps, num_arms))
-    best = expected_area(student, alone, num_generations).argmax()
-    return [
-        np.zeros((segments, num_arms)),
-        lead * stages,
-        lead * np.broadcast_to(np.eye(num_arms)[best], (segments, num_arms)),
-    ]
+def _starts(counts: NDArray[np.bool_], segments: int) -> NDArray[np.float64]:
+    """Uniform, every arm alone, and easy-to-hard sequences, (starts, segments, num_arms)."""
+    num_arms, real = len(counts), np.flatnonzero(counts)
+    alone = np.repeat(np.arange(num_arms)[:, None], segments, axis=1)
+    time = (np.arange(segments) + 0.5) / segments
+    reached = [(end * time**pace).astype(np.int64) for end in range(2, len(real) + 1) for pace in _PACES]
+    sequences = np.concatenate([alone, *(real[None, places] for places in reached)])
+    return np.concatenate([np.full((1, segments, num_arms), 1 / num_arms), np.eye(num_arms)[sequences]])
+
+
+def _ascend(
+    score: Callable[[NDArray[np.float64]], NDArray[np.float64]], shares: NDArray[np.float64], iterations: int
+) -> tuple[NDArray[np.float64], float]:
+    """Conditional gradient ascent.
+
+    In every iteration each stride is tried with all segments, with the half that promises most, and so on down to one
+    segment, and the best of these moves is made.
+
+    Args:
+        score: of many allocations, (n, segments, num_arms) to (n,).
+        shares: to begin with, (segments, num_arms).
+        iterations: at most; fewer if no move gains anything.
+
+    Returns:
+        Shares, and their score.
+    """
+    segments, num_arms = shares.shape
+    each, corners = np.arange(segments), np.eye(num_arms)
+    moving = np.unique(np.maximum(segments >> np.arange(segments.bit_length()), 1))[:, None]  # how many segments
+    best = float(score(shares[None])[0])
+    for _ in range(iterations):
+        nudged = np.tile(shares, (segments, num_arms, 1, 1))
+        nudged[each, :, each] += _NUDGE * (corners - shares[:, None])
+        slopes = (score(nudged.reshape(-1, segments, num_arms)) - best).reshape(segments, num_arms)
+        rank = (-slopes.max(axis=1)).argsort().argsort()
+        direction = (rank < moving)[..., None] * (corners[slopes.argmax(axis=1)] - shares)
+        moves = shares + (_STRIDES[:, None, None, None] * direction).reshape(-1, segments, num_arms)
+        scores = score(moves)
+        if scores.max() <= best + _SMALLEST_GAIN:
+            break
+        shares, best = moves[scores.argmax()], float(scores.max())
+    return shares, best

@@ -1,6 +1,8 @@
 """The simulated student: paired by seed, calibrated to what was published, and no fool of a single arm."""
 
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,26 +11,14 @@ from hypothesis import strategies as st
 from scipy.stats import binom, kstest
 
 from dumpgym.agents.signals import by_successes, mean_absolute_advantage
-from dumpgym.envs.counter_random import uniform_at
+from dumpgym.envs.counter_random import address_of_runs, uniform_at
 from dumpgym.envs.skills_student import NUISANCES, SkillsStudent, group_signal
-from dumpgym.errors import InvalidValueError
+from dumpgym.errors import DumpgymError, InvalidValueError
 
-STEPS, GROUP = 150, 16
-UNIFORM_REWARD = np.array(
-    [1.47, 1.34, 1.27, 1.02, 0.67, 0.14, 0.03, 0.00, -0.79, -0.51, -0.76, -0.93]
-)  # 3 to 14 people
-
-
-def uniform_path(student):
-    num_arms = len(student.counts)
-    return student.expected_path(np.full((STEPS, num_arms), 1 / num_arms), GROUP)
-
-
-def velocity_at(path, pass_rates, width=0.04):
-    """Mean change of success a step near the pass rates, relative to the largest."""
-    success, change = path[:-1].ravel(), np.diff(path, axis=0).ravel()
-    velocity = np.array([change[np.abs(success - p) < width].mean() for p in pass_rates])
-    return velocity / velocity.max()
+FOLDER = Path(__file__).parents[1] / "experiments" / "student_calibration"
+CALIBRATION = runpy.run_path(str(FOLDER / "run.py"))
+STEPS, GROUP = CALIBRATION["STEPS"], CALIBRATION["GROUP"]
+uniform_path, velocity = CALIBRATION["uniform_path"], CALIBRATION["velocity"]
 
 
 def random_batches(rng, num_arms, steps=6, groups=5):
@@ -44,6 +34,13 @@ def test_random_numbers_by_address_are_uniform_and_know_their_address():
     assert len({float(uniform_at(*address)) for address in ((1, 2), (2, 1), (0, 1, 2), (1, 2, 0))}) == 4
 
 
+def test_one_seed_is_one_run_and_several_have_an_axis_of_their_own():
+    assert address_of_runs(7).shape == ()
+    assert address_of_runs(range(3)).tolist() == [[0], [1], [2]]
+    assert SkillsStudent(2, seeds=7).success().shape == (2,)
+    assert SkillsStudent(2, seeds=[7]).success().shape == (1, 2)
+
+
 @given(k=st.integers(0, 16), size=st.integers(2, 16))
 def test_the_group_signal_is_that_of_the_bandit(k, size):
     k = min(k, size)
@@ -52,37 +49,40 @@ def test_the_group_signal_is_that_of_the_bandit(k, size):
 
 
 def test_learning_velocity_is_the_published_one():
-    velocity = velocity_at(uniform_path(SkillsStudent()), [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85])
-    assert velocity.argmax() in (4, 5)  # the peak is near .45
-    assert velocity[4] > 0.98
-    assert 0.28 < velocity[0] < 0.40  # a third of the peak at .05
-    assert 0.60 < velocity[2] < 0.72  # two thirds at .25
-    assert (np.diff(velocity[:5]) > 0).all()
-    assert (np.diff(velocity[5:]) < 0).all()
+    found = velocity(uniform_path({}), CALIBRATION["PASS_RATES"])
+    assert found.argmax() in (4, 5)  # the peak is near .45
+    assert found[4] > 0.98
+    assert 0.28 < found[0] < 0.40  # a third of the peak at .05
+    assert 0.60 < found[2] < 0.72  # two thirds at .25
+    assert (np.diff(found[:5]) > 0).all()
+    assert (np.diff(found[5:]) < 0).all()
 
 
 def test_a_one_skill_logistic_student_is_slow_where_language_models_are_not():
     """Without spread, transfer, prerequisites and forgetting the velocity at .05 is .04 to .10 of the peak's."""
-    alone = SkillsStudent(
-        12, spread=0, own_share=1, gate_floor=1, forgetting=0, offset=0, slope=0.5, learning_rate=2.0, transfer_length=1
-    )
-    velocity = velocity_at(alone.expected_path(np.full((400, 12), 1 / 12), GROUP), [0.05, 0.45, 0.5], width=0.02)
-    assert 0.04 < velocity[0] < 0.14
-    assert velocity[1] > 0.9
+    path = uniform_path(CALIBRATION["ONE_SKILL"], steps=400)
+    slow, fast = velocity(path, np.array([0.05, 0.5]), 0.02)
+    assert 0.04 < slow < 0.10
+    assert fast == 1
 
 
 def test_uniform_practice_ends_where_the_published_run_did():
-    final = uniform_path(SkillsStudent())[-1]
-    published = (UNIFORM_REWARD + 1.5) / 3.5
+    final, published = uniform_path({})[-1], CALIBRATION["UNIFORM"]
     assert np.sqrt(((final - published) ** 2).mean()) < 0.06
     assert final.mean() == pytest.approx(published.mean(), abs=0.02)
 
 
-@pytest.mark.parametrize("arm", range(12))
-def test_practising_one_arm_alone_loses_against_uniform(arm):
-    student = SkillsStudent()
-    alone = student.expected_path(np.tile(np.eye(12)[arm], (STEPS, 1)), GROUP)
-    assert alone[-1].mean() < uniform_path(student)[-1].mean() - 0.04
+def test_practising_any_arm_alone_loses_against_uniform():
+    assert CALIBRATION["alone"]({}).max() < uniform_path({})[-1].mean() - 0.05
+
+
+def test_the_published_results_of_the_calibration_are_those_of_the_defaults():
+    kept = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
+    found, _ = CALIBRATION["check"]({}, seeds=2)
+    np.testing.assert_allclose(list(kept["velocity"].values()), list(found["velocity"].values()), atol=0.002)
+    assert kept["one_arm_alone"] == pytest.approx(found["one_arm_alone"], abs=0.002)
+    for policy in ("uniform", "dump"):
+        assert kept["mean_final"][policy] == pytest.approx(found["mean_final"][policy], abs=0.02)
 
 
 def test_large_batches_follow_the_expected_path():
@@ -106,13 +106,13 @@ def test_successes_are_binomial_over_the_problems_of_an_arm():
 @settings(max_examples=20)
 @given(seeds=st.lists(st.integers(0, 50), min_size=1, max_size=4, unique=True), noise=st.integers(0, 9))
 def test_a_run_in_lockstep_is_the_run_alone(seeds, noise):
-    together = SkillsStudent(3, seeds=seeds, nuisance=NUISANCES)
-    alone = [SkillsStudent(3, seeds=seed, nuisance=NUISANCES) for seed in seeds]
-    for arms in random_batches(np.random.default_rng(noise), 9):
+    together = SkillsStudent(seeds=seeds, nuisance=NUISANCES)
+    alone = [SkillsStudent(seeds=seed, nuisance=NUISANCES) for seed in seeds]
+    for arms in random_batches(np.random.default_rng(noise), 18):
         outcomes = together.practise(np.tile(arms, (len(seeds), 1)), 8)
         for i, student in enumerate(alone):
             np.testing.assert_array_equal(student.practise(arms, 8).successes, outcomes.successes[i])
-    np.testing.assert_allclose(together.success(), [student.success() for student in alone], rtol=0, atol=1e-12)
+            np.testing.assert_array_equal(student.skills, together.skills[i])  # to the last bit
 
 
 def test_an_arms_problems_are_the_same_whatever_is_practised_between_them():
@@ -122,6 +122,19 @@ def test_an_arms_problems_are_the_same_whatever_is_practised_between_them():
     b = second.practise(np.array([0, 1, 2, 1]), 16).successes[[1, 3]]
     c = second.practise(np.array([1, 2, 1]), 16).successes[[0, 2]]
     assert a.tolist() == [*b, *c]
+
+
+@given(easier=st.floats(0, 3), seed=st.integers(0, 99))
+def test_more_skill_never_has_fewer_successes(easier, seed):
+    arms = np.arange(3).repeat(5)
+    hard = SkillsStudent(3, seeds=seed, offset=1.0).practise(arms, 8).successes
+    easy = SkillsStudent(3, seeds=seed, offset=1.0 - easier).practise(arms, 8).successes
+    assert (easy >= hard).all()
+
+
+def test_harder_arms_take_more_tokens():
+    student = SkillsStudent(3, tokens="100,500", nuisance="noisy")
+    assert student.practise(np.arange(4), 2).tokens.tolist() == [200, 600, 1000, 600]
 
 
 def test_a_restored_student_goes_on_bit_for_bit():
@@ -154,10 +167,17 @@ def test_nuisance_arms_do_what_their_names_say():
         assert student.arm_names == ("level1", "level2", "level3", "level4", name)
         assert student.counts.tolist() == [True] * 4 + [False]
     student, before, found = practised("spurious")
-    assert found[-10:].mean() > found[:10].mean() + 0.2
+    assert before[4] < 0.2
+    assert found[10:].mean() > 0.9
     np.testing.assert_array_equal(student.success()[:4], before[:4])
     student, before, _ = practised("duplicate")
     assert student.success()[4] == student.success()[2] > before[2]
+
+
+def test_uniform_practice_learns_the_trick_of_a_spurious_arm_long_before_the_arms_that_count():
+    student = SkillsStudent(nuisance="spurious,noisy")
+    path = student.expected_path(np.full((50, 14), 1 / 14), GROUP)
+    assert path[-1, 12] > 0.8 > path[-1, :12].max()
 
 
 def test_what_is_not_practised_is_forgotten_and_what_is_practised_transfers():
@@ -177,19 +197,27 @@ def test_what_is_not_practised_is_forgotten_and_what_is_practised_transfers():
     ("options", "message"),
     [
         ({"num_arms": 0}, "num_arms is 0; accepted: a whole number at least 1"),
-        ({"nuisance": "nosy"}, "nuisance is 'nosy'; accepted: each once of too-hard"),
-        ({"nuisance": ("noisy", "noisy")}, "nuisance is 'noisy'"),
+        ({"nuisance": "nosy"}, "unknown nuisance arm 'nosy'; did you mean 'noisy'"),
+        ({"nuisance": "noisy,noisy"}, r"nuisance is \['noisy', 'noisy'\]; accepted: every name once"),
         ({"own_share": 1.5}, "own_share is 1.5"),
         ({"learning_rate": 0}, "learning_rate is 0; accepted: a finite number above 0"),
         ({"forgetting": -0.1}, "forgetting is -0.1"),
         ({"transfer_length": 0}, "transfer_length is 0"),
         ({"seeds": [1, -2]}, "seed is -2"),
-        ({"tokens": (0, 5)}, "tokens is 0"),
+        ({"seeds": []}, r"seeds is \[\]"),
+        ({"tokens": (0, 5)}, "number 1 of tokens is 0"),
+        ({"tokens": (5,)}, r"tokens is \(5,\); accepted: 2 numbers"),
     ],
 )
 def test_an_option_out_of_range_is_named(options, message):
-    with pytest.raises(InvalidValueError, match=message):
+    with pytest.raises(DumpgymError, match=message):
         SkillsStudent(**{"num_arms": 3, **options})
+
+
+@pytest.mark.parametrize("shape", [(12,), (5, 11), (5, 12, 1)])
+def test_shares_of_other_arms_are_refused(shape):
+    with pytest.raises(InvalidValueError, match=r"shape of shares is .*; accepted: \(..., steps, 12\)"):
+        SkillsStudent().expected_path(np.ones(shape), GROUP)
 
 
 @pytest.mark.parametrize(

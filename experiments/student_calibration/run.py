@@ -1,7 +1,7 @@
 """Does the simulated student learn as language models were seen to learn?
 
     python experiments/student_calibration/run.py            # checks the defaults, writes results.json and figure.png
-    python experiments/student_calibration/run.py --fit      # fits them anew first, in about a minute
+    python experiments/student_calibration/run.py --fit      # fits them anew first, in a quarter of a minute
 
 The fit is to two published findings: the velocity of learning against the pass rate (marin #8765), and the final
 successes of uniform sampling on Knights and Knaves of 3 to 14 people (arXiv 2504.09710), with one condition, that no
@@ -115,24 +115,29 @@ def figure(curves: Mapping[str, NDArray[np.float64]]) -> Figure:
     """Velocity against the pass rate, and final success of the twelve arms, each with the published values."""
     drawing = Figure(figsize=(10, 4), layout="constrained")
     left, right = drawing.subplots(1, 2)
-    for name, colour, label in (
-        ("path", "#0072B2", "simulated student"),
-        ("one_skill", "#999999", "one skill, logistic"),
-    ):
-        grid = np.linspace(0.02, 0.93, 60)
-        left.plot(grid, velocity(curves[name], grid, 0.03), color=colour, linewidth=2, label=label)
-    left.fill_between([0.05, 0.25], 1 / 3, 2 / 3, color="#E69F00", alpha=0.25, label="published, .05 to .25")
-    left.plot([0, 0.45, 1], [0, 1, 0], "o", color="#D55E00", label="published ends and peak")
-    left.set(xlabel="pass rate of the arm", ylabel="velocity of learning, of its peak", ylim=(-0.03, 1.08))
+    grid = np.linspace(0.03, 0.93, 61)
+    left.plot(grid, velocity(curves["one_skill"], grid, 0.03), "--", color="#777777", label="one skill, logistic")
+    left.plot(grid, velocity(curves["path"], grid, 0.06), color="#0072B2", linewidth=2.5, label="simulated student")
+    band = "published: 1/3 to 2/3 from .05 to .25"
+    left.fill_between([0.05, 0.25], 1 / 3, 2 / 3, color="#E69F00", alpha=0.35, linewidth=0, label=band)
+    left.plot([0, 0.45, 1], [0, 1, 0], "o", color="#D55E00", label="published: peak and ends", clip_on=False, zorder=3)
+    left.set(xlabel="pass rate of an arm", ylabel="learning velocity, relative to its peak")
+    left.set(xlim=(0, 1), ylim=(0, 1.08), title="What is learned in a step under uniform sampling")
     people = np.arange(3, 15)
-    for name, published, colour in (("uniform", UNIFORM, "black"), ("dump", DUMP, "#D55E00")):
+    for name, label, published, colour, marker in (
+        ("uniform", "uniform", UNIFORM, "black", "s"),
+        ("dump", "DUMP", DUMP, "#D55E00", "o"),
+    ):
         fitted = "fitted" if name == "uniform" else "predicted"
-        right.plot(people, published, "o", color=colour, label=f"{name}, published (one seed)")
-        right.plot(people, curves[name], "-", color=colour, label=f"{name}, simulated ({fitted})")
-    right.set(xlabel="people in the puzzle", ylabel="success after 150 steps", ylim=(0, 1))
+        right.plot(people, published, marker, color=colour, label=f"{label}, published (one seed)")
+        right.plot(people, curves[name], color=colour, label=f"{label}, simulated ({fitted})")
+    right.set(xlabel="people in the puzzle", ylabel="success after 150 steps", ylim=(0, 1), xticks=people)
+    right.set_title("Final success of the twelve arms")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize="small")
+        axes.title.set_fontsize("medium")
+    left.legend(frameon=False, fontsize="small", loc="lower center")
+    right.legend(frameon=False, fontsize="small")
     return drawing
 
 

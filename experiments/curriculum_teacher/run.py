@@ -1,0 +1,158 @@
+"""Can an agent of another library be the teacher: does PPO learn where a student's practice is wasted?
+
+    python experiments/curriculum_teacher/run.py       # 8 teachers of each kind, about 6 minutes on one core
+
+The student has six arms that count and three on which practice is wasted: one is never solved, one always, and one by
+the toss of a coin. Stable-Baselines3's PPO acts in dumpgym/Curriculum-v0, is paid by the progress of the arms that
+count, and never sees its student's held-out success. Each teacher is trained on students of random seeds and compared,
+on 30 seeds that are set aside, with uniform sampling, bandits, the best allocation planned beforehand, and uniform
+sampling of the six arms that count, which is what somebody would do who knew which these are.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
+
+from dumpgym.envs.curriculum import ACTIONS
+from dumpgym.envs.skills_student import SkillsStudent
+from dumpgym.simulation import Practice, run_seeds
+from dumpgym.statistics import interval_over_runs
+
+FOLDER = Path(__file__).parent
+NUISANCE = ("too-hard", "mastered", "noisy")
+PARALLEL = 8  # students at a time
+
+
+@dataclass(frozen=True)
+class Task:
+    """A student and how long it is taught; it learns so fast that an episode may be short."""
+
+    num_arms: int = 6
+    steps: int = 60
+    learning_rate: float = 1.0
+    prompts_per_step: int = 16
+    num_generations: int = 8
+
+    @property
+    def spec(self) -> str:
+        return f"skills?num_arms={self.num_arms}&nuisance={','.join(NUISANCE)}&learning_rate={self.learning_rate}"
+
+    def student(self, seed: int) -> SkillsStudent:
+        return SkillsStudent(self.num_arms, seeds=seed, nuisance=NUISANCE, learning_rate=self.learning_rate)
+
+    def env(self, actions: str) -> gym.Env[NDArray[np.float32], Any]:
+        return gym.make(
+            "dumpgym/Curriculum-v0",
+            student=self.student,
+            actions=actions,
+            steps=self.steps,
+            prompts_per_step=self.prompts_per_step,
+            num_generations=self.num_generations,
+        )
+
+    @property
+    def controls(self) -> dict[str, str]:
+        """Policies by the names under which they are reported."""
+        known = [1 / self.num_arms] * self.num_arms + [0.0] * len(NUISANCE)
+        arms_that_count = f"fixed?weights={','.join(map(str, known))}"
+        names = {name: name for name in ("uniform", "dump", "easy-to-hard", "oracle")}
+        return names | {"uniform on the arms that count": arms_that_count}
+
+
+def train_teacher(task: Task, actions: str, total_steps: int, seed: int) -> PPO:
+    """PPO at its defaults but for an undiscounted return, rollouts of one episode, step size and entropy bonus."""
+    envs = make_vec_env(lambda: task.env(actions), n_envs=PARALLEL, seed=1_000 * (seed + 1))
+    normalised = VecNormalize(envs, norm_obs=False, gamma=1.0)  # progress in a step is a few thousandths
+    teacher = PPO(
+        "MlpPolicy",
+        normalised,
+        n_steps=task.steps,
+        batch_size=2 * task.steps,
+        gamma=1.0,
+        learning_rate=1e-3,
+        ent_coef=0.02 if actions == "discrete" else 0.0,  # else some teachers settle on one arm for good
+        seed=seed,
+        device="cpu",
+    )
+    return teacher.learn(total_steps)
+
+
+def final_success(task: Task, actions: str, teacher: PPO, seeds: Sequence[int]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The mean success at the end, one a seed, (seeds,), and the share of practice of every arm, (arms,)."""
+    env = task.env(actions)
+    finals, slots = [], np.zeros(task.num_arms + len(NUISANCE))
+    for seed in seeds:
+        observation, information = env.reset(seed=seed)
+        over = False
+        while not over:
+            action, _ = teacher.predict(observation, deterministic=True)
+            observation, _, over, _, information = env.step(action)
+            slots += np.bincount(information["arms"], minlength=len(slots))
+        finals.append(information["mean_success"])
+    return np.array(finals), slots / slots.sum()
+
+
+def control_success(task: Task, policy: str, seeds: Sequence[int]) -> NDArray[Any]:
+    """The mean success at the end under a policy, one a seed, (seeds,)."""
+    practice = Practice(task.steps, task.prompts_per_step, task.num_generations)
+    return run_seeds(policy, task.spec, seeds, practice).mean_success[:, -1]
+
+
+def score(finals: Mapping[str, NDArray[Any]], name: str) -> float:
+    """How much of the waste is saved: 0 is uniform, 1 is uniform on the arms that count."""
+    means = {key: value.mean() for key, value in finals.items()}
+    uniform, known = means["uniform"], means["uniform on the arms that count"]
+    return float((means[name] - uniform) / (known - uniform))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teachers", type=int, default=8, help="training seeds of each kind of teacher")
+    parser.add_argument("--total-steps", type=int, default=32_000, help="steps that a teacher is trained for")
+    parser.add_argument("--seeds", type=int, default=30, help="students that are set aside")
+    parser.add_argument("--output", type=Path, default=FOLDER / "results.json")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    task, seeds = Task(), range(arguments.seeds)
+    finals = {name: control_success(task, policy, seeds) for name, policy in task.controls.items()}
+    shares: dict[str, list[list[float]]] = {}
+    for actions in ACTIONS:
+        by_teacher = []
+        for seed in range(arguments.teachers):
+            teacher = train_teacher(task, actions, arguments.total_steps, seed)
+            final, share = final_success(task, actions, teacher, seeds)
+            by_teacher.append(final)
+            shares.setdefault(actions, []).append(share.round(3).tolist())
+            print(f"PPO, {actions}, teacher {seed}: {final.mean():.4f}, shares {share.round(2)}", flush=True)
+        finals[f"PPO, {actions}"] = np.array(by_teacher)  # (teachers, seeds)
+    rows = {}
+    for name, final in finals.items():
+        gains = np.atleast_2d(final - finals["uniform"])  # paired by the student's seed
+        units = gains.mean(axis=1) if len(gains) > 1 else gains[0]  # teachers are the unit where there are many
+        gain, low, high = interval_over_runs(units)
+        rows[name] = {
+            "final": round(float(final.mean()), 4),
+            "gain": [round(value, 4) for value in (gain, low, high)],
+            "score": round(score(finals, name), 3),
+            "worst_teacher": round(float(gains.mean(axis=1).min()), 4),
+            "seeds_gained": round(float((gains > 0).mean()), 3),
+        }
+        print(f"{name:32}", rows[name])
+    settings = {name: value for name, value in vars(arguments).items() if name != "output"}
+    record = {"settings": settings, "results": rows, "shares": shares}
+    arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
