@@ -72,11 +72,13 @@ def slow_exp3s(gamma, alpha):
         w = [weight + shared for weight in w]
 
 
+@settings(max_examples=40)
 @given(batches, st.floats(0.01, 1))
 def test_exp3_has_its_formula(steps, gamma):
     agrees(make_policy("exp3", num_arms=NUM_ARMS, gamma=gamma), steps, slow_exp3s(gamma, 0))
 
 
+@settings(max_examples=40)
 @given(batches, st.floats(0.01, 1), st.floats(0, 0.5))
 def test_exp3s_has_its_formula(steps, gamma, alpha):
     agrees(make_policy("exp3s", num_arms=NUM_ARMS, gamma=gamma, alpha=alpha), steps, slow_exp3s(gamma, alpha))
@@ -94,6 +96,7 @@ def slow_exp3_ix(eta, gamma):
             pulls += 1
 
 
+@settings(max_examples=40)
 @given(batches, st.one_of(st.none(), st.floats(0, 1)), st.one_of(st.none(), st.floats(0.01, 1)))
 def test_exp3_ix_has_its_formula(steps, eta, gamma):
     agrees(make_policy("exp3-ix", num_arms=NUM_ARMS, eta=eta, gamma=gamma), steps, slow_exp3_ix(eta, gamma))
@@ -111,6 +114,7 @@ def slow_gradient(step_size, baseline):
         told += signals
 
 
+@settings(max_examples=40)
 @given(batches, st.floats(0, 2), st.one_of(st.just("mean"), st.floats(-1, 1)))
 def test_the_gradient_bandit_has_its_formula(steps, step_size, baseline):
     policy = make_policy("gradient", num_arms=NUM_ARMS, step_size=step_size, baseline=baseline)
@@ -210,14 +214,15 @@ def test_signals_outside_of_the_unit_interval_are_clipped(policy_id):
 
 @pytest.mark.parametrize("policy_id", ["exp3", "exp3s", "exp3-ix", "gradient", "graves"])
 def test_weights_stay_finite_over_ten_thousand_steps_and_find_the_arm_that_gives(policy_id):
-    policy, rng = make_policy(policy_id, num_arms=3, num_runs=2, seed=1), np.random.default_rng(0)
+    options = {"reservoir": 100} if policy_id == "graves" else {}
+    policy, rng = make_policy(policy_id, num_arms=3, num_runs=2, seed=1, **options), np.random.default_rng(0)
     for step in range(10_000):
         arms = policy.select_arms(1)
         policy.update(make_feedback(arms, (rng.random((2, 1)) < 0.8) * (arms == 1), step=step))
     json.dumps(policy.state_dict(), allow_nan=False)
     p = policy.probabilities()
     np.testing.assert_allclose(p.sum(axis=-1), 1, rtol=0, atol=1e-12)
-    assert (p[:, 1] > (0.5 if policy_id == "exp3s" else 0.9)).all()  # EXP3.S shares its weights at every step
+    assert (p[:, 1] > (0.5 if policy_id == "exp3s" else 0.85)).all()  # EXP3.S shares its weights at every step
 
 
 def test_exp3s_comes_back_to_an_arm_sooner_than_exp3():
