@@ -86,9 +86,9 @@ class CusumUCB(ForgettingUCB):
 
     Source: Liu, Lee, Shroff, A Change-Detection Based Framework for Piecewise-Stationary Multi-Armed Bandit Problem,
     AAAI 2018 (arXiv 1711.03539), with its two-sided CUSUM. For a run of T pulls with Y changes its theory has alpha of
-    the order of sqrt(Y ln(T / Y) / T) and h of the order of ln(T / Y); our defaults have these sizes for some ten
-    thousand groups with a few changes, and an M and an epsilon that others have used with them. A pull is a group; late
-    feedback counts when it arrives. No departure in the rule.
+    the order of sqrt(Y ln(T / Y) / T) and h of the order of ln(T / Y). All defaults are ours: alpha and h have these
+    sizes for some ten thousand groups with a few changes. A pull is a group; late feedback counts when it arrives. No
+    departure in the rule.
 
     Args:
         num_arms: number of arms, at least 1.

@@ -79,8 +79,8 @@ class UCBV(IndexPolicy):
         score(d) = mean_d + sqrt(2 V_d E / n_d) + 3 c bound E / n_d
 
     Source: Audibert, Munos, Szepesvari, Exploration-exploitation tradeoff using variance estimates in multi-armed
-    bandits, Theoretical Computer Science 410, 2009, equation 1 with the exploration function zeta ln t; zeta = 1.2 and
-    c = 1 are those of its regret bound. Draws as in ``IndexPolicy``; no departure in the rule.
+    bandits, Theoretical Computer Science 410, 2009, with the exploration function zeta ln t; zeta = 1.2 and c = 1 are
+    those of its regret bound. Draws as in ``IndexPolicy``; no departure in the rule.
 
     Args:
         num_arms: number of arms, at least 1.
