@@ -116,20 +116,26 @@ def _steps(row: Mapping[str, Any], steps: int) -> list[str]:
 
 
 def rich_table(student: str, result: StudentResult, steps: int) -> Table:
-    """The table for a terminal; half of the interval's width stands behind the sign, where it fits."""
+    """The table for a terminal, of 80 columns where names are short.
+
+    Behind the difference stands half of its interval's width, and behind the median steps to the threshold the number
+    of runs that reached it, where some did not.
+    """
     title = f"{escape(student)}: {result.rows[0]['runs']} paired seeds, means, 95 % intervals"
     table = Table(title=title, box=SIMPLE, pad_edge=False)
     table.add_column("policy", overflow="fold")
-    for column in ("area", "minus uniform", "final", "steps to threshold", "regret", "arms"):
+    for column in ("area", "minus uniform", "final", "to threshold", "regret", "arms"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in result.rows:
         value, low, high = row["area_minus_uniform"]
+        reached = row["runs_that_reached"]
         table.add_row(
             escape(row["policy"]),
             f"{row['area'][0]:.3f}",
             f"{value:+.3f} ±{(high - low) / 2:.3f}",
             f"{row['final'][0]:.3f}",
-            f"{_steps(row, steps)[0]} ({row['runs_that_reached']}/{row['runs']})",
+            _steps(row, steps)[0]
+            + ("" if row["runs_that_reached"] == row["runs"] else f" ({row['runs_that_reached']})"),
             f"{row['regret'][0]:.3f}" if "regret" in row else "-",
             f"{row['effective_arms'][0]:.1f}",
         )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dumpgym.agents.arm_history import HistoryPolicy, SumHistory
 from dumpgym.errors import InvalidValueError
+from dumpgym.learner import Outcomes
 from dumpgym.policy import BanditPolicy, Feedback, draw_arms
 from dumpgym.registration import make_policy
 from dumpgym.testing import make_feedback
@@ -286,18 +287,15 @@ def test_late_feedback_does_not_turn_the_clock_back():
     assert clocks == [1, 4, 4, 4, 5]
 
 
-def test_the_feedback_of_a_batch_counts_its_completions():
-    class Completions:
-        num_tokens = np.array([[3, 4], [5, 6]])
-        truncated = np.array([[True, False], [True, True]])
-
-    solved = np.array([[True, False], [True, True]])
-    feedback = Feedback.of_batch(5, np.array([1, 0]), np.array([0.5, 0.0]), solved, Completions)
+def test_the_feedback_of_a_batch_is_what_came_of_it():
+    arm, k, tokens, truncated = (np.array(values) for values in ([1, 0], [1, 2], [7, 11], [1, 2]))
+    outcomes = Outcomes(arm, k, 4, tokens, truncated)
+    feedback = Feedback.of_outcomes(5, outcomes, np.array([0.5, 0.0]), np.array([0.25, 0.75]))
     assert feedback.step == 5
-    assert feedback.successes.tolist() == [1, 2]
-    assert feedback.group_size.tolist() == [2, 2]
-    assert feedback.tokens.tolist() == [7, 11]
-    assert feedback.truncated.tolist() == [1, 2]
+    assert feedback.group_size.tolist() == [4, 4]
+    assert feedback.probabilities.tolist() == [0.25, 0.75]
+    for mine, theirs in (("arm", arm), ("successes", k), ("tokens", tokens), ("truncated", truncated)):
+        assert getattr(feedback, mine) is theirs
 
 
 # States
