@@ -134,8 +134,7 @@ def rich_table(student: str, result: StudentResult, steps: int) -> Table:
             f"{row['area'][0]:.3f}",
             f"{value:+.3f} ±{(high - low) / 2:.3f}",
             f"{row['final'][0]:.3f}",
-            _steps(row, steps)[0]
-            + ("" if row["runs_that_reached"] == row["runs"] else f" ({row['runs_that_reached']})"),
+            _steps(row, steps)[0] + (f" ({reached})" if reached < row["runs"] else ""),
             f"{row['regret'][0]:.3f}" if "regret" in row else "-",
             f"{row['effective_arms'][0]:.1f}",
         )

@@ -3,9 +3,9 @@
     python experiments/simulated_policies/run.py [--seeds 200] [--output experiments/simulated_policies]
 
 Every policy at its defaults, on the simulated student with the paper's twelve arms, with nuisance arms beside them,
-without prerequisites and with little transfer; and DUMP with one constant changed at a time. In the paper's batches (128
-prompts x 16) and in small ones (16 x 8). The seeds are paired. A quarter of an hour on two cores. Writes tables.md,
-summary.json and the figures; README.md says what was found.
+without prerequisites and with little transfer; and DUMP with one constant changed at a time. In the paper's batches
+(128 prompts x 16) and in small ones (16 x 8). The seeds are paired. A quarter of an hour on two cores. Writes
+tables.md, summary.json and the figures; README.md says what was found.
 """
 
 import argparse
