@@ -67,20 +67,23 @@ def _list(arguments: list[str]) -> None:
     import gymnasium as gym
 
     import dumpgym.agents.signals as signals
+    from dumpgym.policy import PolicyOptions
     from dumpgym.registration import policy_registry
     from dumpgym.students import student_registry
 
     if arguments:
         raise DumpgymError(f"unexpected argument {arguments[0]!r}; accepted: none")
     environments = [f"{spec.id}  {spec.kwargs or ''}" for spec in gym.registry.values() if spec.namespace == "dumpgym"]
-    policies = [
-        f"{spec.id}  {' '.join(f'{name}={p.default!r}' for name, p in spec.parameters.items())}"
-        for spec in policy_registry.values()
-    ]
+    common = PolicyOptions.__annotations__
+    policies = []
+    for spec in policy_registry.values():
+        own = [f"{name}={p.default!r}" for name, p in spec.parameters.items() if name not in common]
+        policies.append(f"{spec.id}  {' '.join(own)}")
+    shared = ", ".join(name for name in common if name not in ("seed", "num_runs"))
     for title, lines in (
         ("environments", environments),
-        ("policies", policies),
-        ("signals", list(signals.signal_registry)),
+        (f"policies, each also with {shared}", policies),
+        (f"signals, each also with the end {' or '.join(signals.COSTS)}", list(signals.signal_registry)),
         ("students", list(student_registry)),
     ):
         sys.stdout.write(f"{title}:\n" + "".join(f"  {line.rstrip()}\n" for line in lines))

@@ -24,7 +24,7 @@ def test_list_shows_what_is_registered(capsys):
 def test_help_names_the_verbs(capsys):
     assert main([]) == main(["--help"]) == 0
     output = capsys.readouterr().out
-    assert all(verb in output for verb in ("list", "play", "train", "pretrain"))
+    assert all(verb in output for verb in ("list", "play", "simulate", "train", "pretrain"))
 
 
 def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
@@ -45,7 +45,7 @@ def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "unknown verb 'trian'; did you mean 'train'? accepted: list, play, export, train, pretrain"),
+        (["trian"], "unknown verb 'trian'; did you mean 'train'? accepted: list, play, export, simulate, train"),
         (["list", "all"], "unexpected argument 'all'"),
         (["train", "--stepz", "3"], "unknown flag '--stepz'; did you mean '--steps'?"),
         (["train", "three"], "unexpected argument 'three'"),
