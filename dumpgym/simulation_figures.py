@@ -34,6 +34,7 @@ def simulation_figure(student: str, result: StudentResult) -> Figure:
         differences.plot(value, place, "o", color=colour, ms=4)
     differences.set_yticks(range(len(rows)), [row["policy"] for row in reversed(rows)], fontsize="x-small")
     differences.axvline(0, color="black", linewidth=0.8)
+    differences.locator_params(axis="x", nbins=6)
     differences.set(xlabel="area under the curve minus uniform, paired", ylim=(-0.8, len(rows) - 0.2))
     for axes in (curves, differences):
         axes.spines[["top", "right"]].set_visible(False)

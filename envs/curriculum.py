@@ -104,6 +104,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
     * ``draw="quota"``: every arm gets its share of the batch's slots, rounded up or down (largest remainder), and what
       rounding took or gave is settled in later batches; or "independent": every slot is drawn by the weights.
     * ``step_size=0.25``: of the recency-weighted means, above 0 and at most 1.
+    * ``render_mode=None``: there is no other.
 
     ## References
     * Teacher-Student Curriculum Learning: Matiisen et al., 2017, arXiv 1707.00183: the teacher's task as a POMDP.

@@ -190,6 +190,14 @@ def test_independent_slots_are_drawn_by_the_weights():
     assert len(set(information["arms"][:20].tolist())) == 2
 
 
+def test_the_seed_of_an_episode_decides_what_is_drawn():
+    env = make(actions="simplex", draw="independent")
+    drawn = [play(env, seed, [np.ones(3)] * 4)[3::3] for seed in (5, 6, 5)]
+    assert drawn[0] != drawn[1]
+    assert drawn[0] == drawn[2]
+    assert drawn[0][0] != drawn[0][1]
+
+
 @pytest.mark.parametrize(("actions", "batch"), [("discrete", 0), ("simplex", np.array([0.3, 0.3, 0.4]))])
 def test_a_seed_reproduces_the_episode_and_those_that_follow(actions, batch):
     def student(seed):

@@ -212,6 +212,16 @@ def test_an_arm_s_problem_has_the_same_luck_whatever_is_practised_beside_it():
     assert other.tolist() != alone.tolist()
 
 
+def test_a_batch_goes_on_with_the_problems_where_the_last_one_ended():
+    flat = [ArmCurves("a", line(0.5), line(0.5), line(1))]
+    whole, divided = ReplayStudent(flat), ReplayStudent(flat)
+    arms = np.zeros(20, dtype=np.int64)
+    expected = whole.practise(arms, 8).solved.tolist()
+    parts = [divided.practise(part, 8).solved.tolist() for part in np.split(arms, [7])]
+    assert parts[0] + parts[1] == expected
+    assert expected[:10] != expected[10:]
+
+
 @pytest.mark.parametrize(("seeds", "arms"), [(3, [0, 1, 1]), ([3, 5], [[0, 1, 1], [1, 1, 0]])])
 def test_saved_at_any_time_it_goes_on_bit_for_bit(seeds, arms):
     student = ReplayStudent(CURVES, seeds=seeds)
