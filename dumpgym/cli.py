@@ -73,7 +73,8 @@ def _list(arguments: list[str]) -> None:
 
     if arguments:
         raise DumpgymError(f"unexpected argument {arguments[0]!r}; accepted: none")
-    environments = [f"{spec.id}  {spec.kwargs or ''}" for spec in gym.registry.values() if spec.namespace == "dumpgym"]
+    specs = [spec for spec in gym.registry.values() if spec.namespace == "dumpgym"]
+    environments = [f"{spec.id}  {spec.kwargs or ''}" for spec in specs if spec.name != "Curriculum"]
     common = PolicyOptions.__annotations__
     policies = []
     for spec in policy_registry.values():
@@ -82,6 +83,7 @@ def _list(arguments: list[str]) -> None:
     shared = ", ".join(name for name in common if name not in ("seed", "num_runs"))
     for title, lines in (
         ("environments", environments),
+        ("the curriculum as an environment", ["dumpgym/Curriculum-v0"]),
         (f"policies, each also with {shared}", policies),
         (f"signals, each also with the end {' or '.join(signals.COSTS)}", list(signals.signal_registry)),
         ("students", list(student_registry)),

@@ -107,15 +107,17 @@ class Outcomes:
 
 
 class Student(Protocol):
-    """Whoever practises: a simulated student, or a learner with its puzzles.
+    """Whoever practises: a simulated student, or a learner with its puzzles."""
 
-    Attributes:
-        arm_names: of the arms, easiest first.
-        counts: which arms the success of the curriculum is measured on, (num_arms,); nuisance arms are left out.
-    """
+    @property
+    def arm_names(self) -> Sequence[str]:
+        """Of the arms, easiest first."""
+        ...
 
-    arm_names: Sequence[str]
-    counts: NDArray[np.bool_]
+    @property
+    def counts(self) -> NDArray[np.bool_]:
+        """Which arms the success of the curriculum is measured on, (num_arms,); nuisance arms are left out."""
+        ...
 
     def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
         """Completes one prompt of each of the arms ``num_generations`` times, and learns from the rewards.

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.agents.signals import make_signal
-from dumpgym.envs.oracle import Predictable, best_allocation
+from dumpgym.envs.oracle import PlannedShares, Predictable, best_allocation
 from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Student
 from dumpgym.policy import BanditPolicy, Feedback
@@ -149,24 +149,6 @@ def run(policy: Policy, student: Student, practice: Practice) -> Paths:
     return Paths(rows[0], rows[1], all_tokens, student.counts)
 
 
-class Planned(BanditPolicy):
-    """Shares planned beforehand for every step, drawn as quotas; after the last step its shares stay.
-
-    Args:
-        shares: of every step, (steps, num_arms).
-        num_runs: see ``BanditPolicy``.
-    """
-
-    symmetric: ClassVar[bool] = False
-
-    def __init__(self, shares: NDArray[np.float64], *, seed: int = 0, num_runs: int | None = None) -> None:
-        super().__init__(shares.shape[1], seed=seed, num_runs=num_runs, draw="quota")
-        self.shares = shares
-
-    def _weights(self) -> NDArray[np.float64]:
-        return np.broadcast_to(self.shares[min(self.clock, len(self.shares) - 1)], self.shape)
-
-
 def run_seeds(policy: str, student: str, seeds: Sequence[int], practice: Practice) -> Paths:
     """Runs a policy on a student once a seed: in lockstep where both can, one run after another elsewhere.
 
@@ -185,7 +167,7 @@ def run_seeds(policy: str, student: str, seeds: Sequence[int], practice: Practic
     make: Callable[..., BanditPolicy]
     if policy == ORACLE:
         vectorised = True
-        make = partial(Planned, _oracle_shares(made[0][0], practice))
+        make = partial(PlannedShares, _oracle_shares(made[0][0], practice))
     else:
         policy_id, options = read_spec("policy", policy)
         vectorised = find_policy(policy_id).vectorised

@@ -9,10 +9,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from dumpgym.envs.oracle import PlannedShares
 from dumpgym.envs.skills_student import SkillsStudent, group_signal
 from dumpgym.errors import InvalidValueError, require_number
 from dumpgym.learner import Outcomes, Student
-from dumpgym.policy import BanditPolicy
 from dumpgym.state import Stateful
 
 ACTIONS = ("discrete", "simplex")
@@ -35,7 +35,7 @@ def mean_absolute_advantage(outcomes: Outcomes) -> NDArray[np.float64]:
 
 
 def _default_student(seed: int) -> Student:
-    return cast(Student, SkillsStudent(seeds=seed))
+    return SkillsStudent(seeds=seed)
 
 
 class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
@@ -152,7 +152,8 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             )
         self._initial = self.student.state_dict() if isinstance(self.student, Stateful) else None
         self.num_arms = len(self.student.arm_names)
-        self._slots = _Slots(self.num_arms, draw=draw)
+        self._uniform = np.full((1, self.num_arms), 1 / self.num_arms)
+        self._slots = PlannedShares(self._uniform, draw=draw)
         discrete = actions == "discrete"
         self.action_space = spaces.Discrete(self.num_arms) if discrete else spaces.Box(0, 1, (self.num_arms,))
         low = np.repeat([-1.0 if name in _SIGNED else 0.0 for name in STATISTICS], self.num_arms)
@@ -177,7 +178,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             raise InvalidValueError("options", options, "none")
         self._restart(int(self.np_random.integers(2**31)) if seed is None else seed)
         self._signal = copy.deepcopy(self.signal)
-        self._slots = _Slots(self.num_arms, draw=self._slots.draw)
+        self._slots = PlannedShares(self._uniform, draw=self._slots.draw)
         self._slots.rng = self.np_random
         self._statistics = dict.fromkeys(STATISTICS, np.zeros(self.num_arms))
         self._practised = np.zeros(self.num_arms, dtype=np.int64)
@@ -227,7 +228,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         weights = np.asarray(action, dtype=np.float64)
         if weights.shape != (self.num_arms,) or not ((weights >= 0) & (weights <= 1)).all():
             raise InvalidValueError("action", action, f"{self.num_arms} weights from 0 to 1")
-        self._slots.weights = weights / weights.sum() if weights.any() else np.full_like(weights, 1 / len(weights))
+        self._slots.plan = weights[None] / weights.sum() if weights.any() else self._uniform
         return self._slots.select_arms(self.prompts_per_step)
 
     def _remember(self, outcomes: Outcomes, signal: NDArray[np.float64]) -> None:
@@ -267,14 +268,3 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         success = self.student.success()
         self._mean_success = float(success[self.student.counts].mean())
         return {"success": success, "mean_success": self._mean_success, "tokens": tokens, "arms": arms}
-
-
-class _Slots(BanditPolicy):
-    """Hands out the slots of a batch by given weights, with the policies' ways to draw."""
-
-    def __init__(self, num_arms: int, *, draw: str) -> None:
-        super().__init__(num_arms, draw=draw)
-        self.weights: NDArray[np.float64] = np.full(num_arms, 1 / num_arms)
-
-    def _weights(self) -> NDArray[np.float64]:
-        return self.weights
