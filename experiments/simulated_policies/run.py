@@ -4,7 +4,7 @@
 
 Every policy at its defaults, on the simulated student with the paper's twelve arms, with nuisance arms beside them,
 without prerequisites and with little transfer; and DUMP with one constant changed at a time. In the paper's batches
-(128 prompts x 16) and in small ones (16 x 8). The seeds are paired. A quarter of an hour on two cores. Writes
+(128 prompts x 16) and in small ones (16 x 8). The seeds are paired. Ten minutes on two cores. Writes
 tables.md, summary.json and the figures; README.md says what was found.
 """
 
@@ -24,12 +24,14 @@ from dumpgym.simulation_figures import save_simulation_figure
 from dumpgym.simulation_results import StudentResult, markdown_table
 
 FOLDER = Path(__file__).parent
+NUISANCE = ("too-hard", "mastered", "noisy", "spurious", "duplicate", "wrong-format")
 STUDENTS = {
     "twelve arms": "skills",
-    "with nuisance arms": "skills?nuisance=too-hard,mastered,noisy,spurious,duplicate,wrong-format",
+    "with nuisance arms": "skills?nuisance=" + ",".join(NUISANCE),
     "without prerequisites": "skills?gate_floor=1",
     "little transfer": "skills?transfer_length=2",
 }
+SHOWN = ("dump", "thompson", "tscl-online", "adarft", "informative-thompson", "sfl")  # with one nuisance arm each
 VARIED = ("twelve arms", "with nuisance arms")  # on these students DUMP's constants are varied
 BATCHES = {"128 x 16": (128, 16), "16 x 8": (16, 8)}
 CONSTANTS = {
@@ -72,7 +74,7 @@ def compare(
         config = SimulateConfig(
             output=Path(folder) / "run",
             policies=tuple(policies),
-            students=(STUDENTS[student],),
+            students=(student,),
             seeds=seeds,
             prompts_per_step=prompts,
             num_generations=generations,
@@ -89,10 +91,9 @@ def constants_figure(panels: Mapping[str, Sequence[tuple[str, Sequence[Mapping[s
     Args:
         panels: for every title, the changed constant and the rows of its table, in the order to show.
     """
-    figure = Figure(figsize=(5.2 * len(panels), 6.5), layout="constrained")
-    for axes, (title, entries) in zip(
-        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
-    ):
+    rows = (len(panels) + 1) // 2
+    figure = Figure(figsize=(11, 5.5 * rows), layout="constrained")
+    for axes, (title, entries) in zip(figure.subplots(rows, 2, sharey=True).flat, panels.items(), strict=True):
         labels = []
         for place, (label, row) in enumerate(reversed(entries)):
             value, low, high = row["area_minus_uniform"]
@@ -122,7 +123,7 @@ def main() -> None:
     for batch in BATCHES:
         for student in STUDENTS:
             title = f"{student}, {batch} completions a step"
-            result = compare((), student, batch, seeds, oracle=True)
+            result = compare((), STUDENTS[student], batch, seeds, oracle=True)
             tables.append(markdown_table(title, result, 150))
             save_simulation_figure(output / f"policies_{_slug(title)}.png", title, result)
             scores = {row["policy"]: score(result.rows, row["policy"]) for row in result.rows}
@@ -131,6 +132,8 @@ def main() -> None:
                 panels[title] = _constants(student, batch, seeds)
                 summary["constants"][title] = dict(panels[title])
             print(title, "done", flush=True)
+    summary["nuisance"] = {name: _with_nuisance(name, seeds) for name in ("none", *NUISANCE)}
+    tables.append(_nuisance_table(summary["nuisance"]))
     constants_figure(panels).savefig(output / "constants.png", dpi=150)
     (output / "tables.md").write_text("\n".join(tables), encoding="utf-8")
     (output / "summary.json").write_text(json.dumps(_rounded(summary), indent=1) + "\n", encoding="utf-8")
@@ -139,12 +142,31 @@ def main() -> None:
 def _constants(student: str, batch: str, seeds: int) -> list[tuple[str, Mapping[str, Any]]]:
     """DUMP's row for every constant and for every signal."""
     specs = [spec for group in CONSTANTS.values() for spec in group]
-    rows = {row["policy"]: row for row in compare(specs, student, batch, seeds).rows}
+    rows = {row["policy"]: row for row in compare(specs, STUDENTS[student], batch, seeds).rows}
     entries = [(spec, rows[spec]) for spec in specs]
     for signal in SIGNALS:
-        found = compare(["dump"], student, batch, seeds, signal).rows
+        found = compare(["dump"], STUDENTS[student], batch, seeds, signal).rows
         entries.append((f"signal {signal}", next(row for row in found if row["policy"] == "dump")))
     return entries
+
+
+def _with_nuisance(name: str, seeds: int) -> dict[str, Mapping[str, Any]]:
+    """The rows of some policies on the twelve arms with one nuisance arm beside them."""
+    student = "skills" if name == "none" else f"skills?nuisance={name}"
+    rows = compare(SHOWN, student, "128 x 16", seeds).rows
+    return {row["policy"]: row for row in rows}
+
+
+def _nuisance_table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    lines = ["## Area minus uniform with one nuisance arm, 128 x 16 completions a step", ""]
+    lines += [f"| policy | {' | '.join(found)} |", "|---" * (len(found) + 1) + "|"]
+    for policy in SHOWN:
+        cells = []
+        for rows in found.values():
+            value, low, high = rows[policy]["area_minus_uniform"]
+            cells.append(f"{value:+.3f} ± {(high - low) / 2:.3f}")
+        lines.append(f"| `{policy}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _slug(title: str) -> str:
