@@ -51,7 +51,7 @@ class SimulateConfig:
         signal: the bandit's reward, by its name in the registry of signals.
         threshold: the mean success that is reached sooner or later.
         oracle: whether to compare with the best allocation, for students for which it can be computed.
-        processes: that share the work; 0 for one a core.
+        processes: that share the work; 0 for one a core, 1 for none but the caller's.
     """
 
     output: Path = Path("runs/simulate")
@@ -124,19 +124,29 @@ def _run_all(
     pairs = [(student, ORACLE) for student in config.students if config.oracle and _has_oracle(student)]
     pairs += [(student, policy) for student in config.students for policy in policies]
     workers = min(config.processes or os.cpu_count() or 1, len(pairs))
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(workers, mp_context=context) as pool,
-        Progress(console=console, disable=console is None, transient=True) as progress,
-    ):
+    with Progress(console=console, disable=console is None, transient=True) as progress:
         task = progress.add_task("simulating", total=len(pairs))
-        futures: dict[Future[PolicyResult], tuple[str, str]] = {
-            pool.submit(run_pair, config, student, policy): (student, policy) for student, policy in pairs
-        }
+        for pair, result in _in_process(config, pairs) if workers == 1 else _in_pool(config, pairs, workers):
+            yield *pair, result
+            progress.advance(task)
+
+
+Pair = tuple[str, str]
+"""A student and a policy."""
+
+
+def _in_process(config: SimulateConfig, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, PolicyResult]]:
+    for student, policy in pairs:
+        yield (student, policy), run_pair(config, student, policy)
+
+
+def _in_pool(config: SimulateConfig, pairs: Sequence[Pair], workers: int) -> Iterator[tuple[Pair, PolicyResult]]:
+    # Forking would copy the threads' locks of whatever the caller runs, which may never open again.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures: dict[Future[PolicyResult], Pair] = {pool.submit(run_pair, config, *pair): pair for pair in pairs}
         try:
             for future in as_completed(futures):
-                yield *futures[future], future.result()
-                progress.advance(task)
+                yield futures[future], future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 

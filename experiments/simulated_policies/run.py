@@ -11,6 +11,7 @@ tables.md, summary.json and the figures; README.md says what was found.
 import argparse
 import json
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,29 @@ def constants_figure(panels: Mapping[str, Sequence[tuple[str, Sequence[Mapping[s
     return figure
 
 
+def scores_figure(scores: Mapping[str, Mapping[str, float]]) -> Figure:
+    """The score of every policy in every setting, best mean first.
+
+    Args:
+        scores: by setting and policy.
+    """
+    names = sorted(next(iter(scores.values())), key=lambda name: -np.mean([found[name] for found in scores.values()]))
+    values = np.array([[found[name] for found in scores.values()] for name in names])
+    figure = Figure(figsize=(9, 0.27 * len(names) + 1.6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(values, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if abs(value) > 0.7 else "black"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize="x-small", color=colour)
+    titles = [textwrap.fill(title.replace(" completions a step", "").replace(", ", " "), 15) for title in scores]
+    axes.set_xticks(range(len(titles)), titles, fontsize="x-small")
+    axes.set_yticks(range(len(names)), names, fontsize="x-small")
+    axes.xaxis.tick_top()
+    axes.spines[:].set_visible(False)
+    figure.suptitle("share of the gain from uniform (0) to the oracle (1)", fontsize="medium")
+    return figure
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200, help="paired seeds of every comparison")
@@ -125,7 +149,8 @@ def main() -> None:
             title = f"{student}, {batch} completions a step"
             result = compare((), STUDENTS[student], batch, seeds, oracle=True)
             tables.append(markdown_table(title, result, 150))
-            save_simulation_figure(output / f"policies_{_slug(title)}.png", title, result)
+            if student in VARIED and batch == "128 x 16":
+                save_simulation_figure(output / f"policies_{student.replace(' ', '_')}.png", title, result)
             scores = {row["policy"]: score(result.rows, row["policy"]) for row in result.rows}
             summary["policies"][title] = {"rows": result.rows, "score": scores}
             if student in VARIED:
@@ -134,6 +159,9 @@ def main() -> None:
             print(title, "done", flush=True)
     summary["nuisance"] = {name: _with_nuisance(name, seeds) for name in ("none", *NUISANCE)}
     tables.append(_nuisance_table(summary["nuisance"]))
+    scores_figure({title: found["score"] for title, found in summary["policies"].items()}).savefig(
+        output / "scores.png", dpi=120
+    )
     constants_figure(panels).savefig(output / "constants.png", dpi=150)
     (output / "tables.md").write_text("\n".join(tables), encoding="utf-8")
     (output / "summary.json").write_text(json.dumps(_rounded(summary), indent=1) + "\n", encoding="utf-8")
@@ -167,10 +195,6 @@ def _nuisance_table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str
             cells.append(f"{value:+.3f} ± {(high - low) / 2:.3f}")
         lines.append(f"| `{policy}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _slug(title: str) -> str:
-    return title.replace(" completions a step", "").replace(",", "").replace(" ", "_")
 
 
 def _rounded(value: Any) -> Any:
