@@ -14,7 +14,7 @@ from dumpgym.agents.language_model import GRPOConfig
 from dumpgym.errors import DumpgymError, InvalidValueError
 
 Config = TypeVar("Config")
-Option = bool | int | float | str
+Option = bool | int | float | str | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,6 +177,8 @@ class Trainer:
         if checkpoint is None:
             return
         state, directory = checkpoint
+        if missing := self._stateful().keys() - state.keys():
+            raise InvalidValueError("checkpoint", str(directory), f"one with the state of {', '.join(sorted(missing))}")
         self.learner.load(directory)
         for name, part in self._stateful().items():
             part.load_state_dict(state[name])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dumpgym
-from dumpgym.config import TrainConfig, validated
+from dumpgym.config import TrainConfig, load_toml, validated
 from dumpgym.errors import DumpgymError, InvalidValueError, UnknownNameError
 from dumpgym.figures import training_figure
 from dumpgym.learner import Completions
@@ -169,6 +169,18 @@ def test_the_bandit_sees_training_rollouts_alone(tmp_path, monkeypatch):
                 assert record[f"arms/{name}/success"] == pytest.approx(f.successes[f.arm == i].mean() / 8)
 
 
+def test_options_of_a_policy_may_be_lists_and_schedules(tmp_path):
+    file = tmp_path / "experiment.toml"
+    file.write_text('[policy_options]\nfloor = [0.1, 0.2, 0.3]\ntemperature = "linear:1000:0.1:6"\n')
+    options = load_toml(file).policy_options
+    make_trainer(make_config(tmp_path / "run", policy_options=options)).run()
+    metrics = RunDirectory(tmp_path / "run").read("metrics.jsonl")
+    shares = [[record[f"arms/KnightsKnaves{n}/requested_share"] for n in (2, 3, 4)] for record in metrics]
+    assert (np.array(shares) >= [0.1, 0.2, 0.3]).all()
+    assert shares[1] == pytest.approx([0.1 + 0.4 / 3, 0.2 + 0.4 / 3, 0.3 + 0.4 / 3], abs=1e-3)  # hot, so nearly alike
+    assert RunDirectory.stored_config(tmp_path / "run").policy_options == options
+
+
 def test_a_schedule_lasts_as_long_as_the_run(tmp_path):
     make_trainer(make_config(tmp_path / "run", policy="easy-to-hard")).run()
     metrics = RunDirectory(tmp_path / "run").read("metrics.jsonl")
@@ -219,6 +231,17 @@ def test_a_finished_run_can_be_extended(tmp_path):
     make_trainer(make_config(tmp_path / "long", steps=6)).run()
     assert logs(short.output)[0][:4] == logs(tmp_path / "long")[0][:4]
     assert len(logs(short.output)[0]) == 6
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path):
+    config = make_config(tmp_path / "run")
+    make_trainer(config).run()
+    file = config.output / "checkpoints" / "step_000006" / "state.json"
+    state = json.loads(file.read_text())
+    del state["guards"]
+    file.write_text(json.dumps(state))
+    with pytest.raises(InvalidValueError, match="step_000006'; accepted: one with the state of guards"):
+        make_trainer(config, resume=True)
 
 
 def test_an_existing_run_is_refused_and_left_alone(tmp_path):
