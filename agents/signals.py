@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import binom
 
-from dumpgym.errors import InvalidValueError, UnknownNameError
+from dumpgym.errors import InvalidValueError, UnknownNameError, require_number
 from dumpgym.learner import Outcomes
 from dumpgym.state import Stateful
 
@@ -43,9 +43,12 @@ class GroupSignal(Signal):
 
     def __call__(self, outcomes: Outcomes) -> NDArray[np.float64]:
         """The signal of every group; where rewards are 1 for a success and 0 else, it is looked up by the successes."""
-        if outcomes.rewards is not None and outcomes.solved is not None:
-            return self.function(outcomes.rewards, outcomes.solved)
         size = outcomes.num_generations
+        if outcomes.rewards is not None:
+            solved = outcomes.solved
+            if solved is None:  # which ones they were does not matter, only how many
+                solved = np.arange(size) < outcomes.successes[..., None]
+            return self.function(outcomes.rewards, solved)
         if size not in self._tables:
             self._tables[size] = by_successes(self.function, size)
         values: NDArray[np.float64] = self._tables[size][outcomes.successes]
@@ -134,30 +137,39 @@ def by_successes(function: GroupFunction, num_generations: int) -> NDArray[np.fl
     return function(solved.astype(np.float64), solved)
 
 
-def expected_signal(function: GroupFunction, success: NDArray[np.float64], num_generations: int) -> NDArray[np.float64]:
+def expected_signal(name: str, success: NDArray[np.float64] | float, num_generations: int) -> NDArray[np.float64]:
     """What a signal is on average over groups: the exact sum over the binomial number of successes.
 
     At 8 completions and a success of .05 the mean absolute advantage is .22, where 2 sqrt(p (1 - p)) would say .44.
 
     Args:
-        function: of (rewards, successes).
+        name: of a signal that looks at nothing but the group.
         success: chance p of a completion, any shape.
         num_generations: completions in a group, G.
 
     Returns:
         The shape of ``success``.
+
+    Raises:
+        UnknownNameError: if no signal has this name.
+        InvalidValueError: if the signal remembers batches or is per cost, or a chance is none.
     """
-    k, p = np.arange(num_generations + 1), np.asarray(success)[..., None]
+    signal, p = make_signal(name, (1,)), np.asarray(success, dtype=np.float64)
+    if not isinstance(signal, GroupSignal):
+        raise InvalidValueError("signal", name, "one of the group alone, neither of progress nor per cost")
+    possible = (p >= 0) & (p <= 1)
+    if not possible.all():
+        raise InvalidValueError("success", p[~possible].flat[0].item(), "chances from 0 to 1")
+    require_number("num_generations", num_generations, low=1, whole=True)
+    k, p = np.arange(num_generations + 1), p[..., None]
     chance = binom(num_generations, k) * p**k * (1 - p) ** (num_generations - k)
-    expected: NDArray[np.float64] = chance @ by_successes(function, num_generations)
+    expected: NDArray[np.float64] = chance @ by_successes(signal.function, num_generations)
     return expected
 
 
 def _centred(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rewards minus their group's mean, exactly 0 where the group's rewards are equal, shape (..., groups, G)."""
-    shifted = (
-        rewards - rewards[..., :1]
-    )  # the mean of equal rewards may differ from them by rounding; that of zeros not
+    shifted = rewards - rewards[..., :1]  # the mean of equal rewards may differ from them by rounding; that of 0s not
     centred: NDArray[np.float64] = shifted - shifted.mean(axis=-1, keepdims=True)
     return centred
 
@@ -248,8 +260,9 @@ def clipped_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[
 def pass_at_n_gap(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
     """2 (pass@N - pass@1) with N = G: what the best of the group gains over one completion, twice.
 
-    pass@1 is the share of successes and pass@G is 1 if there is any, which are their unbiased estimates from a group of
-    G. It is 2 (1 - k / G) for k > 0 successes, so it prefers problems that are seldom solved, and 0 at k = 0 and k = G.
+    pass@N is the chance that one of N completions is right, estimated without bias from k successes in G by
+    1 - C(G - k, N) / C(G, N) (Chen et al., arXiv 2107.03374): k / G at N = 1, and at N = G 1 if there is any success.
+    So the gap is 2 (1 - k / G) for k > 0 and 0 for none: it prefers problems that are seldom solved.
 
     Args:
         rewards: not looked at.

@@ -14,7 +14,7 @@ from dumpgym.errors import require_number
 from dumpgym.learner import Outcomes
 from dumpgym.state import Stateful
 
-_FALSE_ALARM = 1e-6  # chance that the dose of a step raises an alarm though slots are drawn as requested
+_FALSE_ALARM = 1e-6  # chance that the dose in a window raises an alarm though slots are drawn as requested
 
 
 class Guards(Stateful):
@@ -29,7 +29,8 @@ class Guards(Stateful):
       or the effective number of arms, exp(entropy), was below ``fewest_effective`` of the arms;
     - dose: an arm's groups in the window differ from what was requested by more than chance allows: by more than
       Bernstein's bound l / 3 + sqrt((l / 3)^2 + 2 v l), with v the variance of independent draws and l = ln(2 arms /
-      1e-6), which a step exceeds by chance less than once in a million.
+      1e-6). While the requests stand fixed, a window exceeds it by chance less than once in a million; requests that
+      follow the outcomes make v random too, and this chance approximate.
 
     Args:
         names: of the arms; of a single one nothing but its success and format can be wrong.

@@ -7,7 +7,7 @@ the same lines compute all runs at once. Shapes are written as (..., num_arms) f
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypedDict
+from typing import ClassVar, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +127,7 @@ class BanditPolicy(Stateful, ABC):
     draws_in_update: ClassVar[bool] = False
     """Whether probabilities depend on the policy's own random numbers; symmetry holds on average then."""
     state_fields: ClassVar[tuple[str, ...]] = ("num_arms", "rng", "clock", "credit")
+    identity_fields: ClassVar[tuple[str, ...]] = ("num_arms",)
 
     def __init__(
         self,
@@ -235,16 +236,6 @@ class BanditPolicy(Stateful, ABC):
         p = feedback.probabilities
         if p is not None and (p.shape != self.shape or not np.isfinite(p).all()):
             raise InvalidValueError("feedback.probabilities", p.tolist(), f"finite numbers of shape {self.shape}")
-
-    def check_state(self, state: dict[str, Any]) -> None:
-        """Refuses a state of another policy or another number of arms.
-
-        Raises:
-            InvalidValueError: if the state does not fit.
-        """
-        if state.get("num_arms") != self.num_arms:
-            raise InvalidValueError("number of arms in the state", state.get("num_arms"), f"{self.num_arms}")
-        super().check_state(state)
 
     def _floor_of(self, floor: Schedulable | Sequence[float]) -> Schedule | NDArray[np.float64]:
         if isinstance(floor, float | int | Schedule) or (isinstance(floor, str) and ":" in floor):

@@ -59,10 +59,11 @@ class PuzzleStudent(Stateful):
         evaluation_problems: held-out problems an arm for ``success``.
 
     Attributes:
-        drawn: problems of every arm that were drawn so far, (num_arms,).
+        drawn: problems of every arm that were drawn so far, those left out as repeats among them, (num_arms,).
+        practised: problems of every arm that were in a batch so far, (num_arms,).
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("drawn",)
+    state_fields: ClassVar[tuple[str, ...]] = ("drawn", "practised")
 
     def __init__(self, learner: Learner, arms: Sequence[Arm], *, seed: int = 0, evaluation_problems: int = 32) -> None:
         self.learner = learner
@@ -72,6 +73,7 @@ class PuzzleStudent(Stateful):
         self.arm_names = [arm.name for arm in arms]
         self.counts = np.ones(len(arms), dtype=np.bool_)
         self.drawn: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
+        self.practised: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
 
     def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
         """Completes one problem of each of the arms and learns; see ``Student``."""
@@ -121,11 +123,12 @@ class PuzzleStudent(Stateful):
         problems: list[Problem] = []
         prompts: set[str] = set()
         for arm in arms:
-            for _ in range(len(arms)):
+            for _ in arms:  # the batch holds fewer prompts yet: without repeats of its own, an arm finds one
                 problem = self.arms[arm].env.sample_problem(self.seed, "train", int(self.drawn[arm]))
                 self.drawn[arm] += 1
                 if problem.prompt not in prompts:
                     break
+            self.practised[arm] += 1
             prompts.add(problem.prompt)
             problems.append(problem)
         return problems

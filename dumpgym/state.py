@@ -17,6 +17,8 @@ class Stateful:
     state_fields: ClassVar[tuple[str, ...]] = ()
     growing_fields: ClassVar[tuple[str, ...]] = ()
     """Arrays whose last axis has no fixed length."""
+    identity_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields in which a state must agree with the object that takes it."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that ``load_state_dict`` needs to go on bit for bit, as JSON-compatible values."""
@@ -42,7 +44,8 @@ class Stateful:
         """Refuses a state that does not fit.
 
         Raises:
-            InvalidValueError: if the state is of another type, lacks a field, or has an array of another shape.
+            InvalidValueError: if the state is of another type, lacks a field, or has another identity or an array of
+                another shape.
         """
         own = type(self).__name__
         if state.get("type") != own:
@@ -51,6 +54,8 @@ class Stateful:
             if name not in state:
                 raise InvalidValueError(f"fields of the state of {own}", sorted(state), f"{name!r} among them")
             value = getattr(self, name)
+            if name in self.identity_fields and state[name] != _plain(value):
+                raise InvalidValueError(f"{name} in the state of {own}", state[name], f"{value!r}")
             if isinstance(value, Stateful):
                 value.check_state(state[name])
             elif isinstance(value, np.ndarray):

@@ -118,7 +118,7 @@ class Trainer:
             | guarded
             | {"alarms": alarms}
             | arm_metrics(self.names, requested, signal, lesson)
-            | {f"arms/{name}/count": int(n) for name, n in zip(self.names, self.student.drawn, strict=True)}
+            | {f"arms/{name}/count": int(n) for name, n in zip(self.names, self.student.practised, strict=True)}
             | {f"arms/{name}/num_tokens": int(n) for name, n in zip(self.names, self.arm_tokens, strict=True)}
             | {f"time/{phase}": seconds for phase, seconds in lesson.seconds.items()}
             | {"time/seconds": self.seconds},

@@ -97,6 +97,7 @@ class ReplayStudent(Stateful):
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("arm_names", "seeds", "drawn")
+    identity_fields: ClassVar[tuple[str, ...]] = ("arm_names",)
 
     def __init__(self, curves: Sequence[ArmCurves], *, seeds: int | Sequence[int] = 0) -> None:
         self.curves = tuple(curves)
@@ -145,16 +146,6 @@ class ReplayStudent(Stateful):
     def success(self) -> NDArray[np.float64]:
         """Success on held-out problems of every arm, (..., num_arms)."""
         return self._at("held_out")
-
-    def check_state(self, state: dict[str, Any]) -> None:
-        """Refuses a state of a student with other arms.
-
-        Raises:
-            InvalidValueError: if the state does not fit.
-        """
-        if state.get("arm_names") != self.arm_names:
-            raise InvalidValueError("arm_names in the state", state.get("arm_names"), f"{self.arm_names}")
-        super().check_state(state)
 
     def _at(self, curve: str) -> NDArray[np.float64]:
         """The present values of all arms' curves of one kind, (..., num_arms)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,6 +158,7 @@ class SoftmaxStudent(Stateful):
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("people", "seed", "parameters", "drawn")
+    identity_fields: ClassVar[tuple[str, ...]] = ("people",)
 
     def __init__(
         self,
@@ -220,16 +221,6 @@ class SoftmaxStudent(Stateful):
             probabilities = assignment_probabilities(puzzles, self._weights(arm))
             means.append(np.take_along_axis(probabilities, puzzles.solution[:, None], axis=1).mean())
         return np.array(means)
-
-    def check_state(self, state: dict[str, Any]) -> None:
-        """Refuses a state of a student with other arms.
-
-        Raises:
-            InvalidValueError: if the state does not fit.
-        """
-        if state.get("people") != self.people:
-            raise InvalidValueError("people in the state", state.get("people"), f"{self.people}")
-        super().check_state(state)
 
     def _weights(self, arm: int) -> NDArray[np.float64]:
         weights: NDArray[np.float64] = self.parameters[:_NUM_KINDS] + self.parameters[_NUM_KINDS + arm]

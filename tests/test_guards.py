@@ -1,10 +1,13 @@
 """Alarms ring for what was seen to go wrong, and for nothing else."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
+from dumpgym.config import TrainConfig
+from dumpgym.display import TrainDisplay
 from dumpgym.errors import InvalidValueError
 from dumpgym.guards import Guards, audit
 from dumpgym.learner import Outcomes
@@ -38,8 +41,8 @@ def uniformly(rng, step):
 
 
 def test_a_uniform_run_raises_no_alarm():
-    """The dose alarm rings by chance less than once in a million steps, and no arm can be starved by 53 draws of 640
-    but with a chance of 1e-24."""
+    """A dose alarm rings by chance less than once in a million windows, and an arm is starved in a window, without one
+    of 640 groups, with a chance of 6e-25."""
     for seed in range(5):
         found, numbers = watch(Guards(NAMES), 100, np.full(12, 1 / 12), uniformly, seed=seed)
         assert not any(found)
@@ -128,3 +131,43 @@ def test_the_audit_before_training_names_arms_that_cannot_be_read():
 def test_a_threshold_out_of_range_is_named(options, message):
     with pytest.raises(InvalidValueError, match=message):
         Guards(NAMES, **options)
+
+
+# What a person sees of them
+
+ARM = "words[bold]"  # which is markup for rich
+
+
+def show(display, *alarms):
+    """Shows an evaluation with one alarm, and then steps, each with its alarms."""
+    display.names = [ARM]
+    audited = [f"{ARM}: wrong format, 90% of 100 completions have no answer to read"]
+    with display:
+        display.observe(
+            "evaluations.jsonl", {"step": 0, "alarms": audited, "eval/success": 0.1, f"eval/{ARM}/success": 0.1}
+        )
+        for step, found in enumerate(alarms, 1):
+            record = {"step": step, "alarms": found, "reward": 0.5, "num_tokens": 10, "time/seconds": 1.0}
+            display.observe("metrics.jsonl", record)
+
+
+def test_without_a_terminal_an_alarm_is_printed_when_it_begins(monkeypatch, capsys):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    dead = [f"{ARM}: dead, none of {n} completions solved" for n in (64, 72, 80)]
+    show(TrainDisplay(TrainConfig()), [dead[0]], [dead[1]], [], [dead[2]])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("alarm: ")]
+    audited = f"alarm: {ARM}: wrong format, 90% of 100 completions have no answer to read"
+    assert lines == [audited, f"alarm: {dead[0]}", f"alarm: {dead[2]}"]
+
+
+def test_on_a_terminal_alarms_stand_under_the_table_of_the_arms(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    starved = f"{ARM}: starved, no group in 20 steps"
+    show(TrainDisplay(TrainConfig()), [], [starved])
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().out)
+    last = shown[shown.rindex("requested") :]  # the table as it was left
+    assert re.search(rf"{re.escape(ARM)}.*\n(.*\n)*.*alarm: {re.escape(starved)}", last)
+    assert "wrong format" not in last

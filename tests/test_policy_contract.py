@@ -315,7 +315,7 @@ class Remembers(HistoryPolicy):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_arms": 3}, "number of arms in the state is 3; accepted: 2"),
+        ({"num_arms": 3}, "num_arms in the state of Remembers is 3; accepted: 2"),
         ({"type": "Other"}, "type of the state is 'Other'; accepted: 'Remembers'"),
         ({"clock": None}, "fields of the state of Remembers is .*; accepted: 'clock' among them"),
         ({"credit": [[0.0, 0.0]]}, r"shape of credit in the state of Remembers is \(1, 2\); accepted: \(2,\)"),

@@ -84,6 +84,8 @@ def test_two_arms_of_one_distribution_do_not_share_a_puzzle_in_a_batch():
     student.practise(np.array([0, 1, 0, 1, 2, 2]), 2)
     (batch,) = student.learner.prompts
     assert len(set(batch)) == 6
+    assert student.practised.tolist() == [2, 2, 2]
+    assert student.drawn[1] > 2  # what the first arm had given was left out
 
 
 def test_an_arm_with_fewer_puzzles_than_slots_repeats_itself():

@@ -115,12 +115,42 @@ def test_a_batch_that_tells_successes_alone_has_the_signal_of_rewards_of_one_and
 
 
 def test_the_expected_signal_is_the_mean_over_the_groups_that_can_happen():
-    expected = expected_signal(mean_absolute_advantage, np.array([0.05, 0.5, 0.0, 1.0]), 8)
+    expected = expected_signal("mean_absolute_advantage", np.array([0.05, 0.5, 0.0, 1.0]), 8)
     assert expected[0] == pytest.approx(0.220, abs=5e-4)  # not the .44 of 2 sqrt(p (1 - p))
     assert expected[0] * np.sqrt(8 / 7) == pytest.approx(0.235, abs=5e-4)  # where the std divides by n
     assert expected[2:].tolist() == [0, 0]
     k = np.random.default_rng(0).binomial(8, 0.5, size=200_000)
     assert expected[1] == pytest.approx(by_successes(mean_absolute_advantage, 8)[k].mean(), abs=0.003)
+
+
+@pytest.mark.parametrize("name", GROUP)
+def test_the_expected_signal_keeps_the_shape_of_the_chances(name):
+    p = np.linspace(0, 1, 12).reshape(3, 4)
+    expected = expected_signal(name, p, 4)
+    assert expected.shape == (3, 4)
+    assert expected[1, 2] == pytest.approx(float(expected_signal(name, p[1, 2], 4)))
+    np.testing.assert_allclose(expected_signal(name, np.array([0.0, 1.0]), 4), 0, atol=1e-12)
+
+
+def test_what_has_no_expectation_is_named():
+    for name in ("reward_gain", "success_variance_per_token"):
+        with pytest.raises(InvalidValueError, match=f"signal is '{name}'; accepted: one of the group alone"):
+            expected_signal(name, 0.5, 8)
+    with pytest.raises(InvalidValueError, match=r"success is 1.5; accepted: chances from 0 to 1"):
+        expected_signal("success_variance", np.array([0.5, 1.5]), 8)
+    with pytest.raises(InvalidValueError, match="success is nan"):
+        expected_signal("success_variance", np.nan, 8)
+
+
+@pytest.mark.parametrize("name", GROUP)
+def test_rewards_count_also_where_only_the_number_of_successes_is_known(name):
+    successes = np.array([[1, 3, 0, 4]])
+    solved = groups_with(successes, 4)
+    rewards = np.where(solved, 3.0, [-3.0, -1.0, -0.5, 0.0])
+    arm = np.zeros((1, 4), dtype=np.int64)
+    signal = make_signal(name, (1, 1))
+    full = signal(outcomes(arm, successes, 4, rewards=rewards, solved=solved))
+    assert signal(outcomes(arm, successes, 4, rewards=rewards)).tolist() == full.tolist()
 
 
 # Progress

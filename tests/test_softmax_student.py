@@ -181,7 +181,7 @@ def test_saved_at_any_time_it_goes_on_bit_for_bit(batches, data):
 
 def test_a_state_of_other_arms_is_refused():
     student = SoftmaxStudent((2, 3))
-    with pytest.raises(InvalidValueError, match=r"people in the state is \[2, 4\]"):
+    with pytest.raises(InvalidValueError, match=r"people in the state of SoftmaxStudent is \[2, 4\]"):
         student.load_state_dict(SoftmaxStudent((2, 4)).state_dict())
 
 
