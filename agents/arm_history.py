@@ -40,18 +40,18 @@ def flat_arm(arm: NDArray[np.int64], num_arms: int) -> NDArray[np.int64]:
 
 
 def batch_means(
-    feedback: Feedback, values: NDArray[np.float64], shape: tuple[int, ...]
+    arm: NDArray[np.int64], values: NDArray[np.float64], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The mean of the values over every arm's groups in a batch, 0 where there are none, and which arms have any.
 
     Args:
-        feedback: the batch.
+        arm: of each group, (..., groups).
         values: of each group, (..., groups).
         shape: (..., num_arms), that of both results.
     """
     total, count = np.zeros(shape), np.zeros(shape)
-    add_by_arm(total, feedback.arm, values)
-    add_by_arm(count, feedback.arm, 1)
+    add_by_arm(total, arm, values)
+    add_by_arm(count, arm, 1)
     return total / np.maximum(count, 1), count > 0
 
 
@@ -201,22 +201,19 @@ class WindowSums(SumHistory):
         self._accumulate(self.recent[feedback.step % self.window], feedback, 1.0)
 
 
-def make_sums(
-    shape: tuple[int, ...], *, window: int | None = None, discount: float | None = None, window_name: str = "window"
-) -> SumHistory:
+def make_sums(shape: tuple[int, ...], *, window: int | None = None, discount: float | None = None) -> SumHistory:
     """Sums for ever, over a window of training steps, or with a discount a training step.
 
     Args:
         shape: (..., num_arms).
         window: training steps, or None.
         discount: a training step, or None.
-        window_name: what an error calls the window.
 
     Raises:
         InvalidValueError: if both are given, or one is out of range.
     """
     if window is not None and discount is not None:
-        raise InvalidValueError(window_name, window, f"None beside the discount {discount}: one of the two")
+        raise InvalidValueError("window", window, f"None beside the discount {discount}: one of the two")
     if window is not None:
         return WindowSums(shape, window)
     return SumHistory(shape) if discount is None else DiscountedSums(shape, discount)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dumpgym.agents.arm_history import batch_means
 from dumpgym.agents.draws import boltzmann, epsilon_greedy
+from dumpgym.agents.recent_history import slope
 from dumpgym.errors import InvalidValueError, require_number
 from dumpgym.policy import BanditPolicy, Feedback, PolicyOptions
 from dumpgym.registration import register_policy
@@ -77,7 +78,7 @@ class TSCL(BanditPolicy):
 
     def _scores(self, feedback: Feedback) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The score of every arm in a batch, and which arms have one, shape (..., num_arms)."""
-        return batch_means(feedback, feedback.successes / feedback.group_size, self.shape)
+        return batch_means(feedback.arm, feedback.successes / feedback.group_size, self.shape)
 
 
 class TSCLOnline(TSCL):
@@ -157,22 +158,10 @@ class TSCLWindow(TSCL):
         held = np.concatenate([recent[:, arms], newest[..., None]], axis=-1)
         order = held[0].argsort(axis=-1, kind="stable")  # late scores go to their place
         recent[:, arms] = np.take_along_axis(held, order[None], axis=-1)[..., 1:]
-        self.rate.reshape(-1)[arms] = _slope(*recent[:, arms])
-
-
-def _slope(steps: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The slope of the regression of scores on steps, 1 where there are fewer than two steps, shape (arms,).
-
-    Args:
-        steps: in ascending order, -1 where there is no score, shape (arms, window).
-        scores: shape (arms, window).
-    """
-    known = steps >= 0
-    count = known.sum(axis=-1, keepdims=True)
-    t = np.where(known, steps - (known * steps).sum(axis=-1, keepdims=True) / count, 0)
-    slope = (t * scores).sum(axis=-1) / np.maximum((t * t).sum(axis=-1), 0.5)  # 0.5 = that of two successive steps
-    first = np.where(known, steps, np.inf).min(axis=-1)
-    return np.where(steps[:, -1] > first, slope, 1.0)
+        steps, scores = recent[:, arms]
+        known = steps >= 0
+        first = np.where(known, steps, np.inf).min(axis=-1)
+        self.rate.reshape(-1)[arms] = np.where(steps[:, -1] > first, slope(steps, scores, known), 1)
 
 
 register_policy("tscl-online", TSCLOnline, vectorised=True)

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.agents.arm_history import add_by_arm
+from dumpgym.agents.arm_history import batch_means
+from dumpgym.agents.recent_history import slope
 from dumpgym.agents.signals import Signal, register_signal
 from dumpgym.learner import Outcomes
 
@@ -32,10 +33,7 @@ class ProgressSignal(Signal):
         reward = outcomes.successes / outcomes.num_generations
         if outcomes.rewards is not None:
             reward = outcomes.rewards.mean(axis=-1)
-        total, count = np.zeros(self.shape), np.zeros(self.shape)
-        add_by_arm(total, outcomes.arm, reward)
-        add_by_arm(count, outcomes.arm, 1)
-        progress = self._progress(total / np.maximum(count, 1), count > 0)
+        progress = self._progress(*batch_means(outcomes.arm, reward, self.shape))
         values: NDArray[np.float64] = np.take_along_axis(progress, outcomes.arm, axis=-1)
         return np.abs(values) if self.absolute else values
 
@@ -99,14 +97,7 @@ class LearningProgressSlope(ProgressSignal):
     def _progress(self, reward: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
         moved = np.concatenate([self.recent[..., 1:], reward[..., None]], axis=-1)
         self.recent = np.where(present[..., None], moved, self.recent)
-        known = ~np.isnan(self.recent)
-        count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
-        x = np.where(known, np.arange(self.window), 0.0)
-        y = np.where(known, self.recent, 0.0)
-        x = np.where(known, x - x.sum(axis=-1, keepdims=True) / count, 0)
-        spread = (x * x).sum(axis=-1)
-        slope: NDArray[np.float64] = (x * y).sum(axis=-1) / np.where(spread > 0, spread, 1)
-        return slope
+        return slope(np.arange(self.window), self.recent, ~np.isnan(self.recent))
 
 
 class AbsoluteRewardGain(RewardGain):

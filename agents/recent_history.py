@@ -39,7 +39,7 @@ class ExponentialMean(ArmHistory):
     def add_values(self, feedback: Feedback, values: NDArray[np.float64]) -> None:
         """Moves the mean by values of one's own in place of the signals, shape (..., groups)."""
         if self.per == "batch":
-            mean, present = batch_means(feedback, values, self.shape)
+            mean, present = batch_means(feedback.arm, values, self.shape)
             self.value += np.where(present, self.step_size * (mean - self.value), 0)
             return
         value = self.value.reshape(-1)
@@ -136,3 +136,20 @@ class RolloutWindow(ArmHistory):
     def mean(self) -> NDArray[np.float64]:
         """The mean signal over every arm's window, 0 where it is empty, shape (..., num_arms)."""
         return self.average.copy()
+
+
+def slope(
+    x: NDArray[np.float64] | NDArray[np.int64], y: NDArray[np.float64], known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The slope of the least-squares line through the known points, 0 where they have fewer than two x, shape (...).
+
+    Args:
+        x: broadcast against ``known``.
+        y: shape (..., points).
+        known: which points there are, (..., points).
+    """
+    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    centred = np.where(known, x - np.where(known, x, 0).sum(axis=-1, keepdims=True) / count, 0)
+    spread = (centred * centred).sum(axis=-1)
+    rise: NDArray[np.float64] = (centred * np.where(known, y, 0)).sum(axis=-1) / np.where(spread > 0, spread, 1)
+    return rise

@@ -174,6 +174,13 @@ def _centred(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     return centred
 
 
+def _scale(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What GRPO divides centred rewards by, std with n - 1, + 1e-6, shape (..., groups, 1)."""
+    std = np.sqrt((centred**2).sum(axis=-1, keepdims=True) / max(centred.shape[-1] - 1, 1))
+    scale: NDArray[np.float64] = std + 1e-6
+    return scale
+
+
 def mean_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean abs(A) with the GRPO advantage A = (r - mean) / (std with n - 1, + 1e-6), as arXiv 2504.09710 has it.
 
@@ -186,8 +193,7 @@ def mean_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[np.
         G), whatever the values. A group of one completion gives 0.
     """
     centred = _centred(rewards)
-    std = np.sqrt((centred**2).sum(axis=-1) / max(rewards.shape[-1] - 1, 1))
-    mean_absolute: NDArray[np.float64] = np.abs(centred).mean(axis=-1) / (std + 1e-6)
+    mean_absolute: NDArray[np.float64] = np.abs(centred).mean(axis=-1) / _scale(centred)[..., 0]
     return mean_absolute
 
 
@@ -252,8 +258,7 @@ def clipped_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[
         Shape (..., groups), from 0 to 1.
     """
     centred = _centred(rewards)
-    std = np.sqrt((centred**2).sum(axis=-1, keepdims=True) / max(rewards.shape[-1] - 1, 1))
-    clipped: NDArray[np.float64] = np.minimum(np.abs(centred) / (std + 1e-6), 1).mean(axis=-1)
+    clipped: NDArray[np.float64] = np.minimum(np.abs(centred) / _scale(centred), 1).mean(axis=-1)
     return clipped
 
 

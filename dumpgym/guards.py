@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dumpgym.errors import require_number
 from dumpgym.learner import Outcomes
 from dumpgym.state import Stateful
+from dumpgym.statistics import effective_number
 
 _FALSE_ALARM = 1e-6  # chance that the dose in a window raises an alarm though slots are drawn as requested
 
@@ -95,7 +96,7 @@ class Guards(Stateful):
         off = (total["groups"] - total["requested"]) / allowed
         alarms = [*self._of_arms(total), *self._of_batch(total, off)]
         numbers = {
-            "guards/effective_arms": effective_number(total["groups"] / total["groups"].sum()),
+            "guards/effective_arms": float(effective_number(total["groups"] / total["groups"].sum())),
             "guards/dose_mismatch": float(np.abs(off).max()),
         }
         return alarms, numbers
@@ -117,7 +118,7 @@ class Guards(Stateful):
         if len(self.names) > 1 and self.steps >= 5:
             asked = self.recent[-5:, 4].sum(axis=0)
             asked = asked / asked.sum()
-            effective = effective_number(asked)
+            effective = float(effective_number(asked))
             if asked.max() > self.largest_share and len(self.names) > 2:
                 name = self.names[int(asked.argmax())]
                 alarms.append(f"{name}: concentrated, {asked.max():.0%} of the last 5 batches")
@@ -129,12 +130,6 @@ class Guards(Stateful):
             got, asked_for = total["groups"][i], total["requested"][i]
             alarms.append(f"{self.names[i]}: dose, {got:.0f} groups where {asked_for:.0f} were requested")
         return alarms
-
-
-def effective_number(shares: NDArray[np.float64]) -> float:
-    """exp(entropy) of shares that sum to 1, (num_arms,): the effective number of arms."""
-    positive = shares[shares > 0]
-    return float(np.exp(-(positive * np.log(positive)).sum()))
 
 
 def wrong_format(name: str, share: float, completions: int) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.guards import effective_number
 from dumpgym.practice import Lesson
 from dumpgym.run_directory import RunDirectory
-from dumpgym.statistics import success_change
+from dumpgym.statistics import effective_number, success_change
 
 
 def batch_metrics(lesson: Lesson) -> dict[str, float]:
@@ -27,7 +26,7 @@ def batch_metrics(lesson: Lesson) -> dict[str, float]:
 
 def policy_metrics(requested: NDArray[np.float64]) -> dict[str, float]:
     """How concentrated the requested shares are, shape (num_arms,)."""
-    effective = effective_number(requested)
+    effective = float(effective_number(requested))
     return {
         "policy/effective_arms": effective,
         "policy/largest_share": float(requested.max()),

@@ -17,6 +17,8 @@ from dumpgym.learner import Outcomes
 from dumpgym.schedules import Schedulable, Schedule
 from dumpgym.state import Stateful
 
+PER_GROUP = ("arm", "signal", "successes", "group_size", "tokens", "truncated")
+"""The fields of ``Feedback`` that have a number for every group."""
 DRAWS = ("independent", "quota")
 
 
@@ -76,7 +78,7 @@ class Feedback:
         )
 
     def __post_init__(self) -> None:
-        for name in ("signal", "successes", "group_size", "tokens", "truncated"):
+        for name in PER_GROUP:
             shape = getattr(self, name).shape
             if shape != self.arm.shape:
                 raise InvalidValueError(f"shape of feedback.{name}", shape, f"that of feedback.arm, {self.arm.shape}")

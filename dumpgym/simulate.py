@@ -86,13 +86,16 @@ def simulate(config: SimulateConfig, console: Console | None = None) -> dict[str
     """
     policies = tuple(dict.fromkeys((CONTROL, *(config.policies or policy_registry))))
     _check(config, policies)
-    results = {student: StudentResult(_arm_names(student), {}) for student in config.students}
+    found: dict[str, dict[str, PolicyResult]] = {student: {} for student in config.students}
     for student, policy, result in _run_all(config, policies, console):
-        results[student].policies[policy] = result
+        found[student][policy] = result
     config.output.mkdir(parents=True, exist_ok=True)
-    for student, of_student in results.items():
-        of_student.rows.extend(summarise(of_student.policies, config.steps))
-        if console is not None:
+    results = {
+        student: StudentResult(_arm_names(student), of_policies, summarise(of_policies, config.steps))
+        for student, of_policies in found.items()
+    }
+    if console is not None:
+        for student, of_student in results.items():
             console.print(rich_table(student, of_student, config.steps))
     _write(config, results)
     return results

@@ -7,19 +7,20 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from dumpgym.agents.signals import make_signal
 from dumpgym.envs.oracle import PlannedShares, Predictable, best_allocation
 from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Student
-from dumpgym.policy import BanditPolicy, Feedback
+from dumpgym.policy import PER_GROUP, BanditPolicy, Feedback
 from dumpgym.registration import find_policy, policy_for_run
 from dumpgym.specs import read_spec
+from dumpgym.statistics import effective_number
 from dumpgym.students import make_students
 
 ORACLE = "oracle"
 """The name of a student's best allocation, where a policy is named."""
-_PER_GROUP = ("arm", "signal", "successes", "group_size", "tokens", "truncated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,11 @@ class Paths:
         mean = self.mean_success
         above = (mean[:, :-1] >= threshold) & (mean[:, 1:] >= threshold)
         reached = np.where(above.any(axis=1), above.argmax(axis=1), np.nan)
-        log_shares = np.log(np.where(self.shares > 0, self.shares, 1))
-        effective = np.exp(-(self.shares * log_shares).sum(axis=-1))
         return {
-            "area": (mean[:, :-1] + mean[:, 1:]).mean(axis=1) / 2,
+            "area": trapezoid(mean, axis=1) / self.tokens.shape[1],
             "final": mean[:, -1],
             "steps_to_threshold": reached,
-            "effective_arms": effective.mean(axis=1),
+            "effective_arms": effective_number(self.shares).mean(axis=1),
             "tokens": self.tokens.sum(axis=1).astype(np.float64),
         }
 
@@ -122,7 +121,7 @@ class SeparatePolicies:
     def update(self, feedback: Feedback) -> None:
         """Tells every policy its row of the feedback."""
         for i, policy in enumerate(self.policies):
-            policy.update(Feedback(step=feedback.step, **{name: getattr(feedback, name)[i] for name in _PER_GROUP}))
+            policy.update(Feedback(step=feedback.step, **{name: getattr(feedback, name)[i] for name in PER_GROUP}))
 
 
 def run(policy: Policy, student: Student, practice: Practice) -> Paths:

@@ -1,7 +1,7 @@
 """What a simulation found: every policy's numbers with intervals, as a table to read and as JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -57,7 +57,7 @@ class StudentResult:
 
     arm_names: Sequence[str]
     policies: dict[str, PolicyResult]
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]]
 
 
 def summarise(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import entr
 
 
 def mean_over_arms(*outcomes: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
@@ -59,3 +60,9 @@ def interval_over_runs(
     rng = np.random.default_rng(0)
     result = stats.bootstrap((values,), statistic, n_resamples=1999, method="percentile", rng=rng)
     return value, float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def effective_number(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(entropy) of shares that sum to 1, the effective number of arms: (..., num_arms) to (...)."""
+    effective: NDArray[np.float64] = np.exp(entr(shares).sum(axis=-1))
+    return effective

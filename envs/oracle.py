@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from dumpgym.errors import InvalidValueError, require_number
 from dumpgym.policy import BanditPolicy
@@ -50,7 +51,7 @@ def expected_score(
         raise InvalidValueError("objective", objective, " or ".join(map(repr, OBJECTIVES)))
     mean = student.expected_path(shares, num_generations)[..., student.counts].mean(axis=-1)
     score: NDArray[np.float64] = mean[..., -1]
-    return score if objective == "final" else (mean[..., :-1] + mean[..., 1:]).mean(axis=-1) / 2
+    return score if objective == "final" else trapezoid(mean, axis=-1) / shares.shape[-2]
 
 
 def best_sequence(

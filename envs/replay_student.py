@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
-from dumpgym.envs.counter_random import uniform_at
+from dumpgym.envs.counter_random import address_of_runs, uniform_at
 from dumpgym.envs.student_batch import check_batch, problem_indices
-from dumpgym.errors import InvalidValueError, require_number
+from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Outcomes
 from dumpgym.state import Stateful
 
@@ -104,12 +104,9 @@ class ReplayStudent(Stateful):
         self.arm_names: Sequence[str] = [arm.name for arm in curves]
         if not curves or len(set(self.arm_names)) < len(curves):
             raise InvalidValueError("names of the arms", self.arm_names, "at least one arm, with different names")
-        given = [seeds] if isinstance(seeds, int | np.integer) else list(seeds)
-        given = [require_number("seed", seed, low=0, whole=True) for seed in given]
-        runs = () if isinstance(seeds, int | np.integer) else (len(given),)
-        self.seeds: NDArray[np.int64] = np.array(given, dtype=np.int64).reshape(runs)
+        self.seeds = address_of_runs(seeds)
         self.counts = np.ones(len(self.curves), dtype=bool)
-        self.drawn: NDArray[np.int64] = np.zeros((*runs, len(self.curves)), dtype=np.int64)
+        self.drawn: NDArray[np.int64] = np.zeros((*self.seeds.shape[:-1], len(self.curves)), dtype=np.int64)
 
     @classmethod
     def from_run(cls, path: str | Path, *, seeds: int | Sequence[int] = 0) -> Self:
@@ -135,7 +132,7 @@ class ReplayStudent(Stateful):
         check_batch(arms, num_generations, self.drawn)
         index, drawn = problem_indices(arms, self.drawn)
         chance, tokens = (np.take_along_axis(self._at(name), arms, axis=-1) for name in ("training", "tokens"))
-        seeds = self.seeds[..., None, None]
+        seeds = self.seeds[..., None]
         luck = uniform_at(seeds, arms[..., None], index[..., None], np.arange(num_generations))
         solved = luck < chance[..., None]
         self.drawn = drawn
