@@ -1,166 +1,194 @@
 """Sampling from any causal language model.
 
-Each prompt is computed once for its whole group of completions, keys and values are written in place, and rows that
-have ended leave the batch.
+What a row draws is a function of the key, its number and the step, whatever is in the batch beside it. How the model is
+run depends on what it can do, which is found out by trying: static memory is used if a few tokens drawn with it have the
+log-probabilities that a plain pass over the same texts gives them.
 """
 
-from collections.abc import Sequence
-from inspect import signature
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-_GROWTH = 64  # positions by which a cache layer grows at a time
-_REGROUP_BELOW = 0.8  # ended rows are dropped once less than this share of the rows is still going on
+from dumpgym.agents.decoding_cache import cache_argument, left_padded, select_rows
+from dumpgym.agents.sampling_draws import Ends, Sheet, uniform_numbers
+from dumpgym.agents.sampling_graphs import CudaCapture
+from dumpgym.agents.sampling_plain import PlainDecoder
+from dumpgym.agents.sampling_static import ON_CPU, ON_CUDA, StaticDecoder
+from dumpgym.errors import InvalidValueError
 
+__all__ = ["Sampled", "Sampler", "cache_argument", "left_padded", "select_rows", "uniform_numbers"]
 
-class GrowingLayer(DynamicLayer):
-    """A cache layer that writes in place into memory kept in reserve, where DynamicLayer copies all at each token."""
+Decoder = Callable[[Sequence[Sequence[int]], int, NDArray[np.float32], Sequence[int], float], Sheet]
 
-    keys: Tensor
-    values: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._reserve: list[Tensor] = []
-        self._room = 0
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Appends keys and values (batch, heads, tokens, head size) and returns all so far."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
-        length, added = self.keys.shape[-2], key_states.shape[-2]
-        if self._room < added:
-            self._reserve = [_with_room(t, added + _GROWTH) for t in (self.keys, self.values)]
-            self._room = added + _GROWTH
-        for reserve, states in zip(self._reserve, (key_states, value_states), strict=True):
-            reserve[..., length : length + added, :] = states
-        self._room -= added
-        self.keys, self.values = (reserve[..., : length + added, :] for reserve in self._reserve)
-        return self.keys, self.values
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Repeats each row ``repeats`` times."""
-        super().batch_repeat_interleave(repeats)
-        self._room = 0
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keeps some rows only."""
-        super().batch_select_indices(indices)
-        self._room = 0
+# What a model's own code is known to raise when it is given a cache, mask or positions that it does not understand.
+_UNSUITED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
+_PROBE_LENGTHS = (3, 7, 5)
+_PROBE_LIMITS = (2, 4, 4, 3, 4, 1)  # of two completions each, so that rows leave at different steps
 
 
-def _with_room(states: Tensor, extra: int) -> Tensor:
-    shape = (*states.shape[:-2], states.shape[-2] + extra, states.shape[-1])
-    roomy = states.new_empty(shape)
-    roomy[..., : states.shape[-2], :] = states
-    return roomy
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Completions, group after group.
 
-
-def growing_cache(model: PreTrainedModel) -> DynamicCache:
-    """A cache for the model's layers; those that hold plain attention grow in place."""
-    cache = DynamicCache(config=model.config)
-    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
-
-
-def cache_argument(module: torch.nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
-    """The cache as the keyword argument of a model's forward pass: ``cache`` since transformers 5.24."""
-    return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}
-
-
-def select_rows(cache: DynamicCache, indices: Tensor) -> None:
-    """Makes the cache's rows those of the given indices, some perhaps several times.
-
-    What ``cache.batch_select_indices`` does, but the gradients of a row's copies are added up in a fixed order, whereas
-    threads add up those of its indexing as they come.
+    Attributes:
+        token_ids: of each completion, with its end token unless it was cut off.
+        log_probs: of each of these tokens, at the sampling temperature; at temperature 1 where that is 0.
+        ended: by an end token or a stop string; the others were cut off at their limit.
     """
-    layers: list[Any] = cache.layers  # the base class of layers declares neither keys nor values
-    for layer in layers:
-        layer.keys, layer.values = (states.index_select(0, indices) for states in (layer.keys, layer.values))
+
+    token_ids: list[list[int]]
+    log_probs: list[list[float]]
+    ended: list[bool]
 
 
-def left_padded(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Token ids padded on the left with 0, and the mask of the true tokens, both (batch, longest)."""
-    length = max(map(len, sequences))
-    ids = torch.zeros(len(sequences), length, dtype=torch.long)
-    mask = torch.zeros(len(sequences), length, dtype=torch.long)
-    for row, sequence in enumerate(sequences):
-        ids[row, length - len(sequence) :] = torch.tensor(sequence)
-        mask[row, length - len(sequence) :] = 1
-    return ids.to(device), mask.to(device)
-
-
-@torch.no_grad()
-def sample_completions(
-    model: PreTrainedModel,
-    prompt_ids: Sequence[Sequence[int]],
-    num_generations: int,
-    *,
-    max_completion_length: int,
-    end_token_ids: Sequence[int],
-    temperature: float = 1.0,
-    generator: torch.Generator | None = None,
-) -> list[list[int]]:
-    """Completes each prompt ``num_generations`` times.
+class Sampler:
+    """Completes prompts.
 
     Args:
-        model: a causal language model; it should be in evaluation mode.
-        prompt_ids: token ids of each prompt, none of them empty.
-        num_generations: completions per prompt.
-        max_completion_length: most tokens in a completion, its end token included.
+        model: a causal language model; it should be in evaluation mode. Its weights may change between calls.
+        tokenizer: of the model.
         end_token_ids: a completion ends with the first of these.
-        temperature: divides the logits; 0 takes the most probable token.
-        generator: on the CPU; one number is drawn for every row at every step, ended or not, so that a row's draws
-            depend on nothing but its place. Not needed for temperature 0.
-
-    Returns:
-        Token ids of the completions, group after group, each with its end token unless it was cut off.
+        stop_strings: a completion also ends with the token that completes the first of these.
     """
-    device = model.device
-    input_ids, mask = left_padded(prompt_ids, device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = growing_cache(model)
-    cached = cache_argument(model, cache)
-    logits = model(input_ids=input_ids, attention_mask=mask, position_ids=positions, logits_to_keep=1, **cached).logits
-    logits = logits[:, -1]
-    cache.batch_repeat_interleave(num_generations)
-    logits = logits.repeat_interleave(num_generations, 0)
-    mask = mask.repeat_interleave(num_generations, 0)
-    position = positions[:, -1:].repeat_interleave(num_generations, 0)
-    num_rows = len(prompt_ids) * num_generations
-    tokens = torch.full((num_rows, max_completion_length), -1, dtype=torch.long, device=device)
-    ends = torch.tensor(list(end_token_ids), device=device)
-    rows = torch.arange(num_rows, device=device)  # the rows of the answer that the batch still holds
-    going_on = torch.ones(num_rows, dtype=torch.bool, device=device)  # of these rows
-    for step in range(max_completion_length):
-        if temperature == 0:
-            token = logits.argmax(-1)
-        else:
-            uniform = torch.rand(num_rows, generator=generator).to(device)[rows]
-            token = _draw(logits.float() / temperature, uniform)
-        tokens[rows[going_on], step] = token[going_on]
-        going_on &= ~torch.isin(token, ends)
-        num_going_on = int(going_on.sum())
-        if num_going_on == 0 or step + 1 == max_completion_length:
-            break
-        if num_going_on < _REGROUP_BELOW * len(rows):
-            kept = going_on.nonzero().squeeze(-1)
-            cache.batch_select_indices(kept)
-            rows, mask, position, token = rows[kept], mask[kept], position[kept], token[kept]
-            going_on = going_on[kept]
-        position = position + 1
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], -1)
-        logits = model(input_ids=token[:, None], attention_mask=mask, position_ids=position, **cached).logits[:, -1]
-    return [[token for token in row if token >= 0] for row in tokens.tolist()]
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        end_token_ids: Sequence[int],
+        stop_strings: Sequence[str] = (),
+    ) -> None:
+        self._model, self._ends = model, Ends(end_token_ids, stop_strings, tokenizer)
+        self._decoder: Decoder | None = None
+        self._memory: tuple[int, ...] = ()  # where the parameters were when the decoder was made
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt_ids: Sequence[Sequence[int]],
+        num_generations: int,
+        *,
+        max_completion_lengths: Sequence[int],
+        temperature: float = 1.0,
+        key: tuple[int, int] = (0, 0),
+        groups: Sequence[int] | None = None,
+    ) -> Sampled:
+        """Completes each prompt ``num_generations`` times.
+
+        Args:
+            prompt_ids: token ids of each prompt, none of them empty.
+            num_generations: completions per prompt.
+            max_completion_lengths: most tokens in a completion, its end token included, for each prompt.
+            temperature: divides the logits; 0 takes the most probable token.
+            key: of the random numbers, see ``uniform_numbers``.
+            groups: numbers of the prompts' groups; row k of group g draws the numbers of row ``g * num_generations +
+                k``. By default 0, 1, ...
+
+        Raises:
+            InvalidValueError: if a prompt is empty, a limit below one, or there are not as many limits as prompts.
+        """
+        _check(prompt_ids, num_generations, max_completion_lengths, temperature)
+        numbers = range(len(prompt_ids)) if groups is None else groups
+        decoder = self._current_decoder() if prompt_ids else None
+        found: dict[int, tuple[list[int], list[float], bool]] = {}
+        for wave in self._waves(prompt_ids, num_generations, max_completion_lengths):
+            rows = [numbers[i] * num_generations + k for i in wave for k in range(num_generations)]
+            limits = [max_completion_lengths[i] for i in wave for _ in range(num_generations)]
+            uniform = uniform_numbers(key, rows, max(limits))
+            assert decoder is not None
+            sheet = decoder([prompt_ids[i] for i in wave], num_generations, uniform, limits, temperature)
+            places = (i * num_generations + k for i in wave for k in range(num_generations))
+            found |= zip(places, zip(*sheet.completions(len(rows)), strict=True), strict=True)
+        in_order = [found[place] for place in range(len(found))]
+        return Sampled([row[0] for row in in_order], [row[1] for row in in_order], [row[2] for row in in_order])
+
+    def _waves(
+        self, prompt_ids: Sequence[Sequence[int]], num_generations: int, limits: Sequence[int]
+    ) -> Iterator[list[int]]:
+        """The prompts that are completed together: of similar length, and as many as there is memory for."""
+        room = _memory_budget(self._model.device) // (_bytes_per_token(self._model) * num_generations)
+        wave: list[int] = []
+        for i in sorted(range(len(prompt_ids)), key=lambda i: -len(prompt_ids[i])):
+            widest = len(prompt_ids[(wave or [i])[0]]) + max(limits[j] for j in [*wave, i])
+            if wave and (len(wave) + 1) * widest > room:
+                yield wave
+                wave = []
+            wave.append(i)
+        if wave:
+            yield wave
+
+    def _current_decoder(self) -> Decoder:
+        # Captured graphs know the weights by their address.
+        memory = tuple(parameter.data_ptr() for parameter in self._model.parameters())
+        if self._decoder is None or memory != self._memory:
+            self._decoder = self._fitting_decoder()
+            self._memory = memory
+        return self._decoder
+
+    def _fitting_decoder(self) -> Decoder:
+        """The fastest way to run the model that gives what a plain pass gives."""
+        on_cuda = self._model.device.type == "cuda"
+        if not on_cuda and self._agrees(lambda: StaticDecoder(self._model, self._ends, ON_CPU, shares=True)):
+            return StaticDecoder(self._model, self._ends, ON_CPU, shares=True)
+        layout, capture = (ON_CUDA, CudaCapture()) if on_cuda else (ON_CPU, None)
+        if self._agrees(lambda: StaticDecoder(self._model, self._ends, layout)):
+            return StaticDecoder(self._model, self._ends, layout, capture=capture)
+        pads = self._agrees(lambda: PlainDecoder(self._model, self._ends, pads=True))
+        return PlainDecoder(self._model, self._ends, pads=pads)
+
+    def _agrees(self, make: Callable[[], Decoder]) -> bool:
+        """Whether texts of random tokens get the log-probabilities that a plain pass gives them."""
+        vocabulary = int(self._model.config.get_text_config().vocab_size)
+        rng = np.random.default_rng(0)
+        prompts = [rng.integers(vocabulary, size=length).tolist() for length in _PROBE_LENGTHS]
+        uniform, limits = rng.random((2 * len(prompts), max(_PROBE_LIMITS)), dtype=np.float32), _PROBE_LIMITS
+        try:
+            tokens, log_probs, _ = make()(prompts, 2, uniform, limits, 1.0).completions(len(limits))
+        except _UNSUITED:
+            return False
+        for row, (completion, values) in enumerate(zip(tokens, log_probs, strict=True)):
+            prompt = prompts[row // 2]
+            ids = torch.tensor([prompt + completion], device=self._model.device)
+            logits = self._model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
+            expected = logits.log_softmax(-1).gather(-1, ids[0, len(prompt) :, None]).squeeze(-1)
+            error = (expected - torch.tensor(values, device=expected.device)).abs().max()
+            tolerance = 1e-4 if self._model.dtype == torch.float32 else 3e-2
+            if not error <= tolerance * max(1.0, float(logits.abs().max())):
+                return False
+        return True
 
 
-def _draw(logits: Tensor, uniform: Tensor) -> Tensor:
-    """Inverts the cumulative distribution: logits (rows, vocabulary) and numbers in [0, 1) (rows,) to ids (rows,)."""
-    cumulative = logits.softmax(-1).cumsum(-1)
-    threshold = (uniform * cumulative[:, -1])[:, None]
-    return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
+def _check(
+    prompt_ids: Sequence[Sequence[int]], num_generations: int, limits: Sequence[int], temperature: float
+) -> None:
+    if num_generations < 1:
+        raise InvalidValueError("num_generations", num_generations, "a positive number")
+    if not temperature >= 0:
+        raise InvalidValueError("temperature", temperature, "0 or more")
+    if len(limits) != len(prompt_ids):
+        raise InvalidValueError("number of max_completion_lengths", len(limits), f"one a prompt, {len(prompt_ids)}")
+    for number, (prompt, limit) in enumerate(zip(prompt_ids, limits, strict=True)):
+        if limit < 1:
+            raise InvalidValueError("max_completion_lengths", limit, "at least one token for each prompt")
+        if len(prompt) == 0:
+            raise InvalidValueError("prompt_ids", f"an empty prompt at place {number}", "at least one token in each")
+
+
+def _bytes_per_token(model: PreTrainedModel) -> int:
+    """Memory of the keys and values of one token, as far as the configuration tells."""
+    config: Any = model.config.get_text_config()
+    heads = int(getattr(config, "num_attention_heads", None) or 1)
+    key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+    head_size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return 2 * int(config.num_hidden_layers) * key_heads * head_size * model.dtype.itemsize
+
+
+def _memory_budget(device: torch.device) -> int:
+    """Bytes that keys and values may take."""
+    return torch.cuda.get_device_properties(device).total_memory // 3 if device.type == "cuda" else 4 * 2**30

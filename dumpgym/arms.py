@@ -1,9 +1,10 @@
 """The bandit's arms: puzzle distributions by their Gymnasium ids, and how a learner fares on them."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import zip_longest
 from typing import Any
 
 import gymnasium as gym
@@ -11,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from dumpgym.errors import DumpgymError, InvalidValueError, UnknownNameError
 from dumpgym.learner import Learner
-from dumpgym.puzzle_env import PuzzleEnv, Verdict
+from dumpgym.puzzle_env import Problem, PuzzleEnv, Verdict
 from dumpgym.specs import import_module_of, read_spec
 
 _EVALUATION_BATCH = 128
@@ -19,10 +20,17 @@ _EVALUATION_BATCH = 128
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A puzzle distribution with the short name under which a run reports it."""
+    """A puzzle distribution with the short name under which a run reports it.
+
+    Attributes:
+        name: the short name.
+        env: the distribution.
+        max_completion_length: in tokens, the end token included; None: the learner's own limit.
+    """
 
     name: str
     env: PuzzleEnv
+    max_completion_length: int | None = None
 
 
 def make_env(spec: str) -> PuzzleEnv:
@@ -76,19 +84,41 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def make_arms(specs: Sequence[str]) -> tuple[Arm, ...]:
+def make_arms(specs: Sequence[str], max_completion_lengths: Sequence[int] = ()) -> tuple[Arm, ...]:
     """Makes the environments of a run, by their specifications; see ``make_env``.
 
+    Args:
+        specs: of the arms.
+        max_completion_lengths: one an arm, or none.
+
     Raises:
-        DumpgymError: if one cannot be made, or two share a name.
+        DumpgymError: if one cannot be made, two share a name, or there are limits for more or fewer arms.
     """
+    if max_completion_lengths and len(max_completion_lengths) != len(specs):
+        raise DumpgymError(
+            f"max_completion_lengths has {len(max_completion_lengths)} numbers and there are {len(specs)} arms; "
+            "accepted: one an arm, or none"
+        )
     arms: list[Arm] = []
-    for spec in specs:
+    for spec, limit in zip_longest(specs, max_completion_lengths):
         name = _arm_name(spec)
         if any(arm.name == name for arm in arms):
             raise InvalidValueError("arm", spec, "arms with different names")
-        arms.append(Arm(name, make_env(spec)))
+        arms.append(Arm(name, make_env(spec), limit))
     return tuple(arms)
+
+
+def limits_of(arms: Iterable[Arm]) -> list[int] | None:
+    """The length limits of arms, as ``Learner.generate`` takes them.
+
+    Raises:
+        InvalidValueError: if some arms have one and others do not.
+    """
+    limits = [arm.max_completion_length for arm in arms]
+    known = [limit for limit in limits if limit is not None]
+    if known and len(known) < len(limits):
+        raise InvalidValueError("max_completion_length", None, "a number where other arms have one")
+    return known or None
 
 
 def _arm_name(spec: str) -> str:
@@ -99,18 +129,30 @@ def _arm_name(spec: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a learner made of one problem."""
+
+    problem: Problem
+    completion: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """How a learner fared on held-out problems.
 
     Attributes:
-        successes: per arm, whether each problem was solved.
-        verdicts: per arm, one verdict a problem.
+        answers: per arm, one a problem.
         tokens: tokens generated for it.
     """
 
-    successes: dict[str, list[bool]]
-    verdicts: dict[str, list[Verdict]]
+    answers: dict[str, list[Answer]]
     tokens: int
+
+    @property
+    def successes(self) -> dict[str, list[bool]]:
+        """Per arm, whether each problem was solved."""
+        return {name: [answer.verdict.success for answer in answers] for name, answers in self.answers.items()}
 
 
 def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: int, greedy: bool) -> Evaluation:
@@ -119,16 +161,18 @@ def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: 
     Sampling has a stream of its own that depends on the seed alone, so training goes on as if nothing had happened.
     """
     cases = [(arm, arm.env.sample_problem(seed, "test", i)) for arm in arms for i in range(num_problems)]
-    successes: dict[str, list[bool]] = {arm.name: [] for arm in arms}
-    verdicts: dict[str, list[Verdict]] = {arm.name: [] for arm in arms}
+    answers: dict[str, list[Answer]] = {arm.name: [] for arm in arms}
     tokens = 0
     for start in range(0, len(cases), _EVALUATION_BATCH):
         batch = cases[start : start + _EVALUATION_BATCH]
-        stream = seed * len(cases) + start
-        completions = learner.generate([problem.learner_prompt for _, problem in batch], 1, greedy=greedy, seed=stream)
+        completions = learner.generate(
+            [problem.learner_prompt for _, problem in batch],
+            1,
+            greedy=greedy,
+            seed=seed * len(cases) + start,
+            max_completion_lengths=limits_of(arm for arm, _ in batch),
+        )
         tokens += int(completions.num_tokens.sum())
         for (arm, problem), text in zip(batch, completions.texts, strict=True):
-            verdict = arm.env.verify(problem, text)
-            verdicts[arm.name].append(verdict)
-            successes[arm.name].append(verdict.success)
-    return Evaluation(successes, verdicts, tokens)
+            answers[arm.name].append(Answer(problem, text, arm.env.verify(problem, text)))
+    return Evaluation(answers, tokens)

@@ -119,6 +119,7 @@ def _simulate(arguments: list[str]) -> None:
 
 
 def _train(arguments: list[str]) -> None:
+    from dumpgym.agents.processes import is_main_process, start_processes
     from dumpgym.config import TrainConfig, load_toml, validated
     from dumpgym.display import TrainDisplay
     from dumpgym.figures import save_training_figure
@@ -135,12 +136,13 @@ def _train(arguments: list[str]) -> None:
         output = parse(TrainConfig, default, arguments).output
         default = RunDirectory.stored_config(output)
     config = validated(dataclasses.asdict(parse(TrainConfig, default, arguments)), TrainConfig)
-    with TrainDisplay(config) as display:
+    start_processes(config.agent.device)
+    with TrainDisplay(config, quiet=not is_main_process()) as display:
         trainer = Trainer(config, resume=resume, observer=display.observe)
         display.start(trainer.step)
         summary = trainer.run()
-    figure = save_training_figure(config.output)
-    display.show_summary(summary, figure)
+    if is_main_process():
+        display.show_summary(summary, save_training_figure(config.output))
 
 
 def _pretrain(arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from annotated_types import Ge, MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from dumpgym.agents.language_model import GRPOConfig
+from dumpgym.agents.grpo_config import GRPOConfig
 from dumpgym.errors import DumpgymError, InvalidValueError
 
 Config = TypeVar("Config")
@@ -35,6 +35,8 @@ class TrainConfig:
         evaluation_problems: held-out problems per arm in these.
         final_evaluation_problems: held-out problems per arm before and after training.
         checkpoint_every: steps between two checkpoints.
+        max_completion_lengths: in tokens, one an arm; none: the agent's own limit for all.
+        transcripts_per_arm: completions of each arm that an evaluation logs.
         agent: settings of the language model and of GRPO.
     """
 
@@ -51,6 +53,8 @@ class TrainConfig:
     evaluation_problems: Annotated[int, Ge(1)] = 32
     final_evaluation_problems: Annotated[int, Ge(2)] = 100
     checkpoint_every: Annotated[int, Ge(1)] = 10
+    max_completion_lengths: tuple[Annotated[int, Ge(1)], ...] = ()
+    transcripts_per_arm: Annotated[int, Ge(0)] = 2
     agent: GRPOConfig = field(default_factory=GRPOConfig)
 
 

@@ -20,11 +20,12 @@ class TrainDisplay:
 
     Args:
         config: the run's configuration.
+        quiet: print nothing, as in all processes of a run but the main one.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, *, quiet: bool = False) -> None:
         self.config = config
-        self.console = Console()
+        self.console = Console(quiet=quiet)
         self.names = [arm.name for arm in make_arms(config.arms)]
         self.latest: dict[str, Any] = {}
         self.success: dict[str, tuple[float, float]] = {}  # per arm, at the start and now

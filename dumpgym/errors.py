@@ -34,6 +34,24 @@ class UnknownNameError(DumpgymError, KeyError):
         return self.message
 
 
+class NonFiniteError(DumpgymError):
+    """A number of training that is not finite, found before any weight was changed.
+
+    Args:
+        quantity: that is not finite: "reward", "loss", "gradient", ...
+        groups: numbers of the groups in the batch that are to blame, as far as known.
+
+    Attributes:
+        quantity: as given.
+        groups: as given.
+    """
+
+    def __init__(self, quantity: str, groups: Sequence[int] = ()) -> None:
+        self.quantity = quantity
+        self.groups = tuple(groups)
+        super().__init__(f"{quantity} is not finite")
+
+
 def require_number(
     name: str,
     value: Number,

@@ -5,9 +5,9 @@ its success on every arm can be asked for. Simulated students are made as such; 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,18 @@ class Completions:
         texts: the completions as text, without the end token, (groups * num_generations,). Where the prompt ends in
             "<think>", which some chat templates write, it stands in front, as the completion's first word.
         truncated: which completions were cut off at the length limit, (groups, num_generations).
+        log_probs: of the sampled tokens of each completion, in nats, at the sampling temperature (a greedy one's at
+            temperature 1), each as long as its ``token_ids``; None where the learner does not tell.
+        seconds: that generating took, where the learner tells; the same number in every process of a run, so that a
+            policy that looks at costs decides alike in all of them.
     """
 
     prompt_ids: tuple[tuple[int, ...], ...]
     token_ids: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
     truncated: NDArray[np.bool_]
+    log_probs: tuple[tuple[float, ...], ...] | None = None
+    seconds: float | None = None
 
     @property
     def num_tokens(self) -> NDArray[np.int64]:
@@ -46,11 +52,35 @@ class Rollouts:
     rewards: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What learning from a batch is reported as.
+
+    Attributes:
+        metrics: of the batch, by TRL's names where it has the same thing.
+        by_group: numbers of every group, (groups,), NaN where not known: "kl" and "clip_ratio" are means over the
+            group's tokens.
+    """
+
+    metrics: Mapping[str, float]
+    by_group: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
 class Learner(Protocol):
-    """A student. The GRPO agent is one; a simulated student is another."""
+    """A student. The GRPO agent is one.
+
+    Where a run has several processes, each has a learner, and all are called alike: ``save`` too, since a learner
+    whose weights are spread over the processes has to gather them.
+    """
 
     def generate(
-        self, prompts: Sequence[Prompt], num_generations: int, *, greedy: bool = False, seed: int | None = None
+        self,
+        prompts: Sequence[Prompt],
+        num_generations: int,
+        *,
+        greedy: bool = False,
+        seed: int | None = None,
+        max_completion_lengths: Sequence[int] | None = None,
     ) -> Completions:
         """Completes each prompt ``num_generations`` times.
 
@@ -59,15 +89,20 @@ class Learner(Protocol):
             num_generations: completions per prompt.
             greedy: take the most probable token instead of sampling.
             seed: sample from a stream of its own, so that training's stream is left alone (for evaluation).
+            max_completion_lengths: one limit a prompt, in tokens, the end token included; None: the learner's own.
         """
         ...
 
-    def learn(self, rollouts: Rollouts) -> Mapping[str, float]:
-        """Learns from a batch and returns metrics."""
+    def learn(self, rollouts: Rollouts) -> Learned:
+        """Learns from a batch.
+
+        Raises:
+            NonFiniteError: if the loss or its gradient is not finite; no weight has changed then.
+        """
         ...
 
     def save(self, directory: Path) -> None:
-        """Writes everything that ``load`` needs to go on bit for bit."""
+        """Writes everything that ``load`` needs to go on bit for bit; of several processes, the main one alone."""
         ...
 
     def load(self, directory: Path) -> None:
@@ -76,6 +111,15 @@ class Learner(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """What a reader of a run wants to know of the learner, JSON-compatible."""
+        ...
+
+
+@runtime_checkable
+class SavesModel(Protocol):
+    """A learner whose model outlives the run; called in every process, as ``Learner.save`` is."""
+
+    def save_model(self, directory: Path) -> None:
+        """Writes the model as others read it, without what only training needs."""
         ...
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.practice import Lesson
+from dumpgym.arms import Evaluation
+from dumpgym.practice import UNREADABLE, Lesson
 from dumpgym.run_directory import RunDirectory
 from dumpgym.statistics import effective_number, success_change
 
@@ -18,7 +19,7 @@ def batch_metrics(lesson: Lesson) -> dict[str, float]:
     return {
         "reward": float(rewards.mean()),
         "reward_std": float(rewards.std(axis=1, ddof=1).mean()),
-        "frac_reward_zero_std": float((rewards == rewards[:, :1]).all(axis=1).mean()),
+        "frac_reward_zero_std": float(lesson.without_variance.mean()),
         "completions/mean_length": float(completions.num_tokens.mean()),
         "completions/clipped_ratio": float(completions.truncated.mean()),
     }
@@ -56,6 +57,22 @@ def arm_metrics(
             metrics[f"arms/{name}/success"] = float(outcomes.successes[mine].mean() / outcomes.num_generations)
             metrics[f"arms/{name}/format"] = 1 - float(lesson.unreadable[mine].mean() / outcomes.num_generations)
     return metrics
+
+
+def evaluation_metrics(prefix: str, result: Evaluation) -> dict[str, Any]:
+    """Success and format of every arm, the mean success over arms, and which problems were solved.
+
+    Args:
+        prefix: of the names: "eval" for greedy completions, "eval_sampled" for sampled ones.
+        result: of the evaluation.
+    """
+    success = {name: float(np.mean(solved)) for name, solved in result.successes.items()}
+    metrics: dict[str, Any] = {f"{prefix}/success": float(np.mean(list(success.values())))}
+    for name, answers in result.answers.items():
+        readable = [answer.verdict.outcome not in UNREADABLE for answer in answers]
+        metrics |= {f"{prefix}/{name}/success": success[name], f"{prefix}/{name}/format": float(np.mean(readable))}
+    solved = {name: [int(s) for s in successes] for name, successes in result.successes.items()}
+    return metrics | {f"{prefix}/solved": solved}
 
 
 def summarise(run: RunDirectory) -> dict[str, Any]:

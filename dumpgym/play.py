@@ -66,7 +66,7 @@ def shown_prompt(problem: Problem, model: str | None) -> str:
         InvalidValueError: if there is no such model.
     """
     if model is not None:
-        from dumpgym.agents.language_model import load_tokenizer, render_prompt
+        from dumpgym.agents.models import load_tokenizer, render_prompt
 
         return render_prompt(load_tokenizer(model), problem.learner_prompt)
     if [message["role"] for message in problem.messages] in ([], ["user"]):

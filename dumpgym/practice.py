@@ -1,20 +1,23 @@
 """A learner with its puzzles, as a student: problems are drawn, completed, judged and learned from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.arms import Arm, evaluate
-from dumpgym.learner import Completions, Learner, Outcomes, Rollouts
+from dumpgym.arms import Arm, evaluate, limits_of
+from dumpgym.errors import DumpgymError, NonFiniteError
+from dumpgym.learner import Completions, Learned, Learner, Outcomes, Rollouts
 from dumpgym.puzzle_env import Problem, Verdict
 from dumpgym.state import Stateful
 
 UNREADABLE = ("bad_format", "unparseable")
 """Outcomes of completions in which the verifier found no answer to judge."""
+
+_SHOWN_PROMPT = 80  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Lesson:
         verdicts: a list of num_generations verdicts a group.
         rewards: of every completion, (groups, num_generations).
         outcomes: what a bandit is told of it.
-        learned: the learner's metrics.
+        learned: what the learner says of it.
         seconds: by phase: "generate", "verify" and "learn".
     """
 
@@ -36,13 +39,40 @@ class Lesson:
     verdicts: Sequence[Sequence[Verdict]]
     rewards: NDArray[np.float64]
     outcomes: Outcomes
-    learned: Mapping[str, float]
+    learned: Learned
     seconds: Mapping[str, float]
 
     @property
     def unreadable(self) -> NDArray[np.int64]:
         """Completions of every group without an answer to judge, (groups,)."""
         return np.array([sum(verdict.outcome in UNREADABLE for verdict in group) for group in self.verdicts])
+
+    @property
+    def without_variance(self) -> NDArray[np.bool_]:
+        """Which groups have equal rewards, and so nothing to teach, (groups,).
+
+        By equality, since the standard deviation of equal rewards may be rounded to something else than 0.
+        """
+        equal: NDArray[np.bool_] = (self.rewards == self.rewards[:, :1]).all(axis=1)
+        return equal
+
+
+class BrokenLessonError(DumpgymError):
+    """A reward, or a number of the learner, was not finite. The learner has not changed.
+
+    Attributes:
+        lesson: what was generated and judged; nothing was learned from it.
+        groups: numbers of the groups that are to blame; of all groups, where that is not known.
+    """
+
+    def __init__(self, error: NonFiniteError, lesson: Lesson, arm_names: Sequence[str]) -> None:
+        self.lesson = lesson
+        self.groups = error.groups or tuple(range(len(lesson.problems)))
+        arms = dict.fromkeys(arm_names[lesson.outcomes.arm[group]] for group in self.groups)
+        prompt = " ".join(lesson.problems[self.groups[0]].prompt.split())
+        shown = prompt if len(prompt) <= _SHOWN_PROMPT else prompt[: _SHOWN_PROMPT - 3] + "..."
+        first = "prompt" if len(self.groups) == 1 else f"first of {len(self.groups)} prompts"
+        super().__init__(f"{error}, arm {', '.join(arms)}, {first} {shown!r}")
 
 
 class PuzzleStudent(Stateful):
@@ -90,10 +120,17 @@ class PuzzleStudent(Stateful):
         Args:
             arms: shape (groups,).
             num_generations: completions in a group.
+
+        Raises:
+            BrokenLessonError: if a reward, or a number of the learner, is not finite.
         """
         started = perf_counter()
         problems = self._next_problems(arms)
-        completions = self.learner.generate([problem.learner_prompt for problem in problems], num_generations)
+        completions = self.learner.generate(
+            [problem.learner_prompt for problem in problems],
+            num_generations,
+            max_completion_lengths=limits_of(self.arms[arm] for arm in arms),
+        )
         generated = perf_counter()
         verdicts = [
             [
@@ -105,7 +142,6 @@ class PuzzleStudent(Stateful):
         rewards = np.array([[verdict.reward for verdict in group] for group in verdicts])
         solved = np.array([[verdict.success for verdict in group] for group in verdicts])
         verified = perf_counter()
-        learned = self.learner.learn(Rollouts(completions, rewards))
         outcomes = Outcomes(
             arm=arms,
             successes=solved.sum(axis=1),
@@ -114,10 +150,17 @@ class PuzzleStudent(Stateful):
             truncated=completions.truncated.sum(axis=1),
             rewards=rewards,
             solved=solved,
-            seconds=generated - started,
+            seconds=generated - started if completions.seconds is None else completions.seconds,
         )
-        seconds = {"generate": generated - started, "verify": verified - generated, "learn": perf_counter() - verified}
-        return Lesson(problems, completions, verdicts, rewards, outcomes, learned, seconds)
+        seconds = {"generate": generated - started, "verify": verified - generated}
+        lesson = Lesson(problems, completions, verdicts, rewards, outcomes, Learned({}), seconds)
+        try:
+            if not np.isfinite(rewards).all():
+                raise NonFiniteError("reward", np.flatnonzero(~np.isfinite(rewards).all(axis=1)).tolist())
+            learned = self.learner.learn(Rollouts(completions, rewards))
+        except NonFiniteError as error:
+            raise BrokenLessonError(error, lesson, self.arm_names) from error
+        return replace(lesson, learned=learned, seconds=seconds | {"learn": perf_counter() - verified})
 
     def _next_problems(self, arms: NDArray[np.int64]) -> list[Problem]:
         problems: list[Problem] = []

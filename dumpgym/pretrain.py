@@ -17,7 +17,8 @@ from annotated_types import Ge, Gt
 from rich.progress import track
 
 from dumpgym.agents.embedded import build_model, build_tokenizer
-from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent
+from dumpgym.agents.grpo_config import GRPOConfig
+from dumpgym.agents.language_model import LanguageModelAgent
 from dumpgym.agents.pretraining import Pretrainer, Stage
 from dumpgym.arms import evaluate, make_arms
 from dumpgym.envs import text, worked_solution

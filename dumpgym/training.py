@@ -3,37 +3,42 @@
 The bandit is asked when the batch is drawn, sees training rollouts alone, and is updated once a step, after the
 rewards are known. Arm d's i-th problem is the same for every policy: (seed, "train", i). ``practice.py`` has the part
 of a step that is the student's.
+
+A run can be stopped at any moment. What it leaves is either of its newest checkpoint, or taken back when it goes on
+from there, so that it ends as if it had never been stopped. Several processes may train one model: all go through this
+loop alike and come to the same decisions, and the main one writes.
 """
 
 import dataclasses
-import importlib.metadata
-import platform
-import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-import dumpgym
+from dumpgym import transcripts
 from dumpgym.agents.language_model import LanguageModelAgent
+from dumpgym.agents.processes import is_main_process, wait_for_everyone
 from dumpgym.agents.signals import make_signal
 from dumpgym.arms import evaluate, make_arms
 from dumpgym.config import TrainConfig
-from dumpgym.errors import InvalidValueError
+from dumpgym.errors import DumpgymError, InvalidValueError
 from dumpgym.guards import Guards, audit
-from dumpgym.learner import Learner
-from dumpgym.metrics import arm_metrics, batch_metrics, policy_metrics, summarise
+from dumpgym.health import Health, arm_health
+from dumpgym.interruption import sigterm_as_ctrl_c
+from dumpgym.learner import Learner, SavesModel
+from dumpgym.metrics import arm_metrics, batch_metrics, evaluation_metrics, policy_metrics, summarise
+from dumpgym.model_card import versions, write_model_card
 from dumpgym.policy import Feedback
-from dumpgym.practice import UNREADABLE, Lesson, PuzzleStudent
+from dumpgym.practice import BrokenLessonError, Lesson, PuzzleStudent
 from dumpgym.registration import policy_for_run
 from dumpgym.run_directory import RunDirectory
 from dumpgym.state import Stateful
 
 Observer = Callable[[str, Mapping[str, Any]], None]
 """Called with the name of a log and the record that was added to it."""
-
-PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
 
 
 class Trainer:
@@ -59,30 +64,48 @@ class Trainer:
     ) -> None:
         self.config = config
         self.observer = observer
-        self.arms = make_arms(config.arms)
+        self.arms = make_arms(config.arms, config.max_completion_lengths)
         self.names = [arm.name for arm in self.arms]
         self.signal = make_signal(config.signal, (len(self.arms),))
         self.policy = policy_for_run(
             config.policy, config.policy_options, num_arms=len(self.arms), seed=config.seed, steps=config.steps
         )
         self.guards = Guards(self.names)
+        self.health = Health(self.names)
         if resume:
             self._refuse_changes(RunDirectory.stored_config(config.output))
         self.learner = learner or LanguageModelAgent(config.agent, seed=config.seed)
         self.student = PuzzleStudent(self.learner, self.arms, seed=config.seed)
-        self.directory = RunDirectory(config.output) if resume else RunDirectory.create(config)
         self.step = 0
+        self.begun = False  # whether there is a checkpoint, the first of which is that of step 0
         self.arm_tokens = np.zeros(len(self.arms), dtype=np.int64)
         self.evaluation_tokens = 0
         self.seconds = 0.0
         if resume:
+            self.directory = RunDirectory(config.output, writes=is_main_process())
             self._load()
-        self.directory.write_json("versions.json", _versions() | dict(self.learner.describe()))
+            self.directory.write_config(config)  # it may have more steps
+        else:
+            self.directory = RunDirectory.create(config, writes=is_main_process())
+        self.made_by = versions() | dict(self.learner.describe())
+        if command := self.directory.first_command():
+            self.made_by["command"] = command
+        self.directory.write_json("versions.json", self.made_by)
+        wait_for_everyone()
 
     def run(self) -> dict[str, Any]:
-        """Trains to the last step, evaluates before, between and after, and returns the summary."""
+        """Trains to the last step, evaluates before, between and after, and returns the summary.
+
+        Raises:
+            DumpgymError: if a number is not finite or a file cannot be written; the last checkpoint is as it was.
+            KeyboardInterrupt: at Ctrl-C, or at SIGTERM.
+        """
+        with sigterm_as_ctrl_c():
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         config = self.config
-        if self.step == 0 and not self.directory.read("evaluations.jsonl"):
+        if not self.begun:
             self._evaluate(config.final_evaluation_problems, with_sampling=True)
             self._save()
         while self.step < config.steps:
@@ -94,6 +117,7 @@ class Trainer:
             if self.step % config.checkpoint_every == 0 or self.step == config.steps:
                 self._save()
         summary = summarise(self.directory) | {"policy": config.policy, "seed": config.seed}
+        self._save_model(summary)
         self.directory.write_json("summary.json", summary)
         return summary
 
@@ -101,7 +125,7 @@ class Trainer:
         started = perf_counter()
         requested = self.policy.probabilities()
         arms = self.policy.select_arms(self.config.prompts_per_step)
-        lesson = self.student.lesson(arms, self.config.num_generations)
+        lesson = self._lesson(arms)
         outcomes = lesson.outcomes
         signal = self.signal(outcomes)
         self.policy.update(Feedback.of_outcomes(self.step, outcomes, signal, requested))
@@ -113,30 +137,30 @@ class Trainer:
             "metrics.jsonl",
             {"step": self.step, "num_tokens": int(self.arm_tokens.sum())}
             | batch_metrics(lesson)
-            | dict(lesson.learned)
+            | dict(lesson.learned.metrics)
             | policy_metrics(requested)
             | guarded
-            | {"alarms": alarms}
+            | {"alarms": alarms + self.health.observe(lesson)}
             | arm_metrics(self.names, requested, signal, lesson)
+            | arm_health(self.names, lesson)
             | {f"arms/{name}/count": int(n) for name, n in zip(self.names, self.student.practised, strict=True)}
             | {f"arms/{name}/num_tokens": int(n) for name, n in zip(self.names, self.arm_tokens, strict=True)}
             | {f"time/{phase}": seconds for phase, seconds in lesson.seconds.items()}
             | {"time/seconds": self.seconds},
         )
-        self._log_transcript(self.names[arms[0]], lesson)
+        self._log("transcripts.jsonl", transcripts.of_step(self.step, self.names, lesson))
 
-    def _log_transcript(self, name: str, lesson: Lesson) -> None:
-        problem, verdict = lesson.problems[0], lesson.verdicts[0][0]
-        record = {
-            "step": self.step,
-            "arm": name,
-            "address": problem.address,
-            "prompt": problem.prompt,
-            "completion": lesson.completions.texts[0],
-            "outcome": verdict.outcome,
-            "reward": verdict.reward,
-        }
-        self._log("transcripts.jsonl", record)
+    def _lesson(self, arms: NDArray[np.int64]) -> Lesson:
+        try:
+            return self.student.lesson(arms, self.config.num_generations)
+        except BrokenLessonError as error:
+            step = self.step + 1
+            for record in transcripts.of_broken_step(step, self.names, error):
+                self._log("transcripts.jsonl", record)
+            raise DumpgymError(
+                f"step {step}: {error}; its completions are in transcripts.jsonl, and once the cause is mended, "
+                "--resume goes on from the last checkpoint"
+            ) from error
 
     def _evaluate(self, num_problems: int, *, with_sampling: bool) -> None:
         started = perf_counter()
@@ -144,13 +168,10 @@ class Trainer:
         for mode in ("greedy", "sampled") if with_sampling else ("greedy",):
             result = evaluate(self.learner, self.arms, num_problems, seed=self.config.seed, greedy=mode == "greedy")
             self.evaluation_tokens += result.tokens
-            prefix = "eval" if mode == "greedy" else "eval_sampled"
-            per_arm = {name: float(np.mean(solved)) for name, solved in result.successes.items()}
-            record[f"{prefix}/success"] = float(np.mean(list(per_arm.values())))
-            for name, verdicts in result.verdicts.items():
-                record[f"{prefix}/{name}/success"] = per_arm[name]
-                record[f"{prefix}/{name}/format"] = float(np.mean([v.outcome not in UNREADABLE for v in verdicts]))
-            record[f"{prefix}/solved"] = {name: [int(s) for s in solved] for name, solved in result.successes.items()}
+            record |= evaluation_metrics("eval" if mode == "greedy" else "eval_sampled", result)
+            if mode == "greedy":
+                for shown in transcripts.of_evaluation(self.step, result, self.config.transcripts_per_arm):
+                    self._log("transcripts.jsonl", shown)
         record["evaluation_tokens"] = self.evaluation_tokens
         record["alarms"] = audit(record, self.names, num_problems)
         self.seconds += perf_counter() - started
@@ -161,7 +182,8 @@ class Trainer:
         self.observer(log, record)
 
     def _stateful(self) -> dict[str, Stateful]:
-        return {"policy": self.policy, "signal": self.signal, "student": self.student, "guards": self.guards}
+        parts = ("policy", "signal", "student", "guards", "health")
+        return {name: getattr(self, name) for name in parts}
 
     def _save(self) -> None:
         state = {
@@ -171,6 +193,20 @@ class Trainer:
             "seconds": self.seconds,
         }
         self.directory.save_checkpoint(self.step, state, self.learner.save)
+        wait_for_everyone()
+
+    def _save_model(self, summary: Mapping[str, Any]) -> None:
+        learner = self.learner
+        if not isinstance(learner, SavesModel):
+            return
+
+        def fill(directory: Path) -> None:
+            learner.save_model(directory)
+            if is_main_process():
+                write_model_card(directory, self.config, summary, self.made_by)
+
+        self.directory.write_folder("model", fill)
+        wait_for_everyone()
 
     def _load(self) -> None:
         checkpoint = self.directory.load_checkpoint()
@@ -182,7 +218,7 @@ class Trainer:
         self.learner.load(directory)
         for name, part in self._stateful().items():
             part.load_state_dict(state[name])
-        self.step = state["step"]
+        self.step, self.begun = state["step"], True
         self.arm_tokens = np.array(state["arm_tokens"], dtype=np.int64)
         self.evaluation_tokens = state["evaluation_tokens"]
         self.seconds = state["seconds"]
@@ -192,8 +228,3 @@ class Trainer:
             mine, theirs = getattr(self.config, f.name), getattr(stored, f.name)
             if f.name not in ("output", "steps") and mine != theirs:
                 raise InvalidValueError(f.name, mine, f"with --resume, the run's own value {theirs!r}")
-
-
-def _versions() -> dict[str, Any]:
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"dumpgym": dumpgym.__version__, "python": platform.python_version(), **packages, "command": sys.argv}

@@ -9,7 +9,7 @@ from dumpgym.arms import evaluate, make_arms, make_env
 from dumpgym.config import TrainConfig
 from dumpgym.errors import DumpgymError, InvalidValueError, UnknownNameError
 from dumpgym.figures import training_figure
-from dumpgym.learner import Completions
+from dumpgym.learner import Completions, Learned
 from dumpgym.puzzle_env import plain_text
 from dumpgym.run_directory import RunDirectory
 from dumpgym.training import Trainer
@@ -43,7 +43,7 @@ class Calculator:
     def __init__(self):
         self.prompts = []
 
-    def generate(self, prompts, num_generations, *, greedy=False, seed=None):
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
         self.prompts += prompts
         sums = [sum(map(int, prompt[-1]["content"].rstrip("?").split(" + "))) for prompt in prompts]
         texts = tuple(str(number + i % 2) for number in sums for i in range(num_generations))
@@ -51,7 +51,7 @@ class Calculator:
         return Completions(tuple((1,) for _ in prompts), tuple((1, 2) for _ in texts), texts, truncated)
 
     def learn(self, rollouts):
-        return {"loss": 0.0}
+        return Learned({"loss": 0.0})
 
     def save(self, directory):
         pass
@@ -150,6 +150,16 @@ def test_arms_of_different_options_have_different_names():
         make_arms(["mine/Adding-v0?size=2"] * 2)
 
 
+def test_arms_may_have_limits_of_their_own():
+    specs = ["mine/Adding-v0", "mine/Adding-v0?size=2"]
+    assert [arm.max_completion_length for arm in make_arms(specs)] == [None, None]
+    assert [arm.max_completion_length for arm in make_arms(specs, (5, 700))] == [5, 700]
+    with pytest.raises(
+        DumpgymError, match=r"^max_completion_lengths has 3 numbers and there are 2 arms; accepted: one"
+    ):
+        make_arms(specs, (5, 6, 7))
+
+
 def test_messages_and_prompt_must_be_the_same_words():
     with pytest.raises(InvalidValueError, match="prompt is 'Who'; accepted: the contents of the messages"):
         dumpgym.Problem("Who", {}, "", (0, "train", 0), ({"role": "user", "content": "What"},))
@@ -159,6 +169,7 @@ def test_evaluation_gives_the_learner_the_messages():
     learner = Calculator()
     result = evaluate(learner, make_arms(["mine/Adding-v0?size=4"]), 3, seed=0, greedy=True)
     assert result.successes == {"Adding?size=4": [True, True, True]}
+    assert [answer.completion for answer in result.answers["Adding?size=4"]] == ["5", "7", "9"]
     assert learner.prompts[0] == ({"role": "system", "content": "one/two"}, {"role": "user", "content": "1 + 4?"})
 
 

@@ -17,10 +17,13 @@ from transformers import (
 
 from dumpgym.agents.embedded import build_model, build_tokenizer
 from dumpgym.agents.grpo import group_advantages
-from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent, _rows, load_tokenizer, render_prompt
+from dumpgym.agents.grpo_config import GRPOConfig
+from dumpgym.agents.language_model import LanguageModelAgent
+from dumpgym.agents.models import load_tokenizer, render_prompt
 from dumpgym.arms import make_arms
-from dumpgym.errors import DumpgymError, InvalidValueError
+from dumpgym.errors import DumpgymError, InvalidValueError, NonFiniteError
 from dumpgym.learner import Rollouts
+from dumpgym.schedules import Schedule
 
 TOKENIZER = build_tokenizer([" yes", " no"])
 PROMPTS = ["Is it?", "And if not, what then?", "a"]
@@ -95,12 +98,17 @@ def gradient_of_plain_loop(agent, rollouts):
     return torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
 
 
-def step_of_sgd(agent, rollouts):
+def weights_of(agent):
+    return [p.detach().clone() for p in agent.optimizer.parameters.values()]
+
+
+def step_of_sgd(agent, rollouts, learning_rate=1.0):
     """What one call of ``learn`` takes off the weights when the optimiser is plain gradient descent."""
-    agent.optimizer = torch.optim.SGD(agent.trained, lr=1.0)
-    before = [p.detach().clone() for p in agent.trained]
-    metrics = agent.learn(rollouts)
-    return [old - new for old, new in zip(before, agent.trained, strict=True)], metrics
+    agent.optimizer.method = torch.optim.SGD(agent.optimizer.masters.values(), lr=1.0)
+    agent.learning_rate = Schedule.constant(learning_rate)
+    before = weights_of(agent)
+    metrics = agent.learn(rollouts).metrics
+    return [old - new for old, new in zip(before, weights_of(agent), strict=True)], metrics
 
 
 @pytest.mark.parametrize("loss_type", ["dapo", "grpo"])
@@ -126,18 +134,9 @@ def test_the_gradient_does_not_depend_on_the_micro_batches(folder, micro_batch_t
         torch.testing.assert_close(step, other, rtol=1e-4, atol=1e-7)
 
 
-def test_log_probabilities_over_a_shared_prefix_are_those_of_full_passes(any_folder):
-    agent = make_agent(any_folder)
-    rollouts = make_rollouts(agent)
-    rows = _rows(rollouts.completions, rollouts.rewards, mask_truncated=False)
-    ours = agent._log_probs(agent.base, rows)[0]
-    expected = [plain_log_probs(agent.base, row.prompt, row.completion) for row in rows]
-    torch.testing.assert_close(ours, torch.cat(expected), rtol=1e-4, atol=1e-5)
-
-
 def test_several_iterations_and_mini_batches_move_the_ratio_away_from_one(folder):
     agent = make_agent(folder, num_iterations=3, mini_batches=2, learning_rate=0.05, epsilon=0.01, epsilon_high=0.01)
-    metrics = agent.learn(make_rollouts(agent))
+    metrics = agent.learn(make_rollouts(agent)).metrics
     assert metrics["clip_ratio"] > 0
 
 
@@ -154,16 +153,16 @@ def test_truncated_completions_can_be_left_out(folder):
 def test_a_batch_without_variance_changes_nothing(folder):
     agent = make_agent(folder)
     rollouts = make_rollouts(agent)
-    before = [p.detach().clone() for p in agent.trained]
+    before = weights_of(agent)
     agent.learn(Rollouts(rollouts.completions, np.ones_like(rollouts.rewards)))
-    assert all(torch.equal(old, new) for old, new in zip(before, agent.trained, strict=True))
+    assert all(torch.equal(old, new) for old, new in zip(before, weights_of(agent), strict=True))
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])
 def test_the_divergence_from_the_reference_starts_at_zero_and_grows(folder, lora_rank):
     agent = make_agent(folder, beta=0.01, lora_rank=lora_rank, learning_rate=0.02)
     rollouts = make_rollouts(agent)
-    divergences = [agent.learn(rollouts)["kl"] for _ in range(4)]
+    divergences = [agent.learn(rollouts).metrics["kl"] for _ in range(4)]
     assert divergences[0] == pytest.approx(0, abs=1e-6)
     assert divergences[-1] > 1e-4
 
@@ -189,8 +188,8 @@ def test_a_saved_agent_goes_on_bit_for_bit(folder, tmp_path, lora_rank):
     for _ in range(2):
         ours, theirs = make_rollouts(agent), make_rollouts(restored)
         assert ours.completions.token_ids == theirs.completions.token_ids
-        assert agent.learn(ours) == restored.learn(theirs)
-    assert all(torch.equal(a, b) for a, b in zip(agent.trained, restored.trained, strict=True))
+        assert agent.learn(ours).metrics == restored.learn(theirs).metrics
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(agent), weights_of(restored), strict=True))
 
 
 def test_what_is_saved_is_a_model_that_transformers_loads(folder, tmp_path):
@@ -233,7 +232,7 @@ def test_threads_do_not_change_the_order_of_sums(two_threads):
             agent.learn(Rollouts(completions, np.tile([1.0, 0.0, 0.0, 1.0], (3, 1))))
         finally:
             torch.use_deterministic_algorithms(False)
-        weights.append(agent.trained)
+        weights.append(weights_of(agent))
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
 
@@ -326,7 +325,11 @@ def test_texts_are_without_the_end_token_and_truncation_is_told_from_ends(folder
     ("options", "message"),
     [
         ({"model": "no/such model"}, "model is 'no/such model'; accepted: 'embedded', a folder"),
-        ({"dtype": "bfloat16"}, "dtype is 'bfloat16'; accepted: float32, or bfloat16 together with lora_rank > 0"),
+        ({"learning_rate": "linear:1"}, "learning_rate is 'linear:1'; accepted: a number, or KIND:START:END:STEPS"),
+        (
+            {"max_completion_length": 2048},
+            "max_completion_length is 2048; accepted: less than the model's context, 2048",
+        ),
         ({"device": "abacus"}, "device is 'abacus'; accepted: auto, cpu"),
     ],
 )
@@ -339,3 +342,94 @@ def test_a_folder_that_is_no_model_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InvalidValueError, match="accepted: 'embedded', a folder with config"):
         LanguageModelAgent(GRPOConfig(model=str(tmp_path)))
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo", "dr_grpo", "gspo", "cispo"])
+def test_no_loss_depends_on_micro_batches_or_on_how_prompts_are_forwarded(folder, loss_type):
+    options = {"loss_type": loss_type, "mini_batches": 3, "num_iterations": 2, "beta": 0.1, "entropy_coef": 0.05}
+    results = []
+    for cut in ({}, {"micro_batch_tokens": 7}, {"gradient_checkpointing": True}):
+        agent = make_agent(folder, **options, **cut)
+        results.append(step_of_sgd(agent, make_rollouts(agent), learning_rate=0.1))
+    (first, first_metrics), *others = results
+    for steps, metrics in others:
+        assert metrics == pytest.approx(first_metrics, rel=1e-3, abs=1e-6)
+        for one, other in zip(steps, first, strict=True):
+            assert (one - other).norm() <= 1e-4 * other.norm()
+
+
+def test_the_bonus_raises_the_entropy(folder):
+    entropies = {}
+    for entropy_coef in (0.0, 1.0):
+        agent = make_agent(folder, learning_rate=0.01, entropy_coef=entropy_coef)
+        for _ in range(5):
+            rollouts = make_rollouts(agent)
+            rewards = np.zeros_like(rollouts.rewards)
+            rewards[:, 0] = 1.0
+            metrics = agent.learn(Rollouts(rollouts.completions, rewards)).metrics
+        entropies[entropy_coef] = metrics["entropy"]
+    assert entropies[1.0] > entropies[0.0]
+
+
+def test_old_log_probabilities_are_those_of_sampling_or_computed_anew(folder):
+    """In float32 both are the same; without the former, as in coarser formats, the latter are used."""
+    results = []
+    for keep in (True, False):
+        agent = make_agent(folder, mini_batches=3, learning_rate=0.05)
+        rollouts = make_rollouts(agent)
+        assert rollouts.completions.log_probs is not None
+        if not keep:
+            rollouts = Rollouts(dataclasses.replace(rollouts.completions, log_probs=None), rollouts.rewards)
+        agent.learn(rollouts)
+        results.append(weights_of(agent))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_the_learning_rate_follows_its_schedule(folder):
+    agent = make_agent(folder, learning_rate="linear:0.04:0:4")
+    rollouts = make_rollouts(agent)
+    rates = [agent.learn(rollouts).metrics["learning_rate"] for _ in range(6)]
+    assert rates == pytest.approx([0.04, 0.03, 0.02, 0.01, 0, 0])
+
+
+def test_bfloat16_weights_are_trained_in_full(folder):
+    agent = make_agent(folder, dtype="bfloat16", learning_rate=0.01, beta=0.01, mini_batches=3)
+    before = weights_of(agent)
+    metrics = agent.learn(make_rollouts(agent)).metrics
+    assert all(np.isfinite(list(metrics.values())))
+    assert all(p.dtype == torch.bfloat16 for p in agent.base.parameters())
+    assert any(not torch.equal(old, new) for old, new in zip(before, weights_of(agent), strict=True))
+
+
+@pytest.mark.parametrize("spoil", ["reward", "weight"])
+def test_what_is_not_finite_is_told_before_a_weight_changes(folder, spoil):
+    agent = make_agent(folder)
+    rollouts = make_rollouts(agent)
+    if spoil == "reward":
+        rollouts.rewards[2, 1] = np.nan
+    else:
+        with torch.no_grad():
+            agent.base.model.norm.weight[3] = torch.inf
+    before = weights_of(agent)
+    with pytest.raises(NonFiniteError) as caught:
+        agent.learn(rollouts)
+    assert caught.value.quantity == {"reward": "reward", "weight": "loss"}[spoil]
+    assert caught.value.groups == {"reward": (2,), "weight": (1, 2)}[spoil]  # group 0 has no gradient
+    assert all(torch.equal(old, new) for old, new in zip(before, weights_of(agent), strict=True))
+
+
+def test_a_text_longer_than_the_context_is_refused(folder):
+    agent = make_agent(folder)
+    with pytest.raises(
+        InvalidValueError, match=r"length of a text is '2040 tokens of prompt and 12 of completion'; .*at most 2048"
+    ):
+        agent.generate(["a" * 2040], 1)
+    assert agent.generate(["a" * 2036], 1, max_completion_lengths=[1]).num_tokens.item() == 1
+
+
+def test_each_prompt_has_a_limit_of_its_own(folder):
+    agent = make_agent(folder)
+    completions = agent.generate(PROMPTS, 4, max_completion_lengths=[3, 12, 5])
+    assert (completions.num_tokens <= np.array([[3], [12], [5]])).all()
+    assert ((completions.num_tokens == [[3], [12], [5]]) | ~completions.truncated).all()

@@ -1,20 +1,23 @@
 """A learner with its puzzles is a student; no puzzle stands twice in its batch."""
 
+import math
+
 import numpy as np
 import pytest
 
 import dumpgym
 from dumpgym.arms import Arm
-from dumpgym.learner import Completions
-from dumpgym.practice import PuzzleStudent
+from dumpgym.errors import NonFiniteError
+from dumpgym.learner import Completions, Learned
+from dumpgym.practice import BrokenLessonError, PuzzleStudent
 
 
 class Numbers(dumpgym.PuzzleEnv):
     """Names one of ``size`` numbers; begins anew after them."""
 
-    def __init__(self, size, first=0):
+    def __init__(self, size, first=0, unlucky=None):
         super().__init__()
-        self.size, self.first = size, first
+        self.size, self.first, self.unlucky = size, first, unlucky
 
     def sample_problem(self, seed, split, index):
         number = self.first + index % self.size
@@ -23,6 +26,8 @@ class Numbers(dumpgym.PuzzleEnv):
     def verify(self, problem, completion):
         if not completion.isdigit():
             return dumpgym.Verdict("unparseable", {"answer": -1.0}, False)
+        if problem.answer["number"] == self.unlucky:
+            return dumpgym.Verdict("wrong", {"answer": 1.0, "length": math.nan}, False)
         right = int(completion) == problem.answer["number"]
         return dumpgym.Verdict("correct" if right else "wrong", {"answer": 2.0 * right}, right)
 
@@ -30,20 +35,24 @@ class Numbers(dumpgym.PuzzleEnv):
 class Parrot:
     """Says the number of the prompt in the first of its completions, and "?" or 999 in the others."""
 
-    def __init__(self, other="999"):
-        self.prompts, self.rewards, self.other = [], [], other
+    def __init__(self, other="999", seconds=None, error=None):
+        self.prompts, self.rewards, self.limits = [], [], []
+        self.other, self.seconds, self.error = other, seconds, error
 
-    def generate(self, prompts, num_generations, *, greedy=False, seed=None):
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
         if seed is None:
             self.prompts.append(list(prompts))
+        self.limits.append(max_completion_lengths)
         texts = [t for p in prompts for t in [p.split()[1], *[self.other] * (num_generations - 1)]]
         tokens = tuple((1,) * len(text) for text in texts)
         truncated = np.zeros((len(prompts), num_generations), dtype=bool)
-        return Completions(tuple((0,) for _ in prompts), tokens, tuple(texts), truncated)
+        return Completions(tuple((0,) for _ in prompts), tokens, tuple(texts), truncated, seconds=self.seconds)
 
     def learn(self, rollouts):
+        if self.error is not None:
+            raise self.error
         self.rewards.append(rollouts.rewards)
-        return {"loss": 0.5}
+        return Learned({"loss": 0.5})
 
 
 def make_student(*sizes, **options):
@@ -61,7 +70,7 @@ def test_a_lesson_is_drawn_completed_judged_and_learned():
     assert lesson.outcomes.tokens.tolist() == [1 + 9, 3 + 9, 3 + 9]
     assert lesson.outcomes.seconds > 0
     assert lesson.unreadable.tolist() == [0, 0, 0]
-    assert lesson.learned == {"loss": 0.5}
+    assert lesson.learned.metrics == {"loss": 0.5}
     assert student.practise(np.array([0]), 2).arm.tolist() == [0]
     assert student.learner.prompts[-1] == ["train 1"]
     assert student.drawn.tolist() == [2, 2]
@@ -104,3 +113,64 @@ def test_a_restored_student_goes_on_with_the_next_problems():
     assert restored.learner.prompts == [["train 3"]]
     with pytest.raises(dumpgym.errors.InvalidValueError, match="shape of drawn"):
         make_student((9, 0), (9, 0)).load_state_dict(student.state_dict())
+
+
+def test_each_prompt_has_the_limit_of_its_arm():
+    learner = Parrot()
+    arms = [Arm("a", Numbers(100), 7), Arm("b", Numbers(100, 500), 90)]
+    student = PuzzleStudent(learner, arms, evaluation_problems=2)
+    student.practise(np.array([1, 0, 1]), 2)
+    student.success()
+    assert learner.limits == [[90, 7, 90], [7, 7, 90, 90]]
+    student = make_student((100, 0))
+    student.practise(np.array([0]), 2)
+    assert student.learner.limits == [None]
+    mixed = PuzzleStudent(learner, [Arm("a", Numbers(100), 7), Arm("b", Numbers(100, 500))])
+    with pytest.raises(
+        dumpgym.errors.InvalidValueError, match="max_completion_length is None; accepted: a number where"
+    ):
+        mixed.practise(np.array([0, 1]), 2)
+
+
+def test_the_learner_may_tell_how_long_generating_took():
+    """So that a policy that looks at the time decides alike in all processes."""
+    assert make_student((9, 0), seconds=12.5).practise(np.array([0]), 2).seconds == 12.5
+
+
+def test_a_reward_that_is_not_finite_is_not_learned_from():
+    arms = [Arm("even", Numbers(100)), Arm("odd", Numbers(100, 500, unlucky=501))]
+    student = PuzzleStudent(Parrot(), arms)
+    expected = "^reward is not finite, arm odd, prompt 'train 501'$"
+    with pytest.raises(BrokenLessonError, match=expected) as told:
+        student.practise(np.array([0, 1, 1]), 4)
+    assert told.value.groups == (2,)
+    assert np.isnan(told.value.lesson.rewards[2]).all()
+    assert student.learner.rewards == []
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ((1,), "loss is not finite, arm a1, prompt 'train 500'"),
+        ((0, 2), "loss is not finite, arm a0, a1, first of 2 prompts 'train 0'"),
+        ((), "loss is not finite, arm a0, a1, first of 3 prompts 'train 0'"),
+    ],
+)
+def test_what_the_learner_finds_not_finite_is_named_with_its_arms(groups, expected):
+    student = make_student((100, 0), (100, 500), error=NonFiniteError("loss", groups))
+    with pytest.raises(BrokenLessonError, match=f"^{expected}$") as told:
+        student.practise(np.array([0, 1, 1]), 4)
+    assert told.value.groups == (groups or (0, 1, 2))
+    assert told.value.lesson.outcomes.successes.tolist() == [1, 1, 1]
+
+
+def test_a_long_prompt_is_shortened_to_one_line():
+    class Verbose(Numbers):
+        def sample_problem(self, seed, split, index):
+            return dumpgym.Problem("Say\n1 " + "please " * 50, {"number": index}, "", (seed, split, index))
+
+    student = PuzzleStudent(Parrot(error=NonFiniteError("gradient")), [Arm("a", Verbose(9))])
+    with pytest.raises(BrokenLessonError, match=r"prompt 'Say 1 please .*\.\.\.'$") as told:
+        student.practise(np.array([0]), 2)
+    assert len(str(told.value)) < 140
+    assert "\n" not in str(told.value)

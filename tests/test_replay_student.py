@@ -11,7 +11,7 @@ from dumpgym.arms import make_arms
 from dumpgym.config import TrainConfig
 from dumpgym.envs.replay_student import ArmCurves, Curve, ReplayStudent
 from dumpgym.errors import InvalidValueError
-from dumpgym.learner import Completions
+from dumpgym.learner import Completions, Learned
 from dumpgym.simulation import Practice, run_seeds
 from dumpgym.training import Trainer
 
@@ -114,7 +114,7 @@ class Improver:
                 problems = [arm.env.sample_problem(0, split, i) for i in range(40)]
                 self.answers |= {problem.prompt: problem.reference_completion for problem in problems}
 
-    def generate(self, prompts, num_generations, *, greedy=False, seed=None):
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
         right = [i < self.skill for i in range(num_generations)]
         texts = tuple(self.answers[prompt] if solved else "" for prompt in prompts for solved in right)
         ids = tuple(tuple(range(10)) for _ in texts)
@@ -122,7 +122,7 @@ class Improver:
 
     def learn(self, rollouts):
         self.skill = min(self.skill + 1, 4)
-        return {}
+        return Learned({})
 
     def save(self, directory):
         pass

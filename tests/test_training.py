@@ -1,21 +1,28 @@
 """The loop: fair to every policy, blind to the evaluation, and resumable to the bit."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 
 import dumpgym
+from dumpgym import training
 from dumpgym.config import TrainConfig, load_toml, validated
-from dumpgym.errors import DumpgymError, InvalidValueError, UnknownNameError
+from dumpgym.errors import DumpgymError, InvalidValueError, NonFiniteError, UnknownNameError
 from dumpgym.figures import training_figure
-from dumpgym.learner import Completions
+from dumpgym.files import write_manifest
+from dumpgym.learner import Completions, Learned
 from dumpgym.policy import BanditPolicy
 from dumpgym.registration import policy_registry, register_policy
 from dumpgym.run_directory import RunDirectory
@@ -31,7 +38,7 @@ class Guesser:
         self.prompts = []
         self.answers = {}
 
-    def generate(self, prompts, num_generations, *, greedy=False, seed=None):
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
         if seed is None:
             self.prompts += prompts
         rng = self.rng if seed is None else np.random.default_rng(seed)
@@ -46,7 +53,7 @@ class Guesser:
 
     def learn(self, rollouts):
         self.skill = min(0.9, self.skill + 0.05)
-        return {"loss": 0.0}
+        return Learned({"loss": 0.0})
 
     def save(self, directory):
         state = {"skill": self.skill, "rng": self.rng.bit_generator.state}
@@ -70,8 +77,8 @@ def make_config(output, **options):
     )
 
 
-def make_trainer(config, **options):
-    learner = Guesser()
+def make_trainer(config, *, learner=None, **options):
+    learner = learner or Guesser()
     trainer = Trainer(config, learner=learner, **options)
     for arm in trainer.arms:
         for split in ("train", "test"):
@@ -211,6 +218,22 @@ def test_an_interrupted_run_goes_on_to_the_bit(tmp_path, policy, signal, stop_af
     assert logs(cut.output) == logs(whole.output)
 
 
+def test_sigterm_is_ctrl_c_unless_the_program_has_a_handler_of_its_own(tmp_path):
+    def terminate(log, record):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(make_config(tmp_path / "run"), observer=terminate).run()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    received = []
+    signal.signal(signal.SIGTERM, lambda *_: received.append("mine"))
+    try:
+        make_trainer(make_config(tmp_path / "own", steps=1), observer=terminate).run()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert set(received) == {"mine"}
+
+
 def test_a_run_stopped_before_its_first_checkpoint_starts_anew(tmp_path):
     config = make_config(tmp_path / "run")
 
@@ -229,19 +252,194 @@ def test_a_finished_run_can_be_extended(tmp_path):
     make_trainer(short).run()
     make_trainer(make_config(tmp_path / "short", steps=6), resume=True).run()
     make_trainer(make_config(tmp_path / "long", steps=6)).run()
+    assert RunDirectory.stored_config(short.output).steps == 6  # which holds when it is stopped and goes on again
     assert logs(short.output)[0][:4] == logs(tmp_path / "long")[0][:4]
     assert len(logs(short.output)[0]) == 6
 
 
-def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path):
-    config = make_config(tmp_path / "run")
+@pytest.mark.parametrize("part", ["policy", "signal", "student", "guards", "health"])
+def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path, part):
+    config = make_config(tmp_path / "run", steps=1)
     make_trainer(config).run()
-    file = config.output / "checkpoints" / "step_000006" / "state.json"
+    file = config.output / "checkpoints" / "step_000001" / "state.json"
     state = json.loads(file.read_text())
-    del state["guards"]
+    del state[part]
     file.write_text(json.dumps(state))
-    with pytest.raises(InvalidValueError, match="step_000006'; accepted: one with the state of guards"):
+    write_manifest(file.parent)
+    with pytest.raises(InvalidValueError, match=f"step_000001'; accepted: one with the state of {part}$"):
         make_trainer(config, resume=True)
+
+
+class Broken:
+    """Lets something of an arm's environment or of a learner happen at one step of a run, and counts the steps."""
+
+    def __init__(self, trainer, step):
+        self.trainer, self.step = trainer, step
+
+    def now(self):
+        return self.trainer.step + 1 == self.step
+
+
+def with_infinite_reward(trainer, step):
+    env, broken = trainer.arms[1].env, Broken(trainer, step)
+    verify = env.verify
+
+    def verify_badly(problem, completion):
+        verdict = verify(problem, completion)
+        training = problem.address[1] == "train"
+        return replace(verdict, reward_terms={"answer": -math.inf}) if broken.now() and training else verdict
+
+    env.verify = verify_badly
+    return trainer
+
+
+def with_infinite_gradient(trainer, step):
+    learn, broken = trainer.learner.learn, Broken(trainer, step)
+
+    def learn_badly(rollouts):
+        if broken.now():
+            raise NonFiniteError("gradient")
+        return learn(rollouts)
+
+    trainer.learner.learn = learn_badly
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("spoil", "quantity", "arms"),
+    [(with_infinite_reward, "reward", "KnightsKnaves3"), (with_infinite_gradient, "gradient", "KnightsKnaves[234].*")],
+)
+def test_a_number_that_is_not_finite_ends_the_run_and_leaves_its_checkpoint(tmp_path, spoil, quantity, arms):
+    whole, config = make_config(tmp_path / "whole"), make_config(tmp_path / "run")
+    make_trainer(whole).run()
+    message = f"^step 5: {quantity} is not finite, arm {arms}, .*prompt.* 'A very special island .*--resume goes on"
+    with pytest.raises(DumpgymError, match=message) as told:
+        spoil(make_trainer(config), 5).run()
+    assert "\n" not in str(told.value)
+    run = RunDirectory(config.output)
+    assert [record["step"] for record in run.read("metrics.jsonl")] == [1, 2, 3, 4]
+    shown = [record for record in run.read("transcripts.jsonl") if "error" in record]
+    assert {record["step"] for record in shown} == {5}
+    assert len(shown) % 8 == 0
+    assert shown[0]["error"] in str(told.value)
+    if quantity == "reward":
+        assert {(record["arm"], record["reward"]) for record in shown} == {("KnightsKnaves3", "-inf")}
+    else:
+        assert len(shown) == 5 * 8  # it is not known whose it is
+    assert max(path.name for path in (config.output / "checkpoints").iterdir()) == "step_000004"
+    make_trainer(config, resume=True).run()
+    assert logs(config.output) == logs(whole.output)
+
+
+def test_transcripts_show_a_few_answers_of_every_arm_at_every_evaluation(tmp_path):
+    config = make_config(tmp_path / "run", transcripts_per_arm=2)
+    make_trainer(config).run()
+    records = RunDirectory(config.output).read("transcripts.jsonl")
+    assert [record["step"] for record in records if record["split"] == "train"] == [1, 2, 3, 4, 5, 6]
+    for step in (0, 2, 4, 6):
+        shown = [(r["arm"], r["address"]) for r in records if r["split"] == "test" and r["step"] == step]
+        assert shown == [(f"KnightsKnaves{n}", [0, "test", i]) for n in (2, 3, 4) for i in (0, 1)]
+    evaluations = RunDirectory(config.output).read("evaluations.jsonl")
+    solved = evaluations[-1]["eval/solved"]["KnightsKnaves4"][:2]
+    assert [int(r["outcome"] == "correct") for r in records[-2:]] == solved
+    none = make_config(tmp_path / "none", transcripts_per_arm=0)
+    make_trainer(none).run()
+    assert {record["split"] for record in RunDirectory(none.output).read("transcripts.jsonl")} == {"train"}
+
+
+def test_limits_of_arms_reach_the_learner(tmp_path):
+    trainer = make_trainer(make_config(tmp_path / "run", max_completion_lengths=(5, 6, 7)))
+    limits, generate = [], trainer.learner.generate
+
+    def record(prompts, num_generations, **options):
+        limits.append(set(options["max_completion_lengths"]))
+        return generate(prompts, num_generations, **options)
+
+    trainer.learner.generate = record
+    trainer.run()
+    assert set().union(*limits) == {5, 6, 7}
+    with pytest.raises(DumpgymError, match="2 numbers and there are 3 arms"):
+        make_trainer(make_config(tmp_path / "other", max_completion_lengths=(5, 6)))
+
+
+def test_the_health_of_every_arm_is_logged(tmp_path):
+    make_trainer(make_config(tmp_path / "run", prompts_per_step=12)).run()
+    for record in RunDirectory(tmp_path / "run").read("metrics.jsonl"):
+        shares = {name: record[f"arms/{name}/share"] for name in ("KnightsKnaves2", "KnightsKnaves3", "KnightsKnaves4")}
+        equal = [shares[name] * record[f"arms/{name}/frac_reward_zero_std"] for name in shares if shares[name]]
+        assert sum(equal) == pytest.approx(record["frac_reward_zero_std"])
+        assert all(record[f"arms/{name}/truncated"] == 0 for name in shares if shares[name])
+
+
+class Publisher(Guesser):
+    def save_model(self, directory):
+        (directory / "weights").write_text(f"{self.skill}")
+
+
+def test_a_run_leaves_its_model_with_a_card(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/bin/dumpgym", "train", "--policy-options", "window", "30"])
+    config = make_config(tmp_path / "run", policy_options={"window": 30})
+    trainer = make_trainer(config, learner=Publisher())
+    summary = trainer.run()
+    assert (config.output / "model" / "weights").read_text() == str(trainer.learner.skill)
+    card = (config.output / "model" / "README.md").read_text()
+    data = ModelCard(card).data
+    assert (data.library_name, data.base_model) == ("transformers", None)
+    assert "dumpgym train --policy-options window 30" in card
+    low, high = summary["success_difference_interval"]
+    assert f"| {summary['success_difference']:+.3f} | [{low:+.3f}, {high:+.3f}] |" in card
+    for text in (
+        "`dump`, `window` 30",
+        "Seed 0",
+        *ARMS,
+        f"{summary['generated_tokens']:,}",
+        f"torch {version('torch')}",
+    ):
+        assert text in card
+    monkeypatch.setattr(sys, "argv", ["/bin/dumpgym", "train", "--resume"])
+    make_trainer(config, learner=Publisher(), resume=True).run()
+    assert "--policy-options window 30" in (config.output / "model" / "README.md").read_text()
+
+
+def test_a_learner_without_a_model_leaves_none(tmp_path):
+    make_trainer(make_config(tmp_path / "run")).run()
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_of_several_processes_one_writes_and_all_come_to_the_same_decisions(tmp_path, monkeypatch):
+    """Threads stand for the processes: each has a trainer of its own, and they wait for each other."""
+    barrier, saved = threading.Barrier(2, timeout=30), []
+
+    class Rank(Publisher):
+        def save(self, directory):
+            saved.append((threading.current_thread().name, directory.name))
+            if training.is_main_process():
+                super().save(directory)
+
+        def save_model(self, directory):
+            if training.is_main_process():
+                super().save_model(directory)
+
+    monkeypatch.setattr(training, "is_main_process", lambda: threading.current_thread().name == "main")
+    monkeypatch.setattr(training, "wait_for_everyone", barrier.wait)
+
+    def run(resume, summaries):
+        summaries[threading.current_thread().name] = make_trainer(config, learner=Rank(), resume=resume).run()
+
+    config = make_config(tmp_path / "run")
+    for resume in (False, True):
+        summaries = {}
+        threads = [threading.Thread(target=run, args=(resume, summaries), name=name) for name in ("main", "other")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert summaries["main"] == summaries["other"]
+    steps = [f"step_{step:06d}.partial" for step in (0, 2, 4, 6)]
+    assert sorted(saved) == [(name, step) for name in ("main", "other") for step in steps]
+    monkeypatch.undo()
+    make_trainer(make_config(tmp_path / "alone")).run()
+    assert logs(config.output) == logs(tmp_path / "alone")
 
 
 def test_an_existing_run_is_refused_and_left_alone(tmp_path):
@@ -283,7 +481,7 @@ def test_resuming_refuses_another_configuration(tmp_path):
         ({"stepz": 3}, "unknown configuration key 'stepz'; accepted: output, seed"),
         ({"agent": {"temperatur": 1}}, "unknown configuration key 'agent.temperatur'; accepted: model, device"),
         ({"steps": 0}, "steps is 0; accepted: greater than or equal to 1"),
-        ({"agent": {"loss_type": "x"}}, "agent.loss_type is 'x'; accepted: 'dapo' or 'grpo'"),
+        ({"agent": {"loss_type": "x"}}, "agent.loss_type is 'x'; accepted: .*'dapo'"),
         ({"arms": []}, "arms is "),
         ({"num_generations": 1}, "num_generations is 1"),
     ],

@@ -1,0 +1,152 @@
+"""Keys and values of the texts that are being written, and what goes with them into a model's forward pass."""
+
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+class Memory:
+    """Pieces of memory of one size, of which each holds a tensor that grows.
+
+    A tensor grows from one piece into another that is spare, and stays in one piece. What is not touched of a piece
+    costs nothing on the CPU, so pieces are as large as the tensors may ever become.
+    """
+
+    def __init__(self) -> None:
+        self._spare: dict[int, Tensor] = {}
+
+    def grown(self, states: Tensor, rows: int, columns: int, size: int) -> Tensor:
+        """The tensor with other numbers of rows and columns, both of which it may have fewer or more of.
+
+        Args:
+            states: (rows, heads, columns, head size), made by this function or empty.
+            rows: that are wanted.
+            columns: that are wanted.
+            size: of the piece, in elements; as of the piece that the tensor is in.
+        """
+        _, heads, _, width = states.shape
+        piece = self._spare.pop(size, None)
+        if piece is None:
+            piece = states.new_empty(size)
+        wanted = piece[: rows * heads * columns * width].view(rows, heads, columns, width)
+        shared_rows, shared_columns = min(rows, states.shape[0]), min(columns, states.shape[2])
+        wanted[:shared_rows, :, :shared_columns] = states[:shared_rows, :, :shared_columns]
+        # What is not written yet must be finite, since attention multiplies it by its weight of zero.
+        wanted[:, :, shared_columns:] = 0
+        wanted[shared_rows:] = 0
+        if states.numel():
+            self._spare[size] = states.as_strided((size,), (1,), 0)
+        return wanted
+
+
+class ColumnLayer(CacheLayerMixin):
+    """A cache layer of fixed memory, (rows, heads, columns, head size), into which each step writes one column.
+
+    All rows write into the same column, so texts of different length end at the same column and begin at different
+    ones; a mask tells them from what lies before. A step reads no value of the host and changes no address, so that it
+    can be captured as a graph.
+
+    Args:
+        place: the column that is written next, (1,), counted from ``first``; its owner moves it on.
+        first: the first column that this layer has; it answers for those before in another way.
+        room: how many rows and columns there may ever be.
+        memory: of all layers.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, place: Tensor, first: int, room: tuple[int, int], memory: Memory) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.place, self.first, self._room, self._memory = place, first, room, memory
+        self._length = 0  # of its columns, those that attention looks at
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Takes over the number of heads, the sizes and the type of states."""
+        self.keys = key_states.new_empty(0, key_states.shape[1], 0, key_states.shape[3])
+        self.values = value_states.new_empty(0, value_states.shape[1], 0, value_states.shape[3])
+        self.is_initialized = True
+
+    def reserve(self, rows: int, columns: int) -> None:
+        """Changes how many rows and columns there are, keeping what is written."""
+        if self.keys.shape[0] == rows and self.keys.shape[2] == columns - self.first:
+            return
+        room = self._room[0] * (self._room[1] - self.first)
+        self.keys, self.values = (
+            self._memory.grown(states, rows, columns - self.first, room * states.shape[1] * states.shape[3])
+            for states in (self.keys, self.values)
+        )
+
+    def look_at(self, columns: int) -> None:
+        """Lets attention look at so many columns from now on."""
+        self._length = columns - self.first
+
+    def write_prompts(self, number: int, repeats: int, width: int, key_states: Tensor, value_states: Tensor) -> None:
+        """Writes prompts into the rows of their groups.
+
+        Args:
+            number: of the first prompt.
+            repeats: rows a group.
+            width: the prompts end before this column.
+            key_states: (prompts, heads, tokens, head size).
+            value_states: likewise.
+        """
+        for states, new in ((self.keys, key_states), (self.values, value_states)):
+            rows = slice(number * repeats, (number + len(new)) * repeats)
+            states[rows, :, width - new.shape[2] : width] = new.repeat_interleave(repeats, 0)
+
+    def move(self, sources: Tensor, targets: Tensor) -> None:
+        """Overwrites some rows, (targets,), by others, as far as attention looks."""
+        for states in (self.keys[:, :, : self._length], self.values[:, :, : self._length]):
+            states.index_copy_(0, targets, states.index_select(0, sources))
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Writes one token of the first rows, (rows, heads, 1, head size), and returns all that these rows hold."""
+        rows = len(key_states)
+        self.keys[:rows].index_copy_(2, self.place, key_states)
+        self.values[:rows].index_copy_(2, self.place, value_states)
+        return self.keys[:rows, :, : self._length], self.values[:rows, :, : self._length]
+
+    def get_seq_length(self) -> int:
+        """Columns that attention looks at."""
+        return self.first + self._length
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Columns that attention looks at, and the first of them."""
+        return self.get_seq_length(), 0
+
+    def get_max_length(self) -> int:
+        """Columns for which there may be memory."""
+        return self._room[1]
+
+
+def cache_argument(module: torch.nn.Module, cache: Cache) -> dict[str, Cache]:
+    """The cache as the keyword argument of a model's forward pass: ``cache`` since transformers 5.24."""
+    return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}
+
+
+def select_rows(cache: DynamicCache, indices: Tensor) -> None:
+    """Makes the cache's rows those of the given indices, some perhaps several times.
+
+    What ``cache.batch_select_indices`` does, but the gradients of a row's copies are added up in a fixed order, whereas
+    threads add up those of its indexing as they come.
+    """
+    layers: list[Any] = cache.layers  # the base class of layers declares neither keys nor values
+    for layer in layers:
+        layer.keys, layer.values = (states.index_select(0, indices) for states in (layer.keys, layer.values))
+
+
+def left_padded(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids padded on the left with 0, and the mask of the true tokens, both (batch, longest)."""
+    length = max(map(len, sequences))
+    ids = torch.zeros(len(sequences), length, dtype=torch.long)
+    mask = torch.zeros(len(sequences), length, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, length - len(sequence) :] = torch.tensor(sequence)
+        mask[row, length - len(sequence) :] = 1
+    return ids.to(device), mask.to(device)

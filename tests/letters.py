@@ -1,0 +1,25 @@
+"""A puzzle that a model of random weights solves now and then, so that a tiny run has something to learn."""
+
+import gymnasium
+
+import dumpgym
+
+
+class Letters(dumpgym.PuzzleEnv):
+    """Say something whose letters add up to a number in the upper half, modulo ``modulus``."""
+
+    def __init__(self, *, modulus=97, split="train", render_mode=None):
+        super().__init__(split=split, render_mode=render_mode)
+        self.modulus = modulus
+
+    def sample_problem(self, seed, split, index):
+        prompt = f"Letters for {index}, {split}, {seed}: "
+        return dumpgym.Problem(prompt, {}, chr(self.modulus - 1), (seed, split, index))
+
+    def verify(self, problem, completion):
+        rest = sum(map(ord, completion)) % self.modulus if isinstance(completion, str) else 0
+        right = 2 * rest >= self.modulus
+        return dumpgym.Verdict("correct" if right else "wrong", {"answer": float(rest)}, right)
+
+
+gymnasium.register("tests/Letters-v0", entry_point=Letters)
