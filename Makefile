@@ -9,7 +9,7 @@ DEMO = runs/demo
 
 # Trains the embedded student with the default configuration; a second call goes on where the first one stopped.
 demo: $(INSTALLED)
-	@if test -e $(DEMO); then resume=--resume; else resume=; fi; \
+	@if test -e $(DEMO)/config.json; then resume=--resume; else resume=; fi; \
 	set -x; $(BIN)/dumpgym train --output $(DEMO) $$resume
 
 test: $(INSTALLED)

@@ -92,7 +92,8 @@ class Totals:
         values = torch.stack([torch.ones_like(losses), losses, entropies, clipped.to(losses.dtype), kl])
         starts = np.cumsum([0, *(len(row.completion) for row in rows[:-1])])
         by_row = np.add.reduceat(values.detach().double().cpu().numpy(), starts, axis=1)
-        np.add.at(self.sums, (slice(None), [row.group for row in rows]), by_row)
+        for sums, values_of_rows in zip(self.sums, by_row, strict=True):
+            np.add.at(sums, [row.group for row in rows], values_of_rows)
         of_rows: NDArray[np.float64] = by_row[self._ROWS.index("loss")]
         return of_rows
 

@@ -169,7 +169,7 @@ class LanguageModelAgent:
         for ids, limit in zip(prompt_ids, limits, strict=True):
             if self.context is not None and len(ids) + limit > self.context:
                 needed = f"{len(ids)} tokens of prompt and {limit} of completion"
-                accepted = f"at most {self.context}, the model's context: lower max_completion_length, or shorten prompts"
+                accepted = f"at most {self.context}, the model's context: lower max_completion_length"
                 raise InvalidValueError("length of a text", needed, accepted)
 
     def _texts(self, rendered: Sequence[str], token_ids: Sequence[Sequence[int]]) -> Iterator[str]:

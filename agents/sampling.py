@@ -1,7 +1,7 @@
 """Sampling from any causal language model.
 
 What a row draws is a function of the key, its number and the step, whatever is in the batch beside it. How the model is
-run depends on what it can do, which is found out by trying: static memory is used if a few tokens drawn with it have the
+run depends on what it can do, which is found out by trying: static memory is used if some tokens drawn with it have the
 log-probabilities that a plain pass over the same texts gives them.
 """
 
@@ -134,8 +134,6 @@ class Sampler:
     def _fitting_decoder(self) -> Decoder:
         """The fastest way to run the model that gives what a plain pass gives."""
         on_cuda = self._model.device.type == "cuda"
-        if not on_cuda and self._agrees(lambda: StaticDecoder(self._model, self._ends, ON_CPU, shares=True)):
-            return StaticDecoder(self._model, self._ends, ON_CPU, shares=True)
         layout, capture = (ON_CUDA, CudaCapture()) if on_cuda else (ON_CPU, None)
         if self._agrees(lambda: StaticDecoder(self._model, self._ends, layout)):
             return StaticDecoder(self._model, self._ends, layout, capture=capture)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 
@@ -77,4 +77,4 @@ class CudaCapture:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             step()
-        return cast(Step, graph.replay)
+        return graph.replay

@@ -41,7 +41,8 @@ class PlainDecoder:
         temperature: float,
     ) -> Sheet:
         """Completes each prompt ``num_generations`` times; see ``Sheet.fill`` for the rest."""
-        sheet = Sheet(*uniform.shape, self._ends, self._model.device)
+        rows, length = uniform.shape
+        sheet = Sheet(rows, length, self._ends, self._model.device)
         sheet.fill(uniform, limits, temperature)
         for length in [0] if self._pads else sorted(set(map(len, prompts))):
             chosen = [i for i, prompt in enumerate(prompts) if length in (0, len(prompt))]

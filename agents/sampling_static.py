@@ -7,7 +7,6 @@ have ended give their place to rows from the end of the batch, and the batch is 
 
 import bisect
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,6 @@ from dumpgym.agents.decoding_cache import ColumnLayer, Memory, cache_argument, l
 from dumpgym.agents.sampling_draws import Ends, Sheet
 from dumpgym.agents.sampling_graphs import Capture, Graphs
 from dumpgym.agents.sampling_masks import AttentionMasks
-from dumpgym.agents.sampling_shared import SharedPromptLayer, SharedPrompts, shared_prompt_attention
 
 _PREFILL_TOKENS = 8192  # prompt tokens forwarded together, padding included
 _PREFILL_LENGTH = 2048  # of each prompt
@@ -76,8 +74,6 @@ class StaticDecoder:
         ends: what ends a completion.
         layout: of the batches.
         capture: how steps are captured; None runs them as they are.
-        shares: keys and values of a prompt are held once, which takes a model whose attention can be replaced, and steps
-            that are not captured; otherwise each row has its own.
 
     Raises:
         ValueError: if the model's attention is of a kind for which there are no masks.
@@ -90,12 +86,9 @@ class StaticDecoder:
         layout: Layout,
         *,
         capture: Capture | None = None,
-        shares: bool = False,
     ) -> None:
         self._model, self._ends, self._layout, self._capture = model, ends, layout, capture
-        self._masks = AttentionMasks(model, "eager" if shares else model.config._attn_implementation)
-        self._attention = shared_prompt_attention if shares else nullcontext
-        self._shares = shares
+        self._masks = AttentionMasks(model, model.config._attn_implementation)
         self._place, self._column, self._step = torch.zeros(3, 1, dtype=torch.long, device=model.device)
         self._allocate(0, 0, 0, 0)
 
@@ -153,13 +146,11 @@ class StaticDecoder:
         self._goes_on.zero_()
         self._row.fill_(self._sheet.size[0])
         self._step.zero_()
-        first_own = width if self._shares else 0
-        self._sharing = SharedPrompts(len(prompts), self._model.device)
         chunk = max(1, _PREFILL_TOKENS // min(width, _PREFILL_LENGTH))
         for number in range(0, len(prompts), chunk):
             cache, mask, logits = prefill(self._model, prompts[number : number + chunk])
             if not self._layers:
-                self._layers = [self._new_layer(first_own) for _ in cache.layers]
+                self._layers = [self._new_layer() for _ in cache.layers]
                 self._cached = cache_argument(self._model, Cache(layers=[*self._layers]))
             self._write_prompts(cache, number, repeats, width, rows)
             mask, logits = mask.repeat_interleave(repeats, 0), logits.repeat_interleave(repeats, 0)
@@ -168,17 +159,12 @@ class StaticDecoder:
             self._position[part, 0] = mask.sum(-1)
             self._row[part] = torch.arange(part.start, part.stop, device=mask.device)
             self._token[part, 0], self._goes_on[part] = self._sheet.take(logits, self._row[part], self._step)
-        if self._shares:
-            self._sharing.assign(self._row[:rows] // repeats)
         self._step.fill_(1)
         self._column.fill_(width)
-        self._place.fill_(width - first_own)
+        self._place.fill_(width)
 
-    def _new_layer(self, first: int) -> ColumnLayer:
-        room = (self._valid.shape[0], self._valid.shape[1])
-        if self._shares:
-            return SharedPromptLayer(self._sharing, self._place, first, room, self._memory)
-        return ColumnLayer(self._place, first, room, self._memory)
+    def _new_layer(self) -> ColumnLayer:
+        return ColumnLayer(self._place, 0, (self._valid.shape[0], self._valid.shape[1]), self._memory)
 
     def _write_prompts(self, cache: DynamicCache, number: int, repeats: int, width: int, rows: int) -> None:
         sources: list[Any] = cache.layers
@@ -211,13 +197,12 @@ class StaticDecoder:
         """Forwards the last token of the first rows, which look at the first columns, and draws the next one."""
         valid = self._valid[:rows, :columns]
         valid.index_fill_(1, self._column, True)
-        with self._attention(self._model):
-            logits = self._model(
-                input_ids=self._token[:rows],
-                attention_mask=self._masks(valid, self._column),
-                position_ids=self._position[:rows],
-                **self._cached,
-            ).logits[:, -1]
+        logits = self._model(
+            input_ids=self._token[:rows],
+            attention_mask=self._masks(valid, self._column),
+            position_ids=self._position[:rows],
+            **self._cached,
+        ).logits[:, -1]
         token, goes_on = self._sheet.take(logits, self._row[:rows], self._step)
         self._token[:rows] = token[:, None]
         self._goes_on[:rows] &= goes_on
@@ -244,10 +229,6 @@ class StaticDecoder:
             states.index_copy_(0, targets, states.index_select(0, sources))
         for layer in self._filled():
             layer.move(sources, targets)
-        if self._shares:
-            kept_prompts = self._sharing.assign(self._row[:target] // repeats)
-            for layer in self._filled():
-                layer.keep_prompts(kept_prompts)
         return target
 
 

@@ -14,7 +14,25 @@ ROOMS = ("envs", "agents")
 CONTRACTS = ("errors", "puzzle_env", "state", "specs", "schedules", "policy", "learner", "registration")
 CONTRACT_MODULES = {f"dumpgym.{name}" for name in CONTRACTS}
 LANGUAGE_MODEL_FILES = {
-    f"agents/{name}.py" for name in ("embedded", "grpo", "language_model", "pretraining", "sampling")
+    f"agents/{name}.py"
+    for name in (
+        "decoding_cache",
+        "embedded",
+        "grpo",
+        "grpo_update",
+        "language_model",
+        "models",
+        "optimizer",
+        "policy_forward",
+        "pretraining",
+        "processes",
+        "sampling",
+        "sampling_draws",
+        "sampling_graphs",
+        "sampling_masks",
+        "sampling_plain",
+        "sampling_static",
+    )
 }
 LANGUAGE_MODEL_LIBRARIES = {"accelerate", "peft", "safetensors", "tokenizers", "torch", "transformers"}
 FILES = sorted(path.relative_to(ROOT).as_posix() for room in ("dumpgym", *ROOMS) for path in (ROOT / room).glob("*.py"))

@@ -13,7 +13,9 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from dumpgym.agents.sampling import _draw, sample_completions
+from dumpgym.agents.embedded import build_tokenizer
+from dumpgym.agents.sampling import Sampler, uniform_numbers
+from dumpgym.agents.sampling_draws import draw
 
 SIZES = {
     "vocab_size": 40,
@@ -49,9 +51,13 @@ def model(request):
     return make(request.param)
 
 
+def make_sampler(model, ends, **options):
+    return Sampler(model, build_tokenizer([]), end_token_ids=ends, **options)
+
+
 def test_greedy_completions_are_those_of_generate(model):
-    ours = sample_completions(model, PROMPTS, 1, max_completion_length=20, end_token_ids=[3], temperature=0)
-    for prompt, completion in zip(PROMPTS, ours, strict=True):
+    sampled = make_sampler(model, [3])(PROMPTS, 1, max_completion_lengths=[20] * 4, temperature=0)
+    for prompt, completion in zip(PROMPTS, sampled.token_ids, strict=True):
         output = model.generate(
             input_ids=torch.tensor([prompt]),
             attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
@@ -63,37 +69,38 @@ def test_greedy_completions_are_those_of_generate(model):
         assert completion == output[0, len(prompt) :].tolist()
 
 
-def test_sampled_tokens_are_those_that_a_teacher_forced_pass_would_draw(model):
-    """The random numbers of row r at step t are known, so every token can be drawn anew from a full forward pass."""
-    length, group = 15, 3
-    ours = sample_completions(
-        model,
-        PROMPTS,
-        group,
-        max_completion_length=length,
-        end_token_ids=[3, 4],
-        temperature=1.3,
-        generator=torch.Generator().manual_seed(7),
-    )
-    generator = torch.Generator().manual_seed(7)
-    uniform = torch.stack([torch.rand(len(ours), generator=generator) for _ in range(length)])
-    for row, completion in enumerate(ours):
-        prompt = PROMPTS[row // group]
+def test_tokens_and_log_probabilities_are_those_of_a_teacher_forced_pass(model):
+    """The random numbers of every row are known, so every token can be drawn anew from a full forward pass."""
+    limits, group = [15, 4, 15, 9], 3
+    sampled = make_sampler(model, [3, 4])(PROMPTS, group, max_completion_lengths=limits, temperature=1.3, key=(7, 2))
+    uniform = torch.from_numpy(uniform_numbers((7, 2), range(12), 15))
+    for row, completion in enumerate(sampled.token_ids):
+        prompt, limit = PROMPTS[row // group], limits[row // group]
         logits = model(input_ids=torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
-        drawn = _draw(logits / 1.3, uniform[: len(completion), row])
-        assert drawn.tolist() == completion
-        assert len(completion) == length or completion[-1] in (3, 4)
+        log_probs = (logits / 1.3).log_softmax(-1)
+        assert draw(log_probs, uniform[row, : len(completion)]).tolist() == completion
+        expected = log_probs[range(len(completion)), completion]
+        torch.testing.assert_close(torch.tensor(sampled.log_probs[row]), expected, atol=1e-4, rtol=0)
+        assert sampled.ended[row] == (completion[-1] in (3, 4))
+        assert len(completion) == limit or sampled.ended[row]
         assert not {3, 4} & set(completion[:-1])
 
 
+def test_a_row_does_not_depend_on_what_else_is_in_the_batch(model):
+    sampler = make_sampler(model, [3])
+    together = sampler(PROMPTS, 2, max_completion_lengths=[12] * 4, key=(1, 0)).token_ids
+    apart = [sampler([PROMPTS[i]], 2, max_completion_lengths=[12], key=(1, 0), groups=[i]).token_ids for i in range(4)]
+    assert together == [row for rows in apart for row in rows]
+
+
 def test_draws_follow_the_probabilities():
-    logits = torch.tensor([0.1, 0.2, 0.0, 0.7]).log().expand(40_000, 4)
-    drawn = _draw(logits, torch.rand(40_000, generator=torch.Generator().manual_seed(0)))
+    log_probs = torch.tensor([0.1, 0.2, 0.0, 0.7]).log().expand(40_000, 4)
+    drawn = draw(log_probs, torch.rand(40_000, generator=torch.Generator().manual_seed(0)))
     share = torch.bincount(drawn, minlength=4) / 40_000
     assert share[2] == 0
     torch.testing.assert_close(share, torch.tensor([0.1, 0.2, 0.0, 0.7]), atol=0.012, rtol=0)  # five deviations
 
 
 def test_a_number_close_to_one_never_draws_an_impossible_token():
-    logits = torch.tensor([[0.0, 0.0, -torch.inf]])
-    assert _draw(logits, torch.tensor([1 - 2**-24])).item() == 1
+    log_probs = torch.tensor([[0.0, 0.0, -torch.inf]]).log_softmax(-1)
+    assert draw(log_probs, torch.tensor([1 - 2**-24])).item() == 1
