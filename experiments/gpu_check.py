@@ -13,9 +13,11 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from dumpgym.agents.language_model import GRPOConfig, LanguageModelAgent
+from dumpgym.agents.grpo_config import GRPOConfig
+from dumpgym.agents.language_model import LanguageModelAgent
 from dumpgym.arms import make_arms
 from dumpgym.learner import Rollouts
+from dumpgym.schedules import Schedule
 
 ARMS = tuple(f"dumpgym/KnightsKnaves{n}-v0" for n in range(2, 8))
 GROUP = 8
@@ -48,14 +50,15 @@ def main() -> int:
     same = float(np.mean([a == b for a, b in zip(*greedy, strict=True)]))
 
     for agent in (cpu, gpu):
-        agent.optimizer = torch.optim.SGD(agent.trained, lr=1.0)
+        agent.optimizer.method = torch.optim.SGD(agent.optimizer.masters.values(), lr=1.0)
+        agent.learning_rate = Schedule.constant(1.0)
     completions = cpu.generate(prompts[:16], GROUP)
     rewards = np.random.default_rng(1).choice([-0.5, 3.0], size=(16, GROUP))
-    before = [p.detach().clone() for p in cpu.trained]
+    before = [p.detach().clone() for p in cpu.optimizer.parameters.values()]
     for agent in (cpu, gpu):
         agent.learn(Rollouts(completions, rewards))
     steps = [
-        torch.cat([(new.detach().cpu() - old).flatten() for old, new in zip(before, agent.trained, strict=True)])
+        torch.cat([(new.detach().cpu() - old).flatten() for old, new in zip(before, agent.optimizer.parameters.values(), strict=True)])
         for agent in (cpu, gpu)
     ]
     difference = float((steps[0] - steps[1]).norm() / steps[0].norm())
