@@ -58,7 +58,12 @@ def main() -> int:
     for agent in (cpu, gpu):
         agent.learn(Rollouts(completions, rewards))
     steps = [
-        torch.cat([(new.detach().cpu() - old).flatten() for old, new in zip(before, agent.optimizer.parameters.values(), strict=True)])
+        torch.cat(
+            [
+                (new.detach().cpu() - old).flatten()
+                for old, new in zip(before, agent.optimizer.parameters.values(), strict=True)
+            ]
+        )
         for agent in (cpu, gpu)
     ]
     difference = float((steps[0] - steps[1]).norm() / steps[0].norm())
