@@ -52,8 +52,7 @@ class ColumnLayer(CacheLayerMixin):
     can be captured as a graph.
 
     Args:
-        place: the column that is written next, (1,), counted from ``first``; its owner moves it on.
-        first: the first column that this layer has; it answers for those before in another way.
+        column: the one that is written next, (1,); its owner moves it on.
         room: how many rows and columns there may ever be.
         memory: of all layers.
     """
@@ -61,10 +60,10 @@ class ColumnLayer(CacheLayerMixin):
     keys: Tensor
     values: Tensor
 
-    def __init__(self, place: Tensor, first: int, room: tuple[int, int], memory: Memory) -> None:
+    def __init__(self, column: Tensor, room: tuple[int, int], memory: Memory) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.place, self.first, self._room, self._memory = place, first, room, memory
-        self._length = 0  # of its columns, those that attention looks at
+        self._column, self._room, self._memory = column, room, memory
+        self._length = 0  # columns that attention looks at
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Takes over the number of heads, the sizes and the type of states."""
@@ -74,17 +73,17 @@ class ColumnLayer(CacheLayerMixin):
 
     def reserve(self, rows: int, columns: int) -> None:
         """Changes how many rows and columns there are, keeping what is written."""
-        if self.keys.shape[0] == rows and self.keys.shape[2] == columns - self.first:
+        if self.keys.shape[0] == rows and self.keys.shape[2] == columns:
             return
-        room = self._room[0] * (self._room[1] - self.first)
+        room = self._room[0] * self._room[1]
         self.keys, self.values = (
-            self._memory.grown(states, rows, columns - self.first, room * states.shape[1] * states.shape[3])
+            self._memory.grown(states, rows, columns, room * states.shape[1] * states.shape[3])
             for states in (self.keys, self.values)
         )
 
     def look_at(self, columns: int) -> None:
         """Lets attention look at so many columns from now on."""
-        self._length = columns - self.first
+        self._length = columns
 
     def write_prompts(self, number: int, repeats: int, width: int, key_states: Tensor, value_states: Tensor) -> None:
         """Writes prompts into the rows of their groups.
@@ -108,13 +107,13 @@ class ColumnLayer(CacheLayerMixin):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Writes one token of the first rows, (rows, heads, 1, head size), and returns all that these rows hold."""
         rows = len(key_states)
-        self.keys[:rows].index_copy_(2, self.place, key_states)
-        self.values[:rows].index_copy_(2, self.place, value_states)
+        self.keys[:rows].index_copy_(2, self._column, key_states)
+        self.values[:rows].index_copy_(2, self._column, value_states)
         return self.keys[:rows, :, : self._length], self.values[:rows, :, : self._length]
 
     def get_seq_length(self) -> int:
         """Columns that attention looks at."""
-        return self.first + self._length
+        return self._length
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Columns that attention looks at, and the first of them."""

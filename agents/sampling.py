@@ -28,7 +28,7 @@ Decoder = Callable[[Sequence[Sequence[int]], int, NDArray[np.float32], Sequence[
 # What a model's own code is known to raise when it is given a cache, mask or positions that it does not understand.
 _UNSUITED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 _PROBE_LENGTHS = (3, 7, 5)
-_PROBE_LIMITS = (2, 4, 4, 3, 4, 1)  # of two completions each, so that rows leave at different steps
+_PROBE_LIMITS = (1, 4, 4, 3, 4, 2)  # of two completions each, so that rows leave at different steps, the first at once
 
 
 @dataclass(frozen=True, slots=True)

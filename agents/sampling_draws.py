@@ -101,11 +101,12 @@ class Sheet:
             The tokens, and whether their rows go on as far as tokens and limits say, both (rows,).
         """
         log_probs = (logits.float() / self._temperature).log_softmax(-1)
-        token = logits.argmax(-1) if self.is_greedy else draw(log_probs, self._uniform[rows, step])
-        self.tokens[rows, step] = token
-        self.log_probs[rows, step] = log_probs.gather(-1, token[:, None]).squeeze(-1)
-        is_last = (token[:, None] == self._end_token_ids).any(-1) | (step + 1 >= self._limits[rows])
-        return token, ~is_last
+        places = rows * self.size[1] + step
+        token = logits.argmax(-1) if self.is_greedy else draw(log_probs, self._uniform.view(-1).index_select(0, places))
+        self.tokens.view(-1).index_copy_(0, places, token)
+        self.log_probs.view(-1).index_copy_(0, places, log_probs.gather(-1, token[:, None]).squeeze(-1))
+        goes_on = (token[:, None] != self._end_token_ids).all(-1) & (self._limits.index_select(0, rows) > step + 1)
+        return token, goes_on
 
     def stopped(self, rows: Tensor, first: int, last: int) -> Tensor | None:
         """Whether rows, (rows,), have met a stop string by the steps from first to before last; None without any."""

@@ -11,24 +11,26 @@ class AttentionMasks:
     """Masks for one new token a row, as a model's attention wants them.
 
     Args:
-        model: whose layers attend to everything or to a sliding window.
-        implementation: "sdpa" gets masks of booleans, "eager" what is added to the scores.
+        model: whose attention is "sdpa" or "eager", over everything or over a sliding window.
 
     Raises:
-        ValueError: if there are layers or an implementation of another kind.
+        ValueError: if it has another attention.
     """
 
-    def __init__(self, model: PreTrainedModel, implementation: str | None) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         config: Any = model.config.get_text_config()
         self._window: int | None = getattr(config, "sliding_window", None)
         only = "full_attention" if self._window is None else "sliding_attention"
         self._kinds = sorted(set(getattr(config, "layer_types", None) or [only]))
-        self._implementation = implementation
-        self._dtype = model.dtype
+        implementation = model.config._attn_implementation
         if not set(self._kinds) <= {"full_attention", "sliding_attention"}:
             raise ValueError(f"no masks for layers of types {', '.join(self._kinds)}")
         if implementation not in ("sdpa", "eager"):
             raise ValueError(f"no masks for attention {implementation!r}")
+        # Booleans are what "sdpa" is usually given, but on the CPU each layer would make of them what is added.
+        self._is_added = implementation == "eager" or model.device.type == "cpu"
+        self._open = torch.zeros((), dtype=model.dtype, device=model.device)
+        self._closed = torch.full_like(self._open, torch.finfo(model.dtype).min)
 
     def __call__(self, valid: Tensor, column: Tensor) -> Tensor | dict[str, Tensor]:
         """The masks, (rows, 1, 1, columns); by type of layer if there are several types.
@@ -44,7 +46,4 @@ class AttentionMasks:
         if kind == "sliding_attention" and self._window is not None:
             valid = valid & (torch.arange(valid.shape[1], device=valid.device) > column - self._window)
         mask = valid[:, None, None, :]
-        if self._implementation == "sdpa":
-            return mask
-        zeros = torch.zeros(mask.shape, dtype=self._dtype, device=mask.device)
-        return zeros.masked_fill(~mask, torch.finfo(self._dtype).min)
+        return torch.where(mask, self._open, self._closed) if self._is_added else mask

@@ -88,8 +88,9 @@ class StaticDecoder:
         capture: Capture | None = None,
     ) -> None:
         self._model, self._ends, self._layout, self._capture = model, ends, layout, capture
-        self._masks = AttentionMasks(model, model.config._attn_implementation)
-        self._place, self._column, self._step = torch.zeros(3, 1, dtype=torch.long, device=model.device)
+        self._masks = AttentionMasks(model)
+        self._counters = torch.zeros(2, 1, dtype=torch.long, device=model.device)
+        self._column, self._step = self._counters  # of the next token: where it is written, and its number
         self._allocate(0, 0, 0, 0)
 
     def __call__(
@@ -106,14 +107,15 @@ class StaticDecoder:
         self._require(rows, layout.columns(width + longest), num_rows, longest)
         self._sheet.fill(uniform, limits, temperature)
         self._prefill(prompts, num_generations, width, rows)
-        looked, step, columns = 0, 1, 0
+        looked, step, columns = 0, 1, layout.columns(width + 1)
+        self._look_at(rows, columns)
         while True:
             if step % layout.check_every == 0 or step == longest:
                 going_on = self._going_on(rows, looked, step)
                 looked = step
                 if step == longest or not going_on.any():
                     return self._sheet
-                rows = self._regroup(going_on, num_generations)
+                rows = self._regroup(going_on)
             if columns < width + step:
                 columns = layout.columns(width + step)
                 self._look_at(rows, columns)
@@ -161,10 +163,9 @@ class StaticDecoder:
             self._token[part, 0], self._goes_on[part] = self._sheet.take(logits, self._row[part], self._step)
         self._step.fill_(1)
         self._column.fill_(width)
-        self._place.fill_(width)
 
     def _new_layer(self) -> ColumnLayer:
-        return ColumnLayer(self._place, 0, (self._valid.shape[0], self._valid.shape[1]), self._memory)
+        return ColumnLayer(self._column, (self._valid.shape[0], self._valid.shape[1]), self._memory)
 
     def _write_prompts(self, cache: DynamicCache, number: int, repeats: int, width: int, rows: int) -> None:
         sources: list[Any] = cache.layers
@@ -207,8 +208,7 @@ class StaticDecoder:
         self._token[:rows] = token[:, None]
         self._goes_on[:rows] &= goes_on
         self._position[:rows] += 1
-        for counter in (self._place, self._column, self._step):
-            counter += 1
+        self._counters += 1
 
     def _going_on(self, rows: int, first: int, last: int) -> NDArray[np.bool_]:
         stopped = self._sheet.stopped(self._row[:rows], first, last)
@@ -216,7 +216,7 @@ class StaticDecoder:
             self._goes_on[:rows] &= ~stopped
         return np.asarray(self._goes_on[:rows].cpu().numpy())
 
-    def _regroup(self, going_on: NDArray[np.bool_], repeats: int) -> int:
+    def _regroup(self, going_on: NDArray[np.bool_]) -> int:
         """Moves rows that go on to the front, if that makes the batch smaller, and returns its size."""
         rows, kept = len(going_on), int(going_on.sum())
         target = self._layout.rows(kept)
