@@ -152,6 +152,10 @@ class RunDirectory:
                 self._sync_logs()
                 _set_aside(self.path / name)
         self.write_folder(name, fill)
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        """Removes all whole checkpoints but the newest."""
         if self.writes:
             with writing(self.path / "checkpoints", _GO_ON):
                 whole = [checkpoint for checkpoint in self._checkpoints() if damage(checkpoint, contents=False) is None]
@@ -176,6 +180,7 @@ class RunDirectory:
             if reason is None:
                 state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
                 self._cut_logs(state["log_sizes"])
+                self._forget_old()  # a run may have ended between writing one checkpoint and removing another
                 return state, checkpoint
             broken[checkpoint.name] = reason
             if self.writes:

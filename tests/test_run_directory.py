@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dumpgym.run_directory
 from dumpgym.config import TrainConfig
 from dumpgym.errors import DumpgymError, InvalidValueError
 from dumpgym.files import append_line, damage, write_directory, write_file
@@ -50,6 +51,15 @@ def test_the_two_newest_checkpoints_are_kept(tmp_path):
     run = make_run(tmp_path / "run", [8, 10, 999_998, 1_000_000])  # of which the last sorts first by name
     assert names(run) == ["step_1000000", "step_999998"]
     assert run.load_checkpoint()[0]["step"] == 1_000_000
+
+
+def test_a_checkpoint_that_was_to_be_removed_when_a_run_ended_is_removed_later(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(dumpgym.run_directory, "remove_directory", lambda path: None)
+        run = make_run(tmp_path / "run", [2, 4, 6])
+    assert names(run) == ["step_000002", "step_000004", "step_000006"]
+    assert run.load_checkpoint()[0]["step"] == 6
+    assert names(run) == ["step_000004", "step_000006"]
 
 
 def test_what_was_logged_after_the_checkpoint_is_taken_back(tmp_path):
