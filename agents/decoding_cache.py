@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 from transformers.cache_utils import Cache, CacheLayerMixin
+
+# What a model's own code is known to raise when it is given a cache, masks or positions that it does not understand.
+UNSUITED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
 class Memory:
@@ -127,17 +129,6 @@ class ColumnLayer(CacheLayerMixin):
 def cache_argument(module: torch.nn.Module, cache: Cache) -> dict[str, Cache]:
     """The cache as the keyword argument of a model's forward pass: ``cache`` since transformers 5.24."""
     return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}
-
-
-def select_rows(cache: DynamicCache, indices: Tensor) -> None:
-    """Makes the cache's rows those of the given indices, some perhaps several times.
-
-    What ``cache.batch_select_indices`` does, but the gradients of a row's copies are added up in a fixed order, whereas
-    threads add up those of its indexing as they come.
-    """
-    layers: list[Any] = cache.layers  # the base class of layers declares neither keys nor values
-    for layer in layers:
-        layer.keys, layer.values = (states.index_select(0, indices) for states in (layer.keys, layer.values))
 
 
 def left_padded(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -120,12 +120,9 @@ class GRPOUpdate:
         """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where nothing has a gradient.
 
         Raises:
-            NonFiniteError: if a reward, a loss or the gradient is not finite; the step in question was not taken.
+            NonFiniteError: if a loss or the gradient is not finite; the step in question was not taken.
         """
         config = self.config
-        finite = np.isfinite(rollouts.rewards).all(axis=1)
-        if not finite.all():
-            raise NonFiniteError("reward", np.flatnonzero(~finite).tolist())
         rows = _rows(rollouts, config)
         batches = [
             self._batch([row for row in rows if row.group % config.mini_batches == k])
@@ -217,17 +214,16 @@ class GRPOUpdate:
     ) -> Learned:
         config = self.config
         tokens = sums["tokens"]
+        known = ("clip_ratio", "kl") if config.beta > 0 else ("clip_ratio",)
+        means = {name: float(sums[name].sum() / max(1.0, tokens.sum())) for name in ("entropy", *known)}
         with np.errstate(invalid="ignore"):
-            by_group = {name: sums[name] / tokens for name in ("entropy", "clip_ratio", "kl")}
-        means = {name: float(sums[name].sum() / max(1.0, tokens.sum())) for name in by_group}
-        if config.beta == 0:
-            del by_group["kl"], means["kl"]
+            by_group = {name: sums[name] / tokens for name in known}
         metrics = {
             "loss": float(sums["loss"].sum()) / (config.num_iterations * config.mini_batches),
             "grad_norm": float(np.mean(grad_norms)) if grad_norms else 0.0,
             "learning_rate": learning_rate,
         }
-        return Learned(metrics | means, {name: values for name, values in by_group.items() if name != "entropy"})
+        return Learned(metrics | means, by_group)
 
 
 def _cut(items: Sequence[Item], lengths: Sequence[int], limit: int) -> list[list[Item]]:

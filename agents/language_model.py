@@ -7,7 +7,7 @@ processes, each of which then samples and learns its share of the groups.
 import copy
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -41,7 +41,7 @@ from dumpgym.agents.processes import (
     process_index,
     start_processes,
 )
-from dumpgym.agents.sampling import Sampled, Sampler
+from dumpgym.agents.sampling import Sampler
 from dumpgym.errors import InvalidValueError
 from dumpgym.learner import Completions, Learned, Rollouts
 from dumpgym.puzzle_env import Prompt
@@ -137,16 +137,14 @@ class LanguageModelAgent:
         self.draws += seed is None and not greedy
         # Each process completes every num_processes-th prompt; what it draws does not depend on how many there are.
         mine = range(process_index(), len(prompts), num_processes())
-        sampled = Sampled([], [], [])
-        if mine:
-            sampled = self.sampler(
-                [prompt_ids[i] for i in mine],
-                num_generations,
-                max_completion_lengths=[limits[i] for i in mine],
-                temperature=0.0 if greedy else self.config.temperature,
-                key=key,
-                groups=list(mine),
-            )
+        sampled = self.sampler(
+            [prompt_ids[i] for i in mine],
+            num_generations,
+            max_completion_lengths=[limits[i] for i in mine],
+            temperature=0.0 if greedy else self.config.temperature,
+            key=key,
+            groups=mine,
+        )
         parts = gather_over_processes((sampled, perf_counter() - started))
         token_ids, log_probs, ended = (
             [
@@ -197,13 +195,10 @@ class LanguageModelAgent:
         """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where nothing has a gradient.
 
         Raises:
-            NonFiniteError: if a reward, a loss or the gradient is not finite; the step in question was not taken.
+            NonFiniteError: if a loss or the gradient is not finite; the step in question was not taken.
         """
         learning_rate = self.learning_rate.at(self.updates)
-        if self.config.gradient_checkpointing:
-            with checkpointed_layers(self.base):
-                learned = self.update(rollouts, learning_rate)
-        else:
+        with checkpointed_layers(self.base) if self.config.gradient_checkpointing else nullcontext():
             learned = self.update(rollouts, learning_rate)
         self.updates += 1
         return learned

@@ -15,13 +15,11 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from dumpgym.agents.decoding_cache import UNSUITED, cache_argument, left_padded
 from dumpgym.agents.grpo import token_log_probs
-from dumpgym.agents.sampling import cache_argument, left_padded
 
 Tokens = Sequence[int]
 Logits = Callable[[Tensor], Tensor]
-# What a model's own code is known to raise when it is given a cache or positions that it does not understand.
-UNSUITED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
 class PromptStates:
@@ -67,7 +65,7 @@ class PromptStates:
             torch.autograd.backward([output for output, _ in pairs], [gradient for _, gradient in pairs])
 
 
-class PolicyForward(torch.nn.Module):
+class PolicyForward:
     """The forward passes of one model.
 
     Args:
@@ -85,7 +83,6 @@ class PolicyForward(torch.nn.Module):
         entropy_gradient: bool = False,
         share_prompts: bool | None = None,
     ) -> None:
-        super().__init__()
         self.model, self.temperature, self.entropy_gradient = model, temperature, entropy_gradient
         self.vocabulary = int(model.get_output_embeddings().weight.shape[0])
         self.head = _head_of(model)
@@ -96,7 +93,9 @@ class PolicyForward(torch.nn.Module):
         ids, mask = left_padded([prompt[:-1] for prompt in prompts], self.model.device)
         cache = DynamicCache(config=self.model.config) if self.shares_prompts else DynamicCache()
         if self.shares_prompts and ids.shape[1]:
-            self("_fill", cache, ids, mask)
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            cached = cache_argument(self.model.base_model, cache)
+            self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=positions, **cached)
         return PromptStates(prompts, mask, cache)
 
     def log_probs(
@@ -112,21 +111,6 @@ class PolicyForward(torch.nn.Module):
         Returns:
             Two tensors (tokens,), completion after completion. Log-probabilities have a gradient, unless it is off.
         """
-        result: tuple[Tensor, Tensor] = self("_log_probs", states, numbers, completions)
-        return result
-
-    def forward(self, part: str, *arguments: Any) -> Any:
-        """Runs one part. All go through here, so that whatever shards the weights can gather them."""
-        return getattr(self, part)(*arguments)
-
-    def _fill(self, cache: DynamicCache, ids: Tensor, mask: Tensor) -> Any:
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cached = cache_argument(self.model.base_model, cache)
-        return self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=positions, **cached)
-
-    def _log_probs(
-        self, states: PromptStates, numbers: Sequence[int], completions: Sequence[Tokens]
-    ) -> tuple[Tensor, Tensor]:
         prompts = [states.prompts[number] for number in numbers]
         if self.shares_prompts:
             # The last token of a prompt, which predicts the first of the completion, goes with the completion.

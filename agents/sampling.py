@@ -14,19 +14,15 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from dumpgym.agents.decoding_cache import cache_argument, left_padded, select_rows
+from dumpgym.agents.decoding_cache import UNSUITED
 from dumpgym.agents.sampling_draws import Ends, Sheet, uniform_numbers
 from dumpgym.agents.sampling_graphs import CudaCapture
 from dumpgym.agents.sampling_plain import PlainDecoder
 from dumpgym.agents.sampling_static import ON_CPU, ON_CUDA, StaticDecoder
 from dumpgym.errors import InvalidValueError
 
-__all__ = ["Sampled", "Sampler", "cache_argument", "left_padded", "select_rows", "uniform_numbers"]
-
 Decoder = Callable[[Sequence[Sequence[int]], int, NDArray[np.float32], Sequence[int], float], Sheet]
 
-# What a model's own code is known to raise when it is given a cache, mask or positions that it does not understand.
-_UNSUITED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 _PROBE_LENGTHS = (3, 7, 5)
 _PROBE_LIMITS = (1, 4, 4, 3, 4, 2)  # of two completions each, so that rows leave at different steps, the first at once
 
@@ -95,13 +91,14 @@ class Sampler:
         """
         _check(prompt_ids, num_generations, max_completion_lengths, temperature)
         numbers = range(len(prompt_ids)) if groups is None else groups
-        decoder = self._current_decoder() if prompt_ids else None
+        if not prompt_ids:
+            return Sampled([], [], [])
+        decoder = self._current_decoder()
         found: dict[int, tuple[list[int], list[float], bool]] = {}
         for wave in self._waves(prompt_ids, num_generations, max_completion_lengths):
             rows = [numbers[i] * num_generations + k for i in wave for k in range(num_generations)]
             limits = [max_completion_lengths[i] for i in wave for _ in range(num_generations)]
             uniform = uniform_numbers(key, rows, max(limits))
-            assert decoder is not None
             sheet = decoder([prompt_ids[i] for i in wave], num_generations, uniform, limits, temperature)
             places = (i * num_generations + k for i in wave for k in range(num_generations))
             found |= zip(places, zip(*sheet.completions(len(rows)), strict=True), strict=True)
@@ -148,7 +145,7 @@ class Sampler:
         uniform, limits = rng.random((2 * len(prompts), max(_PROBE_LIMITS)), dtype=np.float32), _PROBE_LIMITS
         try:
             tokens, log_probs, _ = make()(prompts, 2, uniform, limits, 1.0).completions(len(limits))
-        except _UNSUITED:
+        except UNSUITED:
             return False
         for row, (completion, values) in enumerate(zip(tokens, log_probs, strict=True)):
             prompt = prompts[row // 2]

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dumpgym.errors import NonFiniteError
 from dumpgym.puzzle_env import Prompt
 
 
@@ -46,10 +47,19 @@ class Completions:
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
-    """Completions with their rewards, (groups, num_generations)."""
+    """Completions with their rewards, (groups, num_generations).
+
+    Raises:
+        NonFiniteError: if a reward is not finite.
+    """
 
     completions: Completions
     rewards: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        finite = np.isfinite(self.rewards).all(axis=1)
+        if not finite.all():
+            raise NonFiniteError("reward", np.flatnonzero(~finite).tolist())
 
 
 @dataclass(frozen=True, slots=True)

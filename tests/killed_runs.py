@@ -69,10 +69,9 @@ def run(request, answer):
     status = 1
     try:
         status = main(request["arguments"])
-    except BaseException:
-        traceback.print_exc()
-        raise
-    finally:
+    finally:  # a fork must not go on in its parent's code
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
         sys.stderr.write(f"\n{calls.count}")
         sys.stderr.flush()
         os._exit(status)

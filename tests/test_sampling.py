@@ -4,75 +4,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    Gemma3ForCausalLM,
-    Gemma3TextConfig,
-    GPT2Config,
-    GPT2LMHeadModel,
-    Lfm2Config,
-    Lfm2ForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MambaConfig,
-    MambaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
 
 from dumpgym.agents import sampling
 from dumpgym.agents.embedded import build_tokenizer
-from dumpgym.agents.sampling import Sampler, uniform_numbers
-from dumpgym.agents.sampling_draws import draw
+from dumpgym.agents.sampling import Sampler
+from dumpgym.agents.sampling_draws import draw, uniform_numbers
 from dumpgym.errors import InvalidValueError
+from tests.tiny_models import CONFIGS, make
 
-SIZES = {
-    "vocab_size": 40,
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "bos_token_id": None,
-    "eos_token_id": 3,
-    "pad_token_id": 0,
-}
-MIXED = {"head_dim": 8, "sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
-ATTENTION = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES)),
-    "llama, eager": lambda: LlamaForCausalLM(LlamaConfig(**SIZES, attn_implementation="eager")),
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
-    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SIZES, head_dim=8)),
-    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**SIZES, **MIXED, attn_implementation="eager")),
-    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**SIZES, **MIXED)),
-    "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=8)),
-    "gpt2": lambda: GPT2LMHeadModel(
-        GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=2, n_positions=128, bos_token_id=3, eos_token_id=3)
-    ),
-}
-OTHERS = {
-    "mamba": lambda: MambaForCausalLM(
-        MambaConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, state_size=4, bos_token_id=None, eos_token_id=3)
-    ),
-    "lfm2": lambda: Lfm2ForCausalLM(Lfm2Config(**SIZES, layer_types=["conv", "full_attention"])),
-}
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14], [5, 0, 3, 0]]
 
 
-def make(name):
-    torch.manual_seed(0)
-    model = {**ATTENTION, **OTHERS}[name]()
-    for parameter in model.parameters():
-        parameter.data.mul_(3)  # so that the most probable token is clearly so
-    return model.eval()
-
-
-@pytest.fixture(params=[*ATTENTION, *OTHERS], scope="module")
+@pytest.fixture(params=CONFIGS, scope="module")
 def model(request):
     return make(request.param)
 

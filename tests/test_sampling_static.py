@@ -8,48 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    Gemma3ForCausalLM,
-    Gemma3TextConfig,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MambaConfig,
-    MambaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-)
 
 from dumpgym.agents import sampling_static
 from dumpgym.agents.embedded import build_tokenizer
 from dumpgym.agents.sampling_draws import Ends, draw, uniform_numbers
 from dumpgym.agents.sampling_graphs import Graphs
 from dumpgym.agents.sampling_static import ON_CPU, ON_CUDA, StaticDecoder
+from tests.tiny_models import make
 
-SIZES = {
-    "vocab_size": 40,
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "bos_token_id": None,
-    "eos_token_id": 3,
-    "pad_token_id": 0,
-}
-MIXED = {"head_dim": 8, "sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
-MODELS = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SIZES)),
-    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**SIZES, **MIXED, attn_implementation="eager")),
-    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**SIZES, **MIXED)),
-    "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=8)),
-    "gpt2": lambda: GPT2LMHeadModel(
-        GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=2, n_positions=128, bos_token_id=3, eos_token_id=3)
-    ),
-}
+MODELS = ("llama", "gemma2", "gemma3", "mistral", "gpt2")
 PROMPTS = [[9, 10, 11, 12, 13, 14], [5, 0, 3, 0], [5, 6, 7], [8]]
 SMALL_BUCKETS = replace(ON_CUDA, row_buckets=(1, 2, 3, 5, 8, 12), column_step=8, check_every=4)
 
@@ -108,17 +75,9 @@ class Unable:
         raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
 
-@pytest.fixture(params=list(MODELS), scope="module")
+@pytest.fixture(params=MODELS, scope="module")
 def model(request):
     return make(request.param)
-
-
-def make(name):
-    torch.manual_seed(0)
-    model = MODELS[name]()
-    for parameter in model.parameters():
-        parameter.data.mul_(3)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +196,8 @@ def test_long_and_many_prompts_are_forwarded_in_parts(model, monkeypatch):
 
 
 def test_layers_without_keys_are_refused():
-    config = MambaConfig(vocab_size=40, hidden_size=16, num_hidden_layers=1, state_size=4)
     with pytest.raises((AttributeError, TypeError, ValueError)):
-        sample(StaticDecoder(MambaForCausalLM(config).eval(), ends_with(3), ON_CPU))
+        sample(StaticDecoder(make("mamba").eval(), ends_with(3), ON_CPU))
 
 
 @given(needed=st.integers(1, 100_000))

@@ -1,0 +1,53 @@
+"""Models of random weights, two layers and forty tokens, of all the architectures that tests try."""
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "bos_token_id": None,
+    "eos_token_id": 3,
+    "pad_token_id": 0,
+}
+MIXED = {
+    "head_dim": 8,
+    "query_pre_attn_scalar": 8,
+    "sliding_window": 8,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
+CONFIGS = {
+    "llama": lambda: transformers.LlamaConfig(**SIZES),
+    "llama, eager": lambda: transformers.LlamaConfig(**SIZES, attn_implementation="eager"),
+    "qwen2": lambda: transformers.Qwen2Config(**SIZES),
+    "qwen3": lambda: transformers.Qwen3Config(**SIZES, head_dim=8),
+    "gemma2": lambda: transformers.Gemma2Config(
+        **SIZES, **MIXED, attn_implementation="eager", final_logit_softcapping=2.0, attn_logit_softcapping=5.0
+    ),
+    "gemma3": lambda: transformers.Gemma3TextConfig(**SIZES, **MIXED),
+    "mistral": lambda: transformers.MistralConfig(**SIZES, sliding_window=8),
+    "granite": lambda: transformers.GraniteConfig(**SIZES, logits_scaling=3.0),
+    "gpt2": lambda: transformers.GPT2Config(
+        vocab_size=40, n_embd=16, n_layer=2, n_head=2, n_positions=128, bos_token_id=3, eos_token_id=3
+    ),
+    "mamba": lambda: transformers.MambaConfig(
+        vocab_size=40, hidden_size=16, num_hidden_layers=2, state_size=4, bos_token_id=None, eos_token_id=3
+    ),
+    "lfm2": lambda: transformers.Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]),
+}
+RECURRENT = ("mamba", "lfm2")
+"""Those whose state is not all keys and values."""
+
+
+def make(kind):
+    """The model of a kind in evaluation mode, its weights so large that the most probable token is clearly so."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(CONFIGS[kind]()).eval()
+    for parameter in model.parameters():
+        parameter.data.mul_(3)
+    return model
