@@ -14,6 +14,7 @@ import json
 import math
 import os
 import resource
+import signal
 import sys
 import time
 import traceback
@@ -53,7 +54,7 @@ class Calls:
             elif not dies:
                 result = function(*arguments, **options)
             if dies:
-                os.kill(os.getpid(), self.number)
+                signal.raise_signal(self.number)  # to this thread, so that it acts before the next line
             return result
 
         return call
