@@ -35,6 +35,7 @@ from dumpgym.agents.models import (
 from dumpgym.agents.optimizer import Optimizer
 from dumpgym.agents.policy_forward import PolicyForward
 from dumpgym.agents.processes import (
+    divides_optimizer_state,
     gather_over_processes,
     is_main_process,
     num_processes,
@@ -225,10 +226,10 @@ class LanguageModelAgent:
             self.tokenizer.save_pretrained(directory)
 
     def save(self, directory: Path) -> None:
-        """Writes the model, the optimiser and the place in the sampling stream."""
+        """Writes the model, the optimiser and the place in the sampling stream; called in every process."""
+        self.save_model(directory / "model")
+        self.optimizer.save(directory)
         if is_main_process():
-            self.save_model(directory / "model")
-            self.optimizer.save(directory)
             state = {"seed": self.seed, "draws": self.draws, "updates": self.updates}
             (directory / "learner.json").write_text(json.dumps(state), encoding="utf-8")
 
@@ -251,6 +252,7 @@ class LanguageModelAgent:
             "trained_parameters": sum(p.numel() for p in self.optimizer.parameters.values()),
             "device": str(self.device),
             "processes": num_processes(),
+            "divides_optimizer_state": divides_optimizer_state(),
             "threads": torch.get_num_threads(),
             "dtype": str(self.base.dtype).removeprefix("torch."),
             "shares_prompts": self.policy.shares_prompts,

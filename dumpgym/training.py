@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dumpgym import transcripts
 from dumpgym.agents.language_model import LanguageModelAgent
-from dumpgym.agents.processes import is_main_process, wait_for_everyone
+from dumpgym.agents.processes import is_main_process, num_processes, wait_for_everyone
 from dumpgym.agents.signals import make_signal
 from dumpgym.arms import evaluate, make_arms
 from dumpgym.config import TrainConfig
@@ -74,7 +74,13 @@ class Trainer:
         self.health = Health(self.names)
         if resume:
             self._refuse_changes(RunDirectory.stored_config(config.output))
+        if config.prompts_per_step % config.agent.mini_batches:
+            accepted = f"a divisor of prompts_per_step, {config.prompts_per_step}"
+            raise InvalidValueError("mini_batches", config.agent.mini_batches, accepted)
         self.learner = learner or LanguageModelAgent(config.agent, seed=config.seed)
+        if config.prompts_per_step < num_processes():
+            accepted = f"at least one for each of the {num_processes()} processes"
+            raise InvalidValueError("prompts_per_step", config.prompts_per_step, accepted)
         self.student = PuzzleStudent(self.learner, self.arms, seed=config.seed)
         self.step = 0
         self.begun = False  # whether there is a checkpoint, the first of which is that of step 0

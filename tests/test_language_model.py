@@ -1,6 +1,9 @@
 """The GRPO agent on tiny models: gradients against a plain loop, LoRA, the reference, saving."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -176,6 +179,32 @@ def test_lora_trains_the_adapter_alone_and_peft_loads_it(folder, tmp_path):
     loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), tmp_path)
     ids = torch.tensor([[5, 6, 7]])
     torch.testing.assert_close(loaded(input_ids=ids).logits, agent.base(input_ids=ids).logits)
+
+
+def test_a_fresh_interpreter_with_peft_alone_gives_the_same_greedy_answers(folder, tmp_path):
+    agent = make_agent(folder, lora_rank=4, learning_rate=0.05)
+    untrained = agent.generate(PROMPTS, 1, greedy=True)
+    for seed in range(3):
+        agent.learn(make_rollouts(agent, seed))
+    agent.save_model(tmp_path)
+    expected = agent.generate(PROMPTS, 1, greedy=True)
+    assert untrained.token_ids != expected.token_ids
+    script = """
+import json, sys
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+model, tokenizer = AutoPeftModelForCausalLM.from_pretrained(sys.argv[1]), AutoTokenizer.from_pretrained(sys.argv[1])
+answers = []
+for prompt in json.loads(sys.argv[2]):
+    inputs = tokenizer(prompt, return_tensors="pt")
+    ids = model.generate(**inputs, do_sample=False, max_new_tokens=12)
+    answers.append(ids[0, inputs["input_ids"].shape[1] :].tolist())
+assert not any(name.startswith("dumpgym") for name in sys.modules)
+print(json.dumps(answers))
+"""
+    command = [sys.executable, "-c", script, str(tmp_path), json.dumps(PROMPTS)]
+    answers = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert answers == [list(ids) for ids in expected.token_ids]
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])

@@ -18,6 +18,7 @@ from huggingface_hub import ModelCard
 
 import dumpgym
 from dumpgym import training
+from dumpgym.agents.grpo_config import GRPOConfig
 from dumpgym.config import TrainConfig, load_toml, validated
 from dumpgym.errors import DumpgymError, InvalidValueError, NonFiniteError, UnknownNameError
 from dumpgym.figures import training_figure
@@ -529,3 +530,10 @@ def test_a_killed_run_of_the_embedded_model_goes_on_to_the_bit(tmp_path):
     finish(dumpgym_train("--output", str(killed), "--resume"))
     assert logs(killed) == logs(whole)
     assert len(logs(whole)[0]) == 6
+
+
+def test_mini_batches_that_do_not_divide_the_batch_are_refused_before_anything_is_written(tmp_path):
+    config = make_config(tmp_path / "run", prompts_per_step=5, agent=GRPOConfig(mini_batches=2))
+    with pytest.raises(InvalidValueError, match="mini_batches is 2; accepted: a divisor of prompts_per_step, 5"):
+        make_trainer(config)
+    assert not (tmp_path / "run").exists()
