@@ -109,7 +109,7 @@ class Sampler:
         self, prompt_ids: Sequence[Sequence[int]], num_generations: int, limits: Sequence[int]
     ) -> Iterator[list[int]]:
         """The prompts that are completed together: of similar length, and as many as there is memory for."""
-        room = _memory_budget(self._model.device) // (_bytes_per_token(self._model) * num_generations)
+        room = _memory_budget(self._model.device) // (bytes_per_token(self._model) * num_generations)
         wave: list[int] = []
         for i in sorted(range(len(prompt_ids)), key=lambda i: -len(prompt_ids[i])):
             widest = len(prompt_ids[(wave or [i])[0]]) + max(limits[j] for j in [*wave, i])
@@ -175,7 +175,7 @@ def _check(
             raise InvalidValueError("prompt_ids", f"an empty prompt at place {number}", "at least one token in each")
 
 
-def _bytes_per_token(model: PreTrainedModel) -> int:
+def bytes_per_token(model: PreTrainedModel) -> int:
     """Memory of the keys and values of one token, as far as the configuration tells."""
     config: Any = model.config.get_text_config()
     heads = int(getattr(config, "num_attention_heads", None) or 1)
