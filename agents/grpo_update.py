@@ -217,7 +217,7 @@ class GRPOUpdate:
         known = ("clip_ratio", "kl") if config.beta > 0 else ("clip_ratio",)
         means = {name: float(sums[name].sum() / max(1.0, tokens.sum())) for name in ("entropy", *known)}
         with np.errstate(invalid="ignore"):
-            by_group = {name: sums[name] / tokens for name in known}
+            by_group = {name: sums[name] / tokens for name in known} | {"num_tokens": tokens / config.num_iterations}
         metrics = {
             "loss": float(sums["loss"].sum()) / (config.num_iterations * config.mini_batches),
             "grad_norm": float(np.mean(grad_norms)) if grad_norms else 0.0,

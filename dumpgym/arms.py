@@ -143,11 +143,11 @@ class Evaluation:
 
     Attributes:
         answers: per arm, one a problem.
-        tokens: tokens generated for it.
+        tokens: per arm, tokens generated for it.
     """
 
     answers: dict[str, list[Answer]]
-    tokens: int
+    tokens: dict[str, int]
 
     @property
     def successes(self) -> dict[str, list[bool]]:
@@ -162,7 +162,7 @@ def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: 
     """
     cases = [(arm, arm.env.sample_problem(seed, "test", i)) for arm in arms for i in range(num_problems)]
     answers: dict[str, list[Answer]] = {arm.name: [] for arm in arms}
-    tokens = 0
+    tokens = dict.fromkeys(answers, 0)
     for start in range(0, len(cases), _EVALUATION_BATCH):
         batch = cases[start : start + _EVALUATION_BATCH]
         completions = learner.generate(
@@ -172,7 +172,7 @@ def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: 
             seed=seed * len(cases) + start,
             max_completion_lengths=limits_of(arm for arm, _ in batch),
         )
-        tokens += int(completions.num_tokens.sum())
-        for (arm, problem), text in zip(batch, completions.texts, strict=True):
+        for (arm, problem), text, ids in zip(batch, completions.texts, completions.token_ids, strict=True):
+            tokens[arm.name] += len(ids)
             answers[arm.name].append(Answer(problem, text, arm.env.verify(problem, text)))
     return Evaluation(answers, tokens)

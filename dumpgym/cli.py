@@ -139,7 +139,7 @@ def _train(arguments: list[str]) -> None:
     start_processes(config.agent.device)
     with TrainDisplay(config, quiet=not is_main_process()) as display:
         trainer = Trainer(config, resume=resume, observer=display.observe)
-        display.start(trainer.step)
+        display.start(trainer.progress)
         summary = trainer.run()
     if is_main_process():
         display.show_summary(summary, save_training_figure(config.output))

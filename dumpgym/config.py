@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Gt, MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dumpgym.agents.grpo_config import GRPOConfig
@@ -24,13 +24,17 @@ class TrainConfig:
     Attributes:
         output: the run's directory.
         seed: of the puzzles, the policy and the sampling.
-        steps: batches to train on.
+        steps: batches to train on, at most.
+        budget_tokens: the run also ends with the step in which so many tokens have been generated in training.
+        budget_seconds: the run also ends with the step in which it has trained so long, evaluations apart.
         arms: environment ids; the bandit's arms, easiest first.
         policy: id of the bandit policy.
         policy_options: options of the policy, e.g. ``temperature 0.2``.
         signal: the bandit's reward, by its name in the registry of signals.
         prompts_per_step: groups in a batch.
         num_generations: completions per prompt.
+        max_redraws: group filter: most times in a step that groups of equal rewards are left out of the batch and
+            others drawn in their place; 0 leaves none out.
         evaluate_every: steps between two evaluations.
         evaluation_problems: held-out problems per arm in these.
         final_evaluation_problems: held-out problems per arm before and after training.
@@ -43,12 +47,15 @@ class TrainConfig:
     output: Path = Path("runs/train")
     seed: Annotated[int, Ge(0)] = 0
     steps: Annotated[int, Ge(1)] = 40
+    budget_tokens: Annotated[int, Ge(1)] | None = None
+    budget_seconds: Annotated[float, Gt(0)] | None = None
     arms: Annotated[tuple[str, ...], MinLen(1)] = tuple(f"dumpgym/KnightsKnaves{n}-v0" for n in range(2, 8))
     policy: str = "dump"
     policy_options: dict[str, Option] = field(default_factory=dict)
     signal: str = "mean_absolute_advantage"
     prompts_per_step: Annotated[int, Ge(1)] = 16
     num_generations: Annotated[int, Ge(2)] = 8
+    max_redraws: Annotated[int, Ge(0)] = 0
     evaluate_every: Annotated[int, Ge(1)] = 5
     evaluation_problems: Annotated[int, Ge(1)] = 32
     final_evaluation_problems: Annotated[int, Ge(2)] = 100

@@ -8,7 +8,7 @@ from typing import Any, Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dumpgym.arms import make_arms
@@ -30,9 +30,9 @@ class TrainDisplay:
         self.latest: dict[str, Any] = {}
         self.success: dict[str, tuple[float, float]] = {}  # per arm, at the start and now
         self.alarms: list[str] = []
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
         self.progress = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=self.console)
-        self.task = self.progress.add_task("evaluating", total=config.steps)
+        self.task = self.progress.add_task("evaluating", total=1.0)
         self.live = Live(self._render(), console=self.console, refresh_per_second=2)
 
     def __enter__(self) -> Self:
@@ -45,19 +45,19 @@ class TrainDisplay:
     ) -> None:
         self.live.stop()
 
-    def start(self, step: int) -> None:
-        """Tells where the run begins, e.g. at a checkpoint."""
-        self.progress.update(self.task, completed=step)
+    def start(self, progress: float) -> None:
+        """Tells where the run begins, e.g. at a checkpoint; 1 is its end."""
+        self.progress.update(self.task, completed=progress)
 
     def observe(self, log: str, record: Mapping[str, Any]) -> None:
         """Takes up a record that the run logged."""
         if log == "metrics.jsonl":
             self.latest.update(record)
             self._take_alarms(record["alarms"])
-            self.progress.update(self.task, completed=record["step"], description="training")
+            self.progress.update(self.task, completed=record["time/progress"], description=f"step {record['step']}")
             if not self.console.is_terminal and record["step"] % 10 == 0:
                 self.console.print(
-                    f"step {record['step']}/{self.config.steps}  reward {record['reward']:.2f}  "
+                    f"step {record['step']}, {record['time/progress']:.0%}  reward {record['reward']:.2f}  "
                     f"tokens {record['num_tokens']:,}  {record['time/seconds']:.0f} s",
                     soft_wrap=True,
                 )

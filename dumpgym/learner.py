@@ -44,6 +44,32 @@ class Completions:
         """Generated tokens of each completion, (groups, num_generations)."""
         return np.array([len(ids) for ids in self.token_ids], dtype=np.int64).reshape(self.truncated.shape)
 
+    def take(self, groups: Sequence[int]) -> "Completions":
+        """The completions of some groups."""
+        size = self.truncated.shape[1]
+        rows = [group * size + k for group in groups for k in range(size)]
+        return Completions(
+            tuple(self.prompt_ids[group] for group in groups),
+            tuple(self.token_ids[row] for row in rows),
+            tuple(self.texts[row] for row in rows),
+            self.truncated[list(groups)],
+            None if self.log_probs is None else tuple(self.log_probs[row] for row in rows),
+            self.seconds,
+        )
+
+    def joined(self, more: "Completions") -> "Completions":
+        """These completions and then more of them, of groups of the same size."""
+        both_log_probs = self.log_probs is not None and more.log_probs is not None
+        both_seconds = self.seconds is not None and more.seconds is not None
+        return Completions(
+            self.prompt_ids + more.prompt_ids,
+            self.token_ids + more.token_ids,
+            self.texts + more.texts,
+            np.concatenate([self.truncated, more.truncated]),
+            (self.log_probs or ()) + (more.log_probs or ()) if both_log_probs else None,
+            (self.seconds or 0) + (more.seconds or 0) if both_seconds else None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
@@ -69,7 +95,7 @@ class Learned:
     Attributes:
         metrics: of the batch, by TRL's names where it has the same thing.
         by_group: numbers of every group, (groups,), NaN where not known: "kl" and "clip_ratio" are means over the
-            group's tokens.
+            group's tokens, "num_tokens" are those that a gradient was computed for, each counted once.
     """
 
     metrics: Mapping[str, float]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.arms import Evaluation
+from dumpgym.ledger import read_ledger
 from dumpgym.practice import UNREADABLE, Lesson
 from dumpgym.run_directory import RunDirectory
 from dumpgym.statistics import effective_number, success_change
@@ -80,7 +81,7 @@ def summarise(run: RunDirectory) -> dict[str, Any]:
 
     The numbers at the top are greedy success; those under "sampled" are at the training temperature.
     """
-    evaluations, last = run.read("evaluations.jsonl"), run.read("metrics.jsonl")[-1]
+    evaluations, last, ledger = run.read("evaluations.jsonl"), run.read("metrics.jsonl")[-1], read_ledger(run)
     before, after = evaluations[0], evaluations[-1]
     names = list(before["eval/solved"])
 
@@ -93,15 +94,16 @@ def summarise(run: RunDirectory) -> dict[str, Any]:
 
     return {
         **change(names),
-        "generated_tokens": last["num_tokens"],
-        "evaluation_tokens": after["evaluation_tokens"],
-        "seconds": after["time/seconds"],
-        "steps": last["step"],
+        "generated_tokens": ledger["tokens"]["num_tokens"],
+        "evaluation_tokens": ledger["tokens"]["evaluation_tokens"],
+        "seconds": sum(ledger["seconds"].values()),
+        "steps": ledger["steps"],
+        "ledger": ledger,
         "arms": {
             name: {
                 **change([name]),
                 "problems": last[f"arms/{name}/count"],
-                "generated_tokens": last[f"arms/{name}/num_tokens"],
+                "generated_tokens": ledger["arms"][name]["num_tokens"],
             }
             for name in names
         },

@@ -1,6 +1,6 @@
 """A learner with its puzzles, as a student: problems are drawn, completed, judged and learned from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import ClassVar
@@ -26,11 +26,12 @@ class Lesson:
 
     Attributes:
         problems: one a group.
-        completions: of the batch.
+        completions: of all groups that were generated.
         verdicts: a list of num_generations verdicts a group.
         rewards: of every completion, (groups, num_generations).
         outcomes: what a bandit is told of it.
-        learned: what the learner says of it.
+        kept: which groups the learner was given; the group filter left out the others, (groups,).
+        learned: what the learner says of it; NaN of groups that it was not given.
         seconds: by phase: "generate", "verify" and "learn".
     """
 
@@ -39,6 +40,7 @@ class Lesson:
     verdicts: Sequence[Sequence[Verdict]]
     rewards: NDArray[np.float64]
     outcomes: Outcomes
+    kept: NDArray[np.bool_]
     learned: Learned
     seconds: Mapping[str, float]
 
@@ -114,18 +116,43 @@ class PuzzleStudent(Stateful):
         found = evaluate(self.learner, self.arms, self.evaluation_problems, seed=self.seed, greedy=True)
         return np.array([np.mean(found.successes[name]) for name in self.arm_names])
 
-    def lesson(self, arms: NDArray[np.int64], num_generations: int) -> Lesson:
+    def lesson(
+        self,
+        arms: NDArray[np.int64],
+        num_generations: int,
+        *,
+        redraw: Callable[[int], NDArray[np.int64]] | None = None,
+        max_redraws: int = 0,
+    ) -> Lesson:
         """``practise``, with everything that was said and judged.
 
         Args:
             arms: shape (groups,).
             num_generations: completions in a group.
+            redraw: draws so many arms. Where ``max_redraws`` is above 0, groups whose rewards are equal are left out of
+                the batch, and as many others are drawn in their place (the dynamic sampling of DAPO, arXiv 2503.14476).
+            max_redraws: most times that this is done in a step. What is lacking then is not replaced; without any group
+                left, the first ones stay.
 
         Raises:
             BrokenLessonError: if a reward, or a number of the learner, is not finite.
         """
+        lesson = self._attempt(arms, num_generations)
+        for _ in range(max_redraws if redraw is not None else 0):
+            lacking = len(arms) - int((~lesson.without_variance).sum())
+            if lacking <= 0 or redraw is None:
+                break
+            lesson = _joined(lesson, self._attempt(redraw(lacking), num_generations, lesson.problems))
+        if max_redraws and not lesson.without_variance.all():
+            lesson = replace(lesson, kept=~lesson.without_variance)
+        elif max_redraws:
+            lesson = replace(lesson, kept=np.arange(len(lesson.kept)) < len(arms))
+        return self._learn(lesson)
+
+    def _attempt(self, arms: NDArray[np.int64], num_generations: int, others: Sequence[Problem] = ()) -> Lesson:
+        """Completes and judges problems that are none of the others."""
         started = perf_counter()
-        problems = self._next_problems(arms)
+        problems = self._next_problems(arms, others)
         completions = self.learner.generate(
             [problem.learner_prompt for problem in problems],
             num_generations,
@@ -153,18 +180,31 @@ class PuzzleStudent(Stateful):
             seconds=generated - started if completions.seconds is None else completions.seconds,
         )
         seconds = {"generate": generated - started, "verify": verified - generated}
-        lesson = Lesson(problems, completions, verdicts, rewards, outcomes, Learned({}), seconds)
-        try:
-            learned = self.learner.learn(Rollouts(completions, rewards))
-        except NonFiniteError as error:
-            raise BrokenLessonError(error, lesson, self.arm_names) from error
-        return replace(lesson, learned=learned, seconds=seconds | {"learn": perf_counter() - verified})
+        kept = np.ones(len(arms), dtype=np.bool_)
+        return Lesson(problems, completions, verdicts, rewards, outcomes, kept, Learned({}), seconds)
 
-    def _next_problems(self, arms: NDArray[np.int64]) -> list[Problem]:
+    def _learn(self, lesson: Lesson) -> Lesson:
+        started = perf_counter()
+        kept = np.flatnonzero(lesson.kept)
+        try:
+            rollouts = Rollouts(lesson.completions.take(kept.tolist()), lesson.rewards[kept])
+            learned = self.learner.learn(rollouts)
+        except NonFiniteError as error:
+            of_all = NonFiniteError(error.quantity, kept[list(error.groups)].tolist())
+            raise BrokenLessonError(of_all, lesson, self.arm_names) from error
+        by_group = {name: np.full(len(lesson.kept), np.nan) for name in learned.by_group}
+        for name, values in learned.by_group.items():
+            by_group[name][kept] = values
+        seconds = {**lesson.seconds, "learn": perf_counter() - started}
+        return replace(lesson, learned=Learned(learned.metrics, by_group), seconds=seconds)
+
+    def _next_problems(self, arms: NDArray[np.int64], others: Sequence[Problem]) -> list[Problem]:
         problems: list[Problem] = []
-        prompts: set[str] = set()
+        prompts = {problem.prompt for problem in others}
         for arm in arms:
-            for _ in arms:  # the batch holds fewer prompts yet: without repeats of its own, an arm finds one
+            for _ in range(
+                len(arms) + len(others)
+            ):  # the batch holds fewer prompts yet: without repeats of its own, an arm finds one
                 problem = self.arms[arm].env.sample_problem(self.seed, "train", int(self.drawn[arm]))
                 self.drawn[arm] += 1
                 if problem.prompt not in prompts:
@@ -173,3 +213,28 @@ class PuzzleStudent(Stateful):
             prompts.add(problem.prompt)
             problems.append(problem)
         return problems
+
+
+def _joined(one: Lesson, more: Lesson) -> Lesson:
+    """Two attempts as one, before anything was learned from them."""
+    first, second = one.outcomes, more.outcomes
+    rewards = np.concatenate([one.rewards, more.rewards])
+    outcomes = Outcomes(
+        **{
+            name: np.concatenate([getattr(first, name), getattr(second, name)])
+            for name in ("arm", "successes", "tokens", "truncated", "solved")
+        },
+        num_generations=first.num_generations,
+        rewards=rewards,
+        seconds=first.seconds + second.seconds,
+    )
+    return Lesson(
+        [*one.problems, *more.problems],
+        one.completions.joined(more.completions),
+        [*one.verdicts, *more.verdicts],
+        rewards,
+        outcomes,
+        np.concatenate([one.kept, more.kept]),
+        one.learned,
+        {phase: spent + more.seconds[phase] for phase, spent in one.seconds.items()},
+    )

@@ -29,6 +29,7 @@ from dumpgym.guards import Guards, audit
 from dumpgym.health import Health, arm_health
 from dumpgym.interruption import sigterm_as_ctrl_c
 from dumpgym.learner import Learner, SavesModel
+from dumpgym.ledger import Ledger
 from dumpgym.metrics import arm_metrics, batch_metrics, evaluation_metrics, policy_metrics, summarise
 from dumpgym.model_card import versions, write_model_card
 from dumpgym.policy import Feedback
@@ -37,6 +38,8 @@ from dumpgym.registration import policy_for_run
 from dumpgym.run_directory import RunDirectory
 from dumpgym.state import Stateful
 
+LIMITS = ("steps", "budget_tokens", "budget_seconds")
+"""The settings that end a run, and that a run which goes on may have anew."""
 Observer = Callable[[str, Mapping[str, Any]], None]
 """Called with the name of a log and the record that was added to it."""
 
@@ -84,9 +87,7 @@ class Trainer:
         self.student = PuzzleStudent(self.learner, self.arms, seed=config.seed)
         self.step = 0
         self.begun = False  # whether there is a checkpoint, the first of which is that of step 0
-        self.arm_tokens = np.zeros(len(self.arms), dtype=np.int64)
-        self.evaluation_tokens = 0
-        self.seconds = 0.0
+        self.ledger = Ledger(self.names)
         if resume:
             self.directory = RunDirectory(config.output, writes=is_main_process())
             self._load()
@@ -114,18 +115,29 @@ class Trainer:
         if not self.begun:
             self._evaluate(config.final_evaluation_problems, with_sampling=True)
             self._save()
-        while self.step < config.steps:
+        while self.progress < 1:
             self._train_step()
-            if self.step == config.steps:
+            if self.progress >= 1:
                 self._evaluate(config.final_evaluation_problems, with_sampling=True)
             elif self.step % config.evaluate_every == 0:
                 self._evaluate(config.evaluation_problems, with_sampling=False)
-            if self.step % config.checkpoint_every == 0 or self.step == config.steps:
+            if self.step % config.checkpoint_every == 0 or self.progress >= 1:
                 self._save()
         summary = summarise(self.directory) | {"policy": config.policy, "seed": config.seed}
         self._save_model(summary)
         self.directory.write_json("summary.json", summary)
         return summary
+
+    @property
+    def progress(self) -> float:
+        """How far the run has come towards the first of its limits, which it reaches at 1."""
+        config = self.config
+        spent = [self.step / config.steps]
+        if config.budget_tokens is not None:
+            spent.append(self.ledger.num_tokens.sum() / config.budget_tokens)
+        if config.budget_seconds is not None:
+            spent.append(self.ledger.training_seconds / config.budget_seconds)
+        return float(max(spent))
 
     def _train_step(self) -> None:
         started = perf_counter()
@@ -137,11 +149,10 @@ class Trainer:
         self.policy.update(Feedback.of_outcomes(self.step, outcomes, signal, requested))
         alarms, guarded = self.guards.observe(requested, outcomes, lesson.unreadable)
         self.step += 1
-        np.add.at(self.arm_tokens, arms, outcomes.tokens)
-        self.seconds += perf_counter() - started
+        self.ledger.add_lesson(lesson, perf_counter() - started)
         self._log(
             "metrics.jsonl",
-            {"step": self.step, "num_tokens": int(self.arm_tokens.sum())}
+            {"step": self.step}
             | batch_metrics(lesson)
             | dict(lesson.learned.metrics)
             | policy_metrics(requested)
@@ -150,15 +161,15 @@ class Trainer:
             | arm_metrics(self.names, requested, signal, lesson)
             | arm_health(self.names, lesson)
             | {f"arms/{name}/count": int(n) for name, n in zip(self.names, self.student.practised, strict=True)}
-            | {f"arms/{name}/num_tokens": int(n) for name, n in zip(self.names, self.arm_tokens, strict=True)}
-            | {f"time/{phase}": seconds for phase, seconds in lesson.seconds.items()}
-            | {"time/seconds": self.seconds},
+            | self.ledger.record()
+            | {"time/progress": self.progress},
         )
         self._log("transcripts.jsonl", transcripts.of_step(self.step, self.names, lesson))
 
     def _lesson(self, arms: NDArray[np.int64]) -> Lesson:
+        config, redraw = self.config, self.policy.select_arms
         try:
-            return self.student.lesson(arms, self.config.num_generations)
+            return self.student.lesson(arms, config.num_generations, redraw=redraw, max_redraws=config.max_redraws)
         except BrokenLessonError as error:
             step = self.step + 1
             for record in transcripts.of_broken_step(step, self.names, error):
@@ -170,33 +181,31 @@ class Trainer:
 
     def _evaluate(self, num_problems: int, *, with_sampling: bool) -> None:
         started = perf_counter()
-        record: dict[str, Any] = {"step": self.step, "num_tokens": int(self.arm_tokens.sum())}
+        record: dict[str, Any] = {"step": self.step}
+        tokens = dict.fromkeys(self.names, 0)
         for mode in ("greedy", "sampled") if with_sampling else ("greedy",):
             result = evaluate(self.learner, self.arms, num_problems, seed=self.config.seed, greedy=mode == "greedy")
-            self.evaluation_tokens += result.tokens
+            tokens = {name: spent + result.tokens[name] for name, spent in tokens.items()}
             record |= evaluation_metrics("eval" if mode == "greedy" else "eval_sampled", result)
             if mode == "greedy":
                 for shown in transcripts.of_evaluation(self.step, result, self.config.transcripts_per_arm):
                     self._log("transcripts.jsonl", shown)
-        record["evaluation_tokens"] = self.evaluation_tokens
         record["alarms"] = audit(record, self.names, num_problems)
-        self.seconds += perf_counter() - started
-        self._log("evaluations.jsonl", record | {"time/seconds": self.seconds})
+        self.ledger.add_evaluation(tokens, perf_counter() - started)
+        self._log("evaluations.jsonl", record | self.ledger.record())
 
     def _log(self, log: str, record: Mapping[str, Any]) -> None:
         self.directory.append(log, record)
         self.observer(log, record)
 
     def _stateful(self) -> dict[str, Stateful]:
-        parts = ("policy", "signal", "student", "guards", "health")
+        parts = ("policy", "signal", "student", "guards", "health", "ledger")
         return {name: getattr(self, name) for name in parts}
 
     def _save(self) -> None:
         state = {
             **{name: part.state_dict() for name, part in self._stateful().items()},
-            "arm_tokens": self.arm_tokens.tolist(),
-            "evaluation_tokens": self.evaluation_tokens,
-            "seconds": self.seconds,
+            "seconds": self.ledger.seconds,
         }
         self.directory.save_checkpoint(self.step, state, self.learner.save)
         wait_for_everyone()
@@ -225,12 +234,10 @@ class Trainer:
         for name, part in self._stateful().items():
             part.load_state_dict(state[name])
         self.step, self.begun = state["step"], True
-        self.arm_tokens = np.array(state["arm_tokens"], dtype=np.int64)
-        self.evaluation_tokens = state["evaluation_tokens"]
-        self.seconds = state["seconds"]
+        self.ledger.seconds = state["seconds"]
 
     def _refuse_changes(self, stored: TrainConfig) -> None:
         for f in dataclasses.fields(TrainConfig):
             mine, theirs = getattr(self.config, f.name), getattr(stored, f.name)
-            if f.name not in ("output", "steps") and mine != theirs:
+            if f.name not in ("output", *LIMITS) and mine != theirs:
                 raise InvalidValueError(f.name, mine, f"with --resume, the run's own value {theirs!r}")

@@ -147,7 +147,8 @@ def show(display, *alarms):
             "evaluations.jsonl", {"step": 0, "alarms": audited, "eval/success": 0.1, f"eval/{ARM}/success": 0.1}
         )
         for step, found in enumerate(alarms, 1):
-            record = {"step": step, "alarms": found, "reward": 0.5, "num_tokens": 10, "time/seconds": 1.0}
+            record = {"step": step, "alarms": found, "reward": 0.5, "num_tokens": 10}
+            record |= {"time/seconds": 1.0, "time/progress": step / 10}
             display.observe("metrics.jsonl", record)
 
 

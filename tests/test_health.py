@@ -35,7 +35,8 @@ def make_lesson(arms=(0, 0, 1, 1), *, truncated=0.2, entropy=0.5, equal=(), by_g
     )
     tokens = completions.num_tokens.sum(axis=1)
     outcomes = Outcomes(arms, rewards.sum(axis=1).astype(int), SIZE, tokens, cut.sum(axis=1), rewards, rewards > 0)
-    return Lesson((), completions, (), rewards, outcomes, Learned({}, by_group or {}), {})
+    kept = np.ones(len(rewards), dtype=np.bool_)
+    return Lesson((), completions, (), rewards, outcomes, kept, Learned({}, by_group or {}), {})
 
 
 def test_each_arm_of_the_batch_has_its_own_numbers():

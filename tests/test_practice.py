@@ -1,5 +1,6 @@
 """A learner with its puzzles is a student; no puzzle stands twice in its batch."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -174,3 +175,88 @@ def test_a_long_prompt_is_shortened_to_one_line():
         student.practise(np.array([0]), 2)
     assert len(str(told.value)) < 140
     assert "\n" not in str(told.value)
+
+
+class Uneven(Parrot):
+    """Says what is right to odd numbers in half of the completions, and to even ones always."""
+
+    def generate(self, prompts, num_generations, **options):
+        completions = super().generate(prompts, num_generations, **options)
+        texts = [
+            number if k == 0 or int(number) % 2 == 0 else "999"
+            for prompt in prompts
+            for k in range(num_generations)
+            for number in [prompt.split()[1]]
+        ]
+        return dataclasses.replace(completions, texts=tuple(texts))
+
+    def learn(self, rollouts):
+        self.learned_texts = rollouts.completions.texts
+        self.rewards.append(rollouts.rewards)
+        return Learned({"loss": 0.5}, {"kl": np.arange(len(rollouts.rewards), dtype=float)})
+
+
+def filtered(size, max_redraws, arms=(0, 0, 0, 0)):
+    student = PuzzleStudent(Uneven(), [Arm("a", Numbers(size)), Arm("b", Numbers(100, 500))])
+    asked = []
+
+    def redraw(size):
+        asked.append(size)
+        return np.ones(size, dtype=np.int64)
+
+    lesson = student.lesson(np.array(arms), 2, redraw=redraw, max_redraws=max_redraws)
+    return student, lesson, asked
+
+
+def test_groups_without_variance_are_left_out_and_others_drawn_in_their_place():
+    """Of 0 1 2 3 two are mastered; of 500 and 501 one; 502 is, so a third redraw brings 503."""
+    student, lesson, asked = filtered(100, 5)
+    assert asked == [2, 1, 1]
+    assert lesson.kept.tolist() == [False, True, False, True, False, True, False, True]
+    assert lesson.outcomes.arm.tolist() == [0] * 4 + [1] * 4
+    assert student.learner.learned_texts == ("1", "999", "3", "999", "501", "999", "503", "999")
+    assert student.learner.rewards[0].tolist() == [[2, 0]] * 4
+    assert [list(batch) for batch in student.learner.prompts[1:]] == [
+        ["train 500", "train 501"],
+        ["train 502"],
+        ["train 503"],
+    ]
+    assert lesson.outcomes.tokens.tolist() == lesson.completions.num_tokens.sum(axis=1).tolist()
+    assert lesson.learned.by_group["kl"].tolist() == pytest.approx(
+        [np.nan, 0, np.nan, 1, np.nan, 2, np.nan, 3], nan_ok=True
+    )
+    assert student.practised.tolist() == [4, 4]
+
+
+def test_after_the_last_redraw_what_lacks_stays_out():
+    _, lesson, asked = filtered(100, 1)
+    assert asked == [2]
+    assert lesson.kept.tolist() == [False, True, False, True, False, True]
+
+
+def test_without_the_filter_all_groups_are_learned_from():
+    _, lesson, asked = filtered(100, 0)
+    assert asked == []
+    assert lesson.kept.all()
+    assert len(lesson.kept) == 4
+
+
+def test_where_no_group_has_variance_the_first_ones_stay():
+    student, lesson, asked = filtered(1, 2, arms=(0,))  # 0 alone, then 500 and 501
+    assert asked == [1, 1]
+    assert lesson.kept.tolist() == [False, False, True]
+    student, lesson, _ = filtered(1, 1, arms=(0,))
+    assert lesson.kept.tolist() == [True, False]
+    assert student.learner.rewards[0].tolist() == [[2, 2]]
+
+
+def test_what_is_not_finite_is_named_by_its_place_among_all_groups():
+    student = PuzzleStudent(Uneven(), [Arm("a", Numbers(100)), Arm("b", Numbers(100, 500))])
+
+    def learn(rollouts):
+        raise NonFiniteError("loss", [3])
+
+    student.learner.learn = learn
+    with pytest.raises(BrokenLessonError, match="arm b, prompt 'train 503'") as told:
+        student.lesson(np.zeros(4, dtype=np.int64), 2, redraw=lambda size: np.ones(size, dtype=np.int64), max_redraws=9)
+    assert told.value.groups == (7,)

@@ -86,8 +86,17 @@ def unbroken(runner, folder):
     return SimpleNamespace(results=results(folder / "unbroken"), seconds=seconds, calls=ended.calls)
 
 
-def without_times(record):
-    return {key: value for key, value in record.items() if key not in ("seconds", "log_sizes", "time/seconds")}
+def without_times(value):
+    """A record, or what stands in it, but for what is measured with a clock."""
+    if isinstance(value, list):
+        return [without_times(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: without_times(item)
+        for key, item in value.items()
+        if key not in ("seconds", "log_sizes") and not key.startswith("time/")
+    }
 
 
 def results(directory):
@@ -103,11 +112,7 @@ def results(directory):
         "summary": without_times(json.loads((directory / "summary.json").read_text())),
         "checkpoints": sorted(path.name for path in (directory / "checkpoints").iterdir()),
         "files": sorted(path.name for path in directory.iterdir()),
-        "logs": {
-            log: [{key: value for key, value in record.items() if not key.startswith("time/")} for record in records]
-            for log in LOGS
-            for records in [run.read(log)]
-        },
+        "logs": {log: without_times(run.read(log)) for log in LOGS},
     }
 
 
