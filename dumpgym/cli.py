@@ -27,10 +27,13 @@ verbs:
             [--seeds N] [--steps N] [--output DIR] ...; with options as 'dump?window=1200', of one's own as my_module:id
   train     train a language model under a curriculum: dumpgym train [CONFIG.toml] [--output DIR] [--steps N]
             [--seed S] [--policy ID] [--resume] ...; all flags: dumpgym train --help
+  compare   run an experiment, many policies with paired seeds: dumpgym compare EXPERIMENT.toml [--seeds N]
+            [--budget-tokens N] [--output DIR] [--processes N] [--dry-run] ...; the same command goes on after a stop
   pretrain  train the embedded student's warm start from scratch: dumpgym pretrain --output DIR
 """
 
-_RESUMABLE = ("train", "pretrain")
+_RESUMES = "; the same command with --resume goes on from the last checkpoint"
+_GOES_ON = {"train": _RESUMES, "pretrain": _RESUMES, "compare": "; the same command goes on"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "export": _export,
         "simulate": _simulate,
         "train": _train,
+        "compare": _compare,
         "pretrain": _pretrain,
     }
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -57,8 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"dumpgym: {error}\n")
         return 2
     except KeyboardInterrupt:
-        hint = "; the same command with --resume goes on from the last checkpoint"
-        sys.stderr.write(f"dumpgym: interrupted{hint if arguments[0] in _RESUMABLE else ''}\n")
+        sys.stderr.write(f"dumpgym: interrupted{_GOES_ON.get(arguments[0], '')}\n")
         return 130
     return 0
 
@@ -143,6 +146,22 @@ def _train(arguments: list[str]) -> None:
         summary = trainer.run()
     if is_main_process():
         display.show_summary(summary, save_training_figure(config.output))
+
+
+def _compare(arguments: list[str]) -> None:
+    from rich.console import Console
+
+    from dumpgym.compare import CompareConfig, compare
+    from dumpgym.config import validated
+
+    if not {"-h", "--help"} & set(arguments) and not (arguments and arguments[0].endswith(".toml")):
+        raise DumpgymError("the experiment is missing; accepted: dumpgym compare EXPERIMENT.toml [FLAGS]")
+    path = Path(arguments.pop(0)) if arguments[0].endswith(".toml") else Path()
+    config = validated(dataclasses.asdict(parse(CompareConfig, CompareConfig(), arguments)), CompareConfig)
+    console = Console()
+    output = compare(path, config, console)
+    if not config.dry_run:
+        console.print(f"runs: {output}; what came of them: dumpgym report {output}", soft_wrap=True)
 
 
 def _pretrain(arguments: list[str]) -> None:

@@ -3,9 +3,10 @@
 import dataclasses
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from annotated_types import Ge, Gt, MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -65,9 +66,9 @@ class TrainConfig:
     agent: GRPOConfig = field(default_factory=GRPOConfig)
 
 
-_STRICT = ConfigDict(extra="forbid")
-TrainConfig.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
-GRPOConfig.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
+STRICT = ConfigDict(extra="forbid")
+TrainConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+GRPOConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
 
 
 def validated(values: dict[str, Any], config_class: type[Config]) -> Config:
@@ -86,10 +87,18 @@ def validated(values: dict[str, Any], config_class: type[Config]) -> Config:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "unexpected_keyword_argument":
-            cls = GRPOConfig if len(first["loc"]) > 1 else config_class
-            accepted = ", ".join(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
+            accepted = ", ".join(f.name for f in dataclasses.fields(_class_of(config_class, first["loc"])))
             raise DumpgymError(f"unknown configuration key {key!r}; accepted: {accepted}") from error
         raise InvalidValueError(key, first["input"], first["msg"].removeprefix("Input should be ")) from error
+
+
+def _class_of(config_class: Any, path: Sequence[int | str]) -> Any:
+    """The dataclass whose field the last part of a path names, within a dataclass or a tuple of them."""
+    for part in path[:-1]:
+        if isinstance(part, str):
+            kind = get_type_hints(config_class)[part]
+            config_class = get_args(kind)[0] if get_args(kind) else kind
+    return config_class
 
 
 def load_toml(path: Path) -> TrainConfig:
@@ -98,8 +107,17 @@ def load_toml(path: Path) -> TrainConfig:
     Raises:
         DumpgymError: if it cannot be read, is no TOML, or holds a key or a value that is not accepted.
     """
+    return validated(read_toml(path), TrainConfig)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file.
+
+    Raises:
+        DumpgymError: if it cannot be read, or is no TOML.
+    """
     try:
-        return validated(tomllib.loads(path.read_text(encoding="utf-8")), TrainConfig)
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidValueError("configuration file", str(path), "a file that can be read") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
