@@ -7,7 +7,8 @@ completion is forwarded together with its prompt.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,10 +17,9 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from dumpgym.agents.decoding_cache import UNSUITED, cache_argument, left_padded
-from dumpgym.agents.grpo import token_log_probs
+from dumpgym.agents.grpo import Head, logits_log_probs, token_log_probs
 
 Tokens = Sequence[int]
-Logits = Callable[[Tensor], Tensor]
 
 
 class PromptStates:
@@ -125,17 +125,12 @@ class PolicyForward:
         else:
             inputs, predicts = self._padded(prompts, completions)
             inputs["use_cache"] = False
-        head: Logits = torch.nn.Identity() if self.head is None else self.head
         outputs = self.model(**inputs).logits if self.head is None else self.model.base_model(**inputs)[0]
         targets = torch.tensor([token for completion in completions for token in completion], device=outputs.device)
-        return token_log_probs(
-            outputs[predicts],
-            head,
-            targets,
-            self.temperature,
-            vocabulary=self.vocabulary,
-            entropy_gradient=self.entropy_gradient,
-        )
+        chosen, options = outputs[predicts], {"entropy_gradient": self.entropy_gradient}
+        if self.head is None:
+            return logits_log_probs(chosen, targets, self.temperature, **options)
+        return token_log_probs(chosen, self.head, targets, self.temperature, **options)
 
     def _padded(self, starts: Sequence[Tokens], completions: Sequence[Tokens]) -> tuple[dict[str, Any], Tensor]:
         """Each start and its completion but for the last token, right-padded, and which outputs predict a token."""
@@ -172,7 +167,7 @@ def _are_close(dtype: torch.dtype, one: Tensor, other: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _head_of(model: PreTrainedModel) -> Logits | None:
+def _head_of(model: PreTrainedModel) -> Head | None:
     """What maps the last hidden states to logits, so that these need not all be held; None where it is not known.
 
     Some models scale or cap what their output embedding gives, each under a name of its own.
@@ -180,11 +175,10 @@ def _head_of(model: PreTrainedModel) -> Logits | None:
     ids = torch.arange(1, 5, device=model.device)[None] % model.get_output_embeddings().weight.shape[0]
     hidden, logits = model.base_model(input_ids=ids)[0], model(input_ids=ids).logits
     config, embedding = model.config.get_text_config(), model.get_output_embeddings()
+    if not isinstance(embedding, torch.nn.Linear):
+        return None
     scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
     cap = getattr(config, "final_logit_softcapping", None)
-
-    def capped(states: Tensor) -> Tensor:
-        values: Tensor = embedding(states) * scale
-        return values if cap is None else (values / cap).tanh() * cap
-
-    return next((head for head in (embedding, capped) if _are_close(model.dtype, head(hidden), logits)), None)
+    plain = Head(embedding.weight, embedding.bias)
+    heads = (plain, replace(plain, scale=scale, cap=cap))
+    return next((head for head in heads if _are_close(model.dtype, head(hidden), logits)), None)

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpgym.agents import grpo
-from dumpgym.agents.grpo import LossTokens, PolicyLoss, group_advantages, token_log_probs, token_weights
+from dumpgym.agents.grpo import (
+    Head,
+    LossTokens,
+    PolicyLoss,
+    group_advantages,
+    logits_log_probs,
+    token_log_probs,
+    token_weights,
+)
 
 reward_groups = st.lists(st.lists(st.sampled_from([-3.0, -1.0, -0.5, 3.0]), min_size=4, max_size=4), min_size=1)
 
@@ -50,30 +58,43 @@ def test_a_group_of_one_is_refused():
 
 
 @pytest.mark.parametrize("chunk_logits", [2**25, 50 * 7])
-def test_log_probabilities_and_gradients_do_not_depend_on_chunks(monkeypatch, chunk_logits):
+@pytest.mark.parametrize("options", [{}, {"bias": True}, {"scale": 0.4, "cap": 1.5}])
+def test_log_probabilities_and_gradients_do_not_depend_on_chunks(monkeypatch, chunk_logits, options):
+    monkeypatch.setattr(grpo, "_CHUNK_LOGITS", chunk_logits)
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = (torch.randn(size, 8, generator=generator, requires_grad=True) for size in (40, 50))
+    bias = torch.randn(50, generator=generator, requires_grad=True) if options.pop("bias", False) else None
+    targets = torch.randint(50, (40,), generator=generator)
+    by_log_probs, by_entropies = torch.randn(2, 40, generator=generator)
+    inputs = [tensor for tensor in (hidden, weight, bias) if tensor is not None]
+    head = Head(weight, bias, **options)
+    results = []
+    for function in (
+        token_log_probs,
+        lambda hidden, head, *rest, **named: logits_log_probs(head(hidden), *rest, **named),
+    ):
+        log_probs, entropies = function(hidden, head, targets, 0.7, entropy_gradient=True)
+        loss = (by_log_probs * log_probs + by_entropies * entropies).sum()
+        results.append([log_probs, entropies, *torch.autograd.grad(loss, inputs)])
+    for mine, expected in zip(*results, strict=True):
+        torch.testing.assert_close(mine, expected)
+
+
+@pytest.mark.parametrize("chunk_logits", [2**25, 50 * 7])
+def test_without_a_bonus_only_log_probabilities_have_a_gradient(monkeypatch, chunk_logits):
     monkeypatch.setattr(grpo, "_CHUNK_LOGITS", chunk_logits)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(40, 8, generator=generator, requires_grad=True)
-    head = torch.nn.Linear(8, 50, bias=False)
+    weight = torch.randn(50, 8, generator=generator)  # frozen, as under LoRA
     targets = torch.randint(50, (40,), generator=generator)
-    log_probs, entropies = token_log_probs(hidden, head, targets, 0.7, vocabulary=50, entropy_gradient=True)
-    (log_probs.sum() + 0.3 * entropies.sum()).backward()
-
-    copy = hidden.detach().clone().requires_grad_()
-    full = (head(copy) / 0.7).log_softmax(-1)
-    expected = full[torch.arange(40), targets]
-    expected_entropies = -(full.exp() * full).sum(-1)
-    (expected.sum() + 0.3 * expected_entropies.sum()).backward()
-    torch.testing.assert_close(log_probs, expected)
-    torch.testing.assert_close(hidden.grad, copy.grad)
-    torch.testing.assert_close(entropies, expected_entropies)
-
-
-def test_entropies_have_no_gradient_unless_asked_for():
-    hidden = torch.randn(5, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    head = torch.nn.Linear(8, 50)
-    _, entropies = token_log_probs(hidden, head, torch.zeros(5, dtype=torch.long), 1.0)
+    log_probs, entropies = token_log_probs(hidden, Head(weight), targets, 1.3)
     assert not entropies.requires_grad
+    full = (hidden @ weight.T / 1.3).log_softmax(-1)
+    torch.testing.assert_close(log_probs, full[range(40), targets])
+    torch.testing.assert_close(entropies, -(full.exp() * full).sum(-1))
+    (gradient,) = torch.autograd.grad(log_probs.pow(2).sum(), hidden)
+    (expected,) = torch.autograd.grad(full[range(40), targets].pow(2).sum(), hidden)
+    torch.testing.assert_close(gradient, expected)
 
 
 LENGTHS = [3, 1, 2]
