@@ -1,6 +1,6 @@
 """``dumpgym compare``: an experiment's runs, in parallel processes, each of them resumed where it was left.
 
-The directory holds ``experiment.json``, ``logs``, and a folder for every cell with its runs in ``seed0``, ``seed1``, ...
+The directory holds ``experiment.json``, ``logs``, and a folder for every cell with its runs: ``seed0``, ``seed1``, ...
 Runs are started seed by seed, so that what is there at any time can be compared. What ends this process ends the runs,
 and the same command goes on with them.
 """

