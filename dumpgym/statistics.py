@@ -1,5 +1,6 @@
 """The statistics of comparisons: estimates with 95 % intervals, tests, and how many seeds they need."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -317,11 +318,9 @@ def pairs_needed(differences: NDArray[np.float64], power: float = 0.8) -> float:
     mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
     if mean == 0:
         return float("inf")
-    effect = abs(mean) / deviation if deviation > 0 else float("inf")
-    pairs = 2
-    while pairs < _MOST_PAIRS and effect < _CERTAIN and power_of_pairs(effect, pairs) < power:
-        pairs += 1 if pairs < 100 else pairs // 50
-    return float(pairs) if pairs < _MOST_PAIRS else float("inf")
+    effect = min(abs(mean) / deviation, _CERTAIN) if deviation > 0 else _CERTAIN
+    first = bisect_left(range(2, _MOST_PAIRS), power, key=lambda pairs: power_of_pairs(effect, pairs))
+    return float(2 + first) if first < _MOST_PAIRS - 2 else float("inf")
 
 
 def detectable_difference(differences: NDArray[np.float64], power: float = 0.8) -> float:
