@@ -18,6 +18,7 @@ from dumpgym.agents.decoding_cache import UNSUITED
 from dumpgym.agents.sampling_draws import Ends, Sheet, uniform_numbers
 from dumpgym.agents.sampling_graphs import CudaCapture
 from dumpgym.agents.sampling_plain import PlainDecoder
+from dumpgym.agents.sampling_shared import SharedPromptDecoder
 from dumpgym.agents.sampling_static import ON_CPU, ON_CUDA, StaticDecoder
 from dumpgym.errors import InvalidValueError
 
@@ -131,6 +132,8 @@ class Sampler:
     def _fitting_decoder(self) -> Decoder:
         """The fastest way to run the model that gives what a plain pass gives."""
         on_cuda = self._model.device.type == "cuda"
+        if not on_cuda and self._agrees(lambda: SharedPromptDecoder(self._model, self._ends, ON_CPU)):
+            return SharedPromptDecoder(self._model, self._ends, ON_CPU)
         layout, capture = (ON_CUDA, CudaCapture()) if on_cuda else (ON_CPU, None)
         if self._agrees(lambda: StaticDecoder(self._model, self._ends, layout)):
             return StaticDecoder(self._model, self._ends, layout, capture=capture)

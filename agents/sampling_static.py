@@ -7,6 +7,7 @@ have ended give their place to rows from the end of the batch, and the batch is 
 
 import bisect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,10 +104,11 @@ class StaticDecoder:
     ) -> Sheet:
         """Completes each prompt ``num_generations`` times; see ``Sheet.fill`` for the rest."""
         layout, (num_rows, longest) = self._layout, uniform.shape
-        width, rows = max(map(len, prompts)), layout.rows(num_rows)
+        width, rows = self._own_width(prompts), layout.rows(num_rows)
         self._require(rows, layout.columns(width + longest), num_rows, longest)
         self._sheet.fill(uniform, limits, temperature)
         self._prefill(prompts, num_generations, width, rows)
+        self._begin(rows)
         looked, step, columns = 0, 1, layout.columns(width + 1)
         self._look_at(rows, columns)
         while True:
@@ -121,6 +123,13 @@ class StaticDecoder:
                 self._look_at(rows, columns)
             self._advance(rows, columns)
             step += 1
+
+    def _own_width(self, prompts: Sequence[Sequence[int]]) -> int:
+        """Columns of the rows' memory that prompts take."""
+        return max(map(len, prompts))
+
+    def _begin(self, rows: int) -> None:
+        """Called when the prompts are written, before the first step."""
 
     def _require(self, rows: int, columns: int, completions: int, longest: int) -> None:
         """Makes room where there is not enough. Memory of fixed addresses is kept, and with it the graphs."""
@@ -148,16 +157,16 @@ class StaticDecoder:
         self._goes_on.zero_()
         self._row.fill_(self._sheet.size[0])
         self._step.zero_()
-        chunk = max(1, _PREFILL_TOKENS // min(width, _PREFILL_LENGTH))
+        chunk = max(1, _PREFILL_TOKENS // min(max(map(len, prompts)), _PREFILL_LENGTH))
         for number in range(0, len(prompts), chunk):
             cache, mask, logits = prefill(self._model, prompts[number : number + chunk])
             if not self._layers:
                 self._layers = [self._new_layer() for _ in cache.layers]
                 self._cached = cache_argument(self._model, Cache(layers=[*self._layers]))
-            self._write_prompts(cache, number, repeats, width, rows)
+            self._reserve(cache, width, rows)
+            self._write_prompts(cache, mask, number, repeats, width)
             mask, logits = mask.repeat_interleave(repeats, 0), logits.repeat_interleave(repeats, 0)
             part = slice(number * repeats, number * repeats + len(mask))
-            self._valid[part, width - mask.shape[1] : width] = mask.bool()
             self._position[part, 0] = mask.sum(-1)
             self._row[part] = torch.arange(part.start, part.stop, device=mask.device)
             self._token[part, 0], self._goes_on[part] = self._sheet.take(logits, self._row[part], self._step)
@@ -167,15 +176,22 @@ class StaticDecoder:
     def _new_layer(self) -> ColumnLayer:
         return ColumnLayer(self._column, (self._valid.shape[0], self._valid.shape[1]), self._memory)
 
-    def _write_prompts(self, cache: DynamicCache, number: int, repeats: int, width: int, rows: int) -> None:
+    def _reserve(self, cache: DynamicCache, width: int, rows: int) -> None:
         sources: list[Any] = cache.layers
         columns = self._layout.columns(width + 1)
         rows, columns = (rows, columns) if self._layout.grows else self._valid.shape
         for layer, source in zip(self._layers, sources, strict=True):
+            if source.is_initialized and not layer.is_initialized:
+                layer.lazy_initialization(source.keys, source.values)
+                layer.reserve(rows, columns)
+
+    def _write_prompts(self, cache: DynamicCache, mask: Tensor, number: int, repeats: int, width: int) -> None:
+        """Writes prompts, of which the first has a number, where each of their ``repeats`` rows will look for them."""
+        rows = slice(number * repeats, (number + len(mask)) * repeats)
+        self._valid[rows, width - mask.shape[1] : width] = mask.repeat_interleave(repeats, 0).bool()
+        sources: list[Any] = cache.layers
+        for layer, source in zip(self._layers, sources, strict=True):
             if source.is_initialized:
-                if not layer.is_initialized:
-                    layer.lazy_initialization(source.keys, source.values)
-                    layer.reserve(rows, columns)
                 layer.write_prompts(number, repeats, width, source.keys, source.values)
 
     def _filled(self) -> Iterator[ColumnLayer]:
@@ -198,17 +214,24 @@ class StaticDecoder:
         """Forwards the last token of the first rows, which look at the first columns, and draws the next one."""
         valid = self._valid[:rows, :columns]
         valid.index_fill_(1, self._column, True)
-        logits = self._model(
-            input_ids=self._token[:rows],
-            attention_mask=self._masks(valid, self._column),
-            position_ids=self._position[:rows],
-            **self._cached,
-        ).logits[:, -1]
+        with self._attention() as options:
+            logits = self._model(
+                input_ids=self._token[:rows],
+                attention_mask=self._masks(valid, self._column),
+                position_ids=self._position[:rows],
+                **self._cached,
+                **options,
+            ).logits[:, -1]
         token, goes_on = self._sheet.take(logits, self._row[:rows], self._step)
         self._token[:rows] = token[:, None]
         self._goes_on[:rows] &= goes_on
         self._position[:rows] += 1
         self._counters += 1
+
+    @contextmanager
+    def _attention(self) -> Iterator[dict[str, Any]]:
+        """Surrounds a forward pass, and gives it further arguments."""
+        yield {}
 
     def _going_on(self, rows: int, first: int, last: int) -> NDArray[np.bool_]:
         stopped = self._sheet.stopped(self._row[:rows], first, last)

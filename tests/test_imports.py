@@ -31,6 +31,7 @@ LANGUAGE_MODEL_FILES = {
         "sampling_graphs",
         "sampling_masks",
         "sampling_plain",
+        "sampling_shared",
         "sampling_static",
     )
 }

@@ -13,6 +13,7 @@ from dumpgym.agents import sampling_static
 from dumpgym.agents.embedded import build_tokenizer
 from dumpgym.agents.sampling_draws import Ends, draw, uniform_numbers
 from dumpgym.agents.sampling_graphs import Graphs
+from dumpgym.agents.sampling_shared import SharedPromptDecoder
 from dumpgym.agents.sampling_static import ON_CPU, ON_CUDA, StaticDecoder
 from tests.tiny_models import make
 
@@ -218,3 +219,32 @@ def test_a_row_that_ends_at_once_makes_room_for_one_that_goes_on(llama):
     assert [len(ids) for ids in token_ids[:9]] == [1] * 9
     assert_teacher_forced(llama, token_ids, log_probs, 3, (1, 1))
     assert np.mean([len(ids) for ids in token_ids[9:]]) > 5
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "granite", "gpt2"])
+def test_rows_that_share_their_prompts_draw_the_same(kind, monkeypatch):
+    """Prompts of several forward passes, groups of which some end early and one ends whole."""
+    monkeypatch.setattr(sampling_static, "_PREFILL_TOKENS", 8)
+    model, group = make(kind), 5
+    limits = [limit for limit in (30, 2, 17, 9) for _ in range(group)]
+    uniform = uniform_numbers((3, 1), range(len(limits)), max(limits))
+    drawn = []
+    for decoder in (SharedPromptDecoder, StaticDecoder):
+        tokens, log_probs, ended = decoder(model, ends_with(3), ON_CPU)(
+            PROMPTS, group, uniform, limits, 0.9
+        ).completions(len(limits))
+        drawn.append((tokens, ended))
+        assert {len(row) for row in tokens} >= {2}
+        for row, values in enumerate(log_probs):
+            prompt = PROMPTS[row // group]
+            logits = model(input_ids=torch.tensor([prompt + tokens[row]])).logits[0, len(prompt) - 1 : -1]
+            expected = (logits / 0.9).log_softmax(-1)[range(len(values)), tokens[row]]
+            torch.testing.assert_close(torch.tensor(values), expected, atol=1e-4, rtol=0)
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "mistral", "llama, eager"])
+def test_attention_that_is_not_plain_shares_no_prompts(kind):
+    with pytest.raises(ValueError, match="is not plain"):
+        SharedPromptDecoder(make(kind), ends_with(3), ON_CPU)
