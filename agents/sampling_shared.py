@@ -28,12 +28,15 @@ class SharedPrompts:
         mask: is added to the scores, 0 or the lowest number, (prompts, 1, 1, longest).
         slots: the row of every place in the groups, (prompts * places,); places without one have row 0.
         places: the place of every row, (rows,).
+        numbers: of the prompts that still have rows, among all.
+        is_in_order: whether rows and places are the same.
     """
 
     def __init__(self) -> None:
         self.layers: list[tuple[Tensor, Tensor]] = []
         self.slots = self.places = self.numbers = torch.zeros(0, dtype=torch.long)
         self.mask = torch.zeros(0)
+        self.is_in_order = False
 
     def add(self, cache: DynamicCache, mask: Tensor) -> None:
         """Adds prompts that were forwarded, with the mask of their true tokens, (prompts, tokens)."""
@@ -66,18 +69,20 @@ class SharedPrompts:
         slots = np.zeros(len(wanted) * counts.max(), dtype=np.int64)
         slots[places] = np.arange(len(order))
         self.slots, self.places = torch.from_numpy(slots), torch.from_numpy(places)
+        self.is_in_order = len(slots) == len(places) and bool((places == np.arange(len(places))).all())
 
     def to_groups(self, states: Tensor) -> Tensor:
         """(rows, heads, n, size) as (prompts, heads, places * n, size)."""
         _, heads, number, size = states.shape
-        grouped = states.index_select(0, self.slots).view(len(self.mask), -1, heads, number, size)
+        chosen = states if self.is_in_order else states.index_select(0, self.slots)
+        grouped = chosen.view(len(self.mask), -1, heads, number, size)
         return grouped.transpose(1, 2).reshape(len(self.mask), heads, -1, size)
 
     def to_rows(self, states: Tensor, number: int) -> Tensor:
         """The other way round, with ``number`` for n."""
         prompts, heads, _, size = states.shape
         grouped = states.view(prompts, heads, -1, number, size).transpose(1, 2).reshape(-1, heads, number, size)
-        return grouped.index_select(0, self.places)
+        return grouped if self.is_in_order else grouped.index_select(0, self.places)
 
 
 def _stacked(one: Tensor, other: Tensor, dimension: int, filling: float) -> Tensor:
@@ -108,7 +113,7 @@ def _attend(
         query: (rows, heads, 1, size).
         key: of the rows' own tokens, (rows, key heads, columns, size).
         value: likewise.
-        attention_mask: is added to their scores, (rows, 1, 1, columns).
+        attention_mask: is added to their scores, (1, 1, 1, columns).
         scaling: factor of the scores.
         shared_prompts: of all layers.
         kwargs: what else a model tells its attention, which one that is plain does not need.
@@ -162,6 +167,9 @@ class SharedPromptDecoder(StaticDecoder):
         self._prompts.add(cache, mask)
         self._repeats = repeats
 
+    def _rows_of_mask(self, rows: int) -> int:
+        return 1  # rows hold their own tokens alone, in the same columns
+
     def _begin(self, rows: int) -> None:
         self._prompts.assign(self._numbers(rows))
 
@@ -171,8 +179,10 @@ class SharedPromptDecoder(StaticDecoder):
         return numbers
 
     def _regroup(self, going_on: NDArray[np.bool_]) -> int:
+        filled = self._valid[0].clone()  # the row that serves all, whatever is moved into it
         rows = super()._regroup(going_on)
         if rows < len(going_on):
+            self._valid[0] = filled
             self._prompts.assign(self._numbers(rows))
         return rows
 

@@ -212,7 +212,7 @@ class StaticDecoder:
 
     def _decode(self, rows: int, columns: int) -> None:
         """Forwards the last token of the first rows, which look at the first columns, and draws the next one."""
-        valid = self._valid[:rows, :columns]
+        valid = self._valid[: self._rows_of_mask(rows), :columns]
         valid.index_fill_(1, self._column, True)
         with self._attention() as options:
             logits = self._model(
@@ -227,6 +227,10 @@ class StaticDecoder:
         self._goes_on[:rows] &= goes_on
         self._position[:rows] += 1
         self._counters += 1
+
+    def _rows_of_mask(self, rows: int) -> int:
+        """How many rows a mask has: 1 where one serves all."""
+        return rows
 
     @contextmanager
     def _attention(self) -> Iterator[dict[str, Any]]:
