@@ -29,6 +29,8 @@ verbs:
             [--seed S] [--policy ID] [--resume] ...; all flags: dumpgym train --help
   compare   run an experiment, many policies with paired seeds: dumpgym compare EXPERIMENT.toml [--seeds N]
             [--budget-tokens N] [--output DIR] [--processes N] [--dry-run] ...; the same command goes on after a stop
+  report    what came of runs, as one page with tables and figures: dumpgym report DIR... [--output DIR]
+            [--figure NAME]
   pretrain  train the embedded student's warm start from scratch: dumpgym pretrain --output DIR
 """
 
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "simulate": _simulate,
         "train": _train,
         "compare": _compare,
+        "report": _report,
         "pretrain": _pretrain,
     }
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -162,6 +165,20 @@ def _compare(arguments: list[str]) -> None:
     output = compare(path, config, console)
     if not config.dry_run:
         console.print(f"runs: {output}; what came of them: dumpgym report {output}", soft_wrap=True)
+
+
+def _report(arguments: list[str]) -> None:
+    from itertools import takewhile
+
+    from dumpgym.report import ReportConfig, report
+
+    runs = [Path(text) for text in takewhile(lambda text: not text.startswith("-"), arguments)]
+    if not runs and not {"-h", "--help"} & set(arguments):
+        raise DumpgymError("the runs are missing; accepted: dumpgym report DIR... [FLAGS]")
+    config = parse(ReportConfig, ReportConfig(), arguments[len(runs) :])
+    _, files = report(runs, config)
+    shown = files if config.figure is not None else files[:1]  # the page, which has all the figures
+    sys.stdout.write("".join(f"{file}\n" for file in shown))
 
 
 def _pretrain(arguments: list[str]) -> None:
