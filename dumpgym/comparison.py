@@ -240,6 +240,8 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
         cell.runs[run.config.seed] = run
     cells = {label: Cell(label, dict(sorted(cell.runs.items()))) for label, cell in sorted(cells.items())}
     settings = _settings_of(paths)
+    if settings.pop("is_default"):
+        notes.append(f"no {EXPERIMENT} with the runs: primary metric, threshold, margin and control are defaults")
     control = next((label for label, cell in cells.items() if _is_control(cell.config, settings["control"])), None)
     if control is None:
         notes.append(f"no run of the control, {settings['control']}: there are no paired differences")
@@ -326,8 +328,15 @@ def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:
         if different := [key for key in kept if other[key] != settings[0][key]]:
             raise DumpgymError(f"the runs are of experiments with different {', '.join(different)}; accepted: one")
     if settings:
-        return settings[0]
-    default = {"question": "", "metric": "area", "threshold": 0.5, "margin": 0.02, "settings_tried": 0}
+        return settings[0] | {"is_default": False}
+    default = {
+        "is_default": True,
+        "question": "",
+        "metric": "area",
+        "threshold": 0.5,
+        "margin": 0.02,
+        "settings_tried": 0,
+    }
     return {"name": re.sub(r"\W+", " ", paths[0].resolve().name), **default, "control": "uniform"}
 
 

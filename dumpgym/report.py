@@ -159,7 +159,7 @@ def _protocol(comparison: Comparison) -> str:
     tried = comparison.settings_tried
     tuning = f"{tried} trial settings on other seeds" if tried else "none beforehand, as the experiment says"
     return (
-        f"Primary metric: {comparison.metric}, named before the runs. Compared up to {comparison.budget:,.0f} "
+        f"Primary metric: {comparison.metric}. Compared up to {comparison.budget:,.0f} "
         f"generated tokens a run; threshold {comparison.threshold:g}; differences below {comparison.margin:g} do not "
         "matter. "
         f"Intervals are of 95 %, by the bootstrap over seeds; differences are within seeds, their p-values adjusted by "

@@ -25,6 +25,7 @@ CELLS = {
     "filtered": {"policy": "uniform", "max_redraws": 2},
 }
 LABELS = ["uniform", "dump", "dump (window 75)", "uniform; max_redraws 2"]
+DEFAULTS = "no experiment.json with the runs: primary metric, threshold, margin and control are defaults"
 SEEDS = 3
 BUDGET = 2000
 
@@ -65,7 +66,7 @@ def test_cells_are_told_apart_by_what_their_runs_differ_in(comparison):
     assert comparison.control == next(iter(comparison.cells)) == "uniform"
     assert all(list(cell.runs) == [0, 1, 2] for cell in comparison.cells.values())
     assert comparison.arms == ["KnightsKnaves2", "KnightsKnaves3", "KnightsKnaves4"]
-    assert comparison.notes == []
+    assert comparison.notes == [DEFAULTS]
     assert comparison.budget == BUDGET
 
 
@@ -171,7 +172,7 @@ def test_a_half_written_run_is_left_out_and_told(copy):
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]) + '{"step": 3, "rew')
     comparison = load_comparison([copy])
     assert re.search(r"dump/seed1 is left out: not finished, \d+% of it is there", comparison.notes[0])
-    assert comparison.notes[1] == "dump has no finished run of seed 1: differences are of the seeds that both have"
+    assert comparison.notes[2] == "dump has no finished run of seed 1: differences are of the seeds that both have"
     row = next(row for row in comparison.table if row["label"] == "dump")
     assert (row["seeds"], row["pairs"]) == (2, 2)
     expected = np.delete(comparison.values("uniform"), 1)
@@ -191,7 +192,7 @@ def test_one_seed_has_no_interval_and_no_test(copy):
 def test_without_the_control_there_are_no_differences(copy):
     comparison = load_comparison([copy / "dump", copy / "dump75"])
     assert comparison.control is None
-    assert comparison.notes == ["no run of the control, uniform: there are no paired differences"]
+    assert comparison.notes == [DEFAULTS, "no run of the control, uniform: there are no paired differences"]
     assert all("difference" not in row for row in comparison.table)
     assert "no control" in page(comparison, {})
 
