@@ -5,10 +5,10 @@ import dataclasses
 import io
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dumpgym.errors import DumpgymError, UnknownNameError
 
@@ -130,6 +130,7 @@ def _train(arguments: list[str]) -> None:
     from dumpgym.display import TrainDisplay
     from dumpgym.figures import save_training_figure
     from dumpgym.run_directory import RunDirectory
+    from dumpgym.trackers import Trackers
     from dumpgym.training import Trainer
 
     resume = "--resume" in arguments
@@ -143,9 +144,18 @@ def _train(arguments: list[str]) -> None:
         default = RunDirectory.stored_config(output)
     config = validated(dataclasses.asdict(parse(TrainConfig, default, arguments)), TrainConfig)
     start_processes(config.agent.device)
-    with TrainDisplay(config, quiet=not is_main_process()) as display:
-        trainer = Trainer(config, resume=resume, observer=display.observe)
+    with (
+        TrainDisplay(config, quiet=not is_main_process()) as display,
+        Trackers(config, is_main=is_main_process()) as trackers,
+    ):
+
+        def observe(log: str, record: Mapping[str, Any]) -> None:
+            display.observe(log, record)
+            trackers.observe(log, record)
+
+        trainer = Trainer(config, resume=resume, observer=observe)
         display.start(trainer.progress)
+        trackers.start(trainer.step)
         summary = trainer.run()
     if is_main_process():
         display.show_summary(summary, save_training_figure(config.output))

@@ -167,8 +167,9 @@ def _refuse_other_runs(experiment: Experiment, runs: Sequence[Run], output: Path
 def plan(experiment: Experiment, cells: Sequence[Cell], runs: Sequence[Run]) -> Table:
     """What would be run, and what it costs, as far as finished runs tell."""
     table = Table(title=f"{escape(experiment.name)}: {len(cells)} cells, {experiment.seeds} paired seeds")
-    for column in ("cell", "finished", "begun", "to begin", "tokens to generate", "hours of one process"):
-        table.add_column(column, justify="left" if column == "cell" else "right")
+    table.add_column("cell", overflow="fold")
+    for column in ("done", "begun", "new", "tokens", "hours"):
+        table.add_column(column, justify="right", no_wrap=True)
     done = {run.name: run.progress() for run in runs}
     seconds = _seconds_of_a_run(runs)
     rest_of_all = 0.0
@@ -183,7 +184,7 @@ def plan(experiment: Experiment, cells: Sequence[Cell], runs: Sequence[Run]) -> 
         tokens = "at most ?" if budget is None else f"{rest * budget:,.0f}"
         counts = map(str, (finished, begun, len(mine) - finished - begun))
         table.add_row(escape(cell.label), *counts, tokens, _hours(rest, seconds))
-    table.caption = f"in all {_hours(rest_of_all, seconds)} hours of one process"
+    table.caption = f"tokens and hours of one process that are left; {_hours(rest_of_all, seconds)} hours in all"
     if seconds is None:
         table.caption += "; the first finished run tells how long a run takes"
     return table

@@ -47,7 +47,7 @@ _MAY_NOT_DIFFER = (
     "arms", "steps", "budget_tokens", "budget_seconds", "evaluate_every", "evaluation_problems",
     "final_evaluation_problems",
 )  # fmt: skip
-_NOT_COMPARED = ("output", "seed", "policy", "policy_options", "checkpoint_every", "transcripts_per_arm")
+_NOT_COMPARED = ("output", "seed", "policy", "policy_options", "checkpoint_every", "transcripts_per_arm", "trackers")
 Array = NDArray[np.float64]
 
 

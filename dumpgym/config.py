@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from annotated_types import Ge, Gt, MinLen
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -42,6 +42,7 @@ class TrainConfig:
         checkpoint_every: steps between two checkpoints.
         max_completion_lengths: in tokens, one an arm; none: the agent's own limit for all.
         transcripts_per_arm: completions of each arm that an evaluation logs.
+        trackers: that are shown the metrics besides the logs.
         agent: settings of the language model and of GRPO.
     """
 
@@ -63,6 +64,7 @@ class TrainConfig:
     checkpoint_every: Annotated[int, Ge(1)] = 10
     max_completion_lengths: tuple[Annotated[int, Ge(1)], ...] = ()
     transcripts_per_arm: Annotated[int, Ge(0)] = 2
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     agent: GRPOConfig = field(default_factory=GRPOConfig)
 
 

@@ -239,5 +239,5 @@ class Trainer:
     def _refuse_changes(self, stored: TrainConfig) -> None:
         for f in dataclasses.fields(TrainConfig):
             mine, theirs = getattr(self.config, f.name), getattr(stored, f.name)
-            if f.name not in ("output", *LIMITS) and mine != theirs:
+            if f.name not in ("output", "trackers", *LIMITS) and mine != theirs:
                 raise InvalidValueError(f.name, mine, f"with --resume, the run's own value {theirs!r}")

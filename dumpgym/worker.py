@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import threading
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -46,10 +45,14 @@ def _end_when_alone() -> None:
 def _run(config: TrainConfig, threads: int) -> None:
     import torch
 
+    from dumpgym.trackers import Trackers
     from dumpgym.training import Trainer
 
     torch.set_num_threads(threads)
-    Trainer(config, resume=(Path(config.output) / "config.json").exists()).run()
+    with Trackers(config) as trackers:
+        trainer = Trainer(config, resume=(config.output / "config.json").exists(), observer=trackers.observe)
+        trackers.start(trainer.step)
+        trainer.run()
 
 
 if __name__ == "__main__":

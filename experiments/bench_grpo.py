@@ -210,7 +210,18 @@ def log_probs_once(options: Options) -> None:
         token_log_probs(hidden, Head(head.weight), targets, 1.0)[0].sum().backward()
     elif options.child == "plain":
         head(hidden).log_softmax(-1).gather(-1, targets[:, None]).sum().backward()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if platform.system() == "Darwin" else 2**10))
+    print(peak_memory())
+
+
+def peak_memory() -> float:
+    """This process's peak of resident memory in MiB.
+
+    Linux counts the memory of the process that started this one into ``ru_maxrss``, so its own file is read there.
+    """
+    if platform.system() == "Linux":
+        status = Path("/proc/self/status").read_text()
+        return float(status.partition("VmHWM:")[2].split()[0]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def memory(options: Options) -> dict[str, Any]:
