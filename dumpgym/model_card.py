@@ -17,7 +17,9 @@ PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
 def versions() -> dict[str, Any]:
     """Of dumpgym, Python and the libraries that decide about a run's numbers, and the command of this process."""
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"dumpgym": dumpgym.__version__, "python": platform.python_version(), **packages, "command": sys.argv}
+    program = Path(sys.argv[0]).name  # without its folder, which is this machine's own affair
+    command = ["dumpgym" if program == "__main__.py" else program, *sys.argv[1:]]
+    return {"dumpgym": dumpgym.__version__, "python": platform.python_version(), **packages, "command": command}
 
 
 def write_model_card(
@@ -49,7 +51,7 @@ def _on_the_hub(model: str) -> bool:
 
 def card_text(config: TrainConfig, summary: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
     """The card without its metadata; see ``write_model_card``."""
-    command = shlex.join(["dumpgym", *made_by["command"][1:]])
+    command = shlex.join(made_by["command"])
     used = [f"{name} {made_by[name]}" for name in ("dumpgym", "python", *PACKAGES)]
     options = "".join(f", `{name}` {value}" for name, value in config.policy_options.items())
     rows = [_row("mean over arms", summary), *(_row(f"`{name}`", arm) for name, arm in summary["arms"].items())]

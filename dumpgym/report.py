@@ -257,8 +257,8 @@ def markdown(rows: Table) -> str:
 
 
 def markdown_tables(comparison: Comparison) -> str:
-    """The results, and the differences to the control, as Markdown."""
-    return "\n\n".join([markdown(_results(comparison)), markdown(_against_control(comparison))])
+    """The report's tables as Markdown: results, differences to the control, steering, and what was spent."""
+    return "\n\n".join(markdown(table(comparison)) for table in (_results, _against_control, _steering, _spent))
 
 
 def _spread(interval: Interval, large: bool = False, sign: str = "") -> str:

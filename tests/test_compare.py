@@ -163,7 +163,7 @@ def test_every_cell_has_its_paired_runs(unbroken, capsys):
     assert first[0] == first[2]  # the same model on the same problems
     assert first[1] == first[3]
     command = json.loads((unbroken / runs[0] / "versions.json").read_text())["command"]
-    assert command == sys.argv
+    assert command == [Path(sys.argv[0]).name.replace("__main__.py", "dumpgym"), *sys.argv[1:]]
 
 
 def test_a_killed_comparison_goes_on_to_the_same_files(unbroken, tmp_path, model):

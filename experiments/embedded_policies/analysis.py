@@ -1,0 +1,114 @@
+"""Do bandit curricula beat uniform sampling on the embedded student, at equal tokens? What the runs say.
+
+    tar -xf experiments/embedded_policies/runs.tar.xz       # the logs of the 64 runs, into runs/embedded_policies
+    python experiments/embedded_policies/analysis.py        # --runs, --output for others
+
+Writes tables.md, scores.json and the figures; README.md says what was found.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from dumpgym.comparison import Comparison, load_comparison
+from dumpgym.report import markdown_tables, power_lines
+from dumpgym.report_figures import FIGURES
+from dumpgym.statistics import Interval, area_under_curve, interval_over_runs
+
+COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
+OTHERS = "#9A9A9A"
+
+
+@dataclass(frozen=True)
+class Options:
+    runs: Path = Path("runs/embedded_policies")
+    output: Path = Path(__file__).parent
+
+
+def score(runs: Comparison, policy: str) -> float:
+    """Share of what uniform leaves that a policy gains: 0 is uniform, 1 success on every puzzle from the first token.
+
+    Args:
+        runs: with uniform as the control.
+        policy: label of one of its cells.
+    """
+    uniform = runs.values("uniform").mean()
+    return float((runs.values(policy).mean() - uniform) / (1 - uniform))
+
+
+def differences_over_steps(runs: Comparison) -> dict[str, Interval]:
+    """Every policy's area over optimiser steps, as far as all runs went, less uniform's: paired, with its interval."""
+    cells = {label: list(cell.runs.values()) for label, cell in runs.cells.items()}
+    steps = min(run.evaluations[-1]["step"] for found in cells.values() for run in found)
+    area = {
+        label: np.array([area_under_curve(run.of_evaluations("step"), run.success, steps) for run in found])
+        for label, found in cells.items()
+    }
+    return {label: interval_over_runs(area[label] - area["uniform"]) for label in cells if label != "uniform"}
+
+
+def finding(runs: Comparison) -> Figure:
+    """Success over tokens, and the paired differences over tokens and over steps."""
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    curves, dots = figure.subplots(1, 2, width_ratios=(1, 1.25))
+    at = np.linspace(0, runs.budget, 80)
+    for label, cell in sorted(runs.cells.items(), key=lambda item: item[0] in COLOURS):
+        found = np.stack([np.interp(at, run.tokens, run.success) for run in cell.runs.values()])
+        mean, low, high = np.array([interval_over_runs(column) for column in found.T]).T
+        shown = label in COLOURS
+        colour = COLOURS.get(label, OTHERS)
+        curves.plot(at, mean, color=colour, linewidth=2 if shown else 0.8, label=label.split(" ")[0] if shown else None)
+        if shown:
+            curves.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+    curves.set(xlabel="generated tokens", ylabel="held-out success, mean over 2 to 7 people")
+    curves.xaxis.set_major_formatter(EngFormatter(sep=""))
+    curves.legend(frameon=False, loc="lower right")
+
+    rows = [row for row in runs.table if "difference" in row]
+    over_steps = differences_over_steps(runs)
+    dots.axvspan(-runs.margin, runs.margin, color="#EEEEEE", zorder=0)
+    dots.axvline(0, color="black", linewidth=0.8)
+    for place, row in enumerate(reversed(rows)):
+        colour = COLOURS.get(row["label"], OTHERS)
+        for height, (value, low, high), face in (
+            (0.12, row["difference"], colour),
+            (-0.16, over_steps[row["label"]], "white"),
+        ):
+            dots.plot([low, high], [place + height] * 2, color=colour, linewidth=2 if face == colour else 1)
+            dots.plot(value, place + height, "o", color=colour, markerfacecolor=face, ms=5)
+    dots.set_yticks(range(len(rows)), [row["label"] for row in reversed(rows)], fontsize="small")
+    dots.set_xlabel("area minus uniform's: over tokens (full), over steps (hollow)\ngrey: smaller than the margin")
+    for axes in (curves, dots):
+        axes.spines[["top", "right"]].set_visible(False)
+    seeds = min(len(cell.runs) for cell in runs.cells.values())
+    figure.suptitle(f"{seeds} paired seeds, 95 % intervals", fontsize="medium")
+    return figure
+
+
+def tables(runs: Comparison) -> str:
+    """Every number as Markdown."""
+    steps = [
+        f"| {label} | {a:+.3f} [{b:+.3f}, {c:+.3f}] |" for label, (a, b, c) in differences_over_steps(runs).items()
+    ]
+    head = "| policy | area over steps minus uniform's |\n| --- | --- |"
+    power = [f"- {line}" for line in power_lines(runs)]
+    return "\n".join(["# Tables", "", markdown_tables(runs), "", head, *steps, "", *power, ""])
+
+
+def main(options: Options) -> None:
+    runs = load_comparison([options.runs])
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "tables.md").write_text(tables(runs))
+    scores = {label: score(runs, label) for label in runs.cells}
+    (options.output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    for name, figure in {"finding": finding(runs), "arm_shares": FIGURES["arm_shares"](runs)}.items():
+        figure.savefig(options.output / f"{name}.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,230 @@
+"""Does the simulator predict the order of policies on a language model, from the same arms?
+
+    tar -xf experiments/embedded_policies/runs.tar.xz
+    python experiments/simulator_prediction/run.py    # --runs, --output for others; a minute
+
+Every policy of a finished comparison is simulated in the same batches, for as many generated tokens, and the two orders
+are compared by Spearman's rank correlation. Students that know less or more of the language model: "shipped" is the
+simulated student as it comes, with the lengths of completions alone; "fitted" has its level, slope, learning rate and
+forgetting from the runs under uniform sampling; "one skill" likewise, but what is learned on one arm is learned on all;
+"replay" replays each of those runs. Writes results.json and figure.png; README.md says what was found.
+"""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import minimize
+
+from dumpgym.agents.controls import Uniform
+from dumpgym.comparison import Comparison, FinishedRun, load_comparison
+from dumpgym.config import TrainConfig
+from dumpgym.envs.skills_student import SkillsStudent
+from dumpgym.simulation import Paths, Practice, run, run_seeds
+from dumpgym.statistics import area_under_curve
+
+Array = NDArray[np.float64]
+RESAMPLES = 2000
+GIVEN: dict[str, dict[str, float]] = {  # what is not fitted to the runs, by student
+    "fitted": {},
+    "one skill": {"own_share": 0.0, "transfer_length": 1e6, "gate_floor": 1.0},
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    runs: Path = Path("runs/embedded_policies")
+    output: Path = Path(__file__).parent
+    seeds: int = 200
+
+
+def spec_of(config: TrainConfig) -> str:
+    """The policy of a run with its options, as a simulation takes it."""
+    options = "&".join(f"{name}={value}" for name, value in config.policy_options.items())
+    return config.policy + (f"?{options}" if options else "")
+
+
+def lengths(runs: Sequence[FinishedRun]) -> tuple[float, float]:
+    """Tokens of a completion on the first arm and on the last one, in the mean over runs."""
+    found = []
+    for one in runs:
+        groups = one.arms_of_steps("count")[-1] * one.config.num_generations
+        tokens = np.array([one.ledger["arms"][arm]["num_tokens"] for arm in one.arms])
+        found.append(tokens / groups)
+    mean = np.mean(found, axis=0)
+    return float(mean[0]), float(mean[-1])
+
+
+def fit(
+    runs: Sequence[FinishedRun], practice: Practice, tokens: tuple[float, float], given: Mapping[str, float], seeds: int
+) -> dict[str, float]:
+    """The level, slope, learning rate and forgetting whose success under uniform sampling is nearest to the runs'.
+
+    Args:
+        runs: under uniform sampling.
+        practice: their batches.
+        tokens: see ``lengths``.
+        given: arguments of the student that are not fitted.
+        seeds: simulated runs.
+
+    Returns:
+        All arguments that are not defaults, and the root mean square error of success by arm and evaluation.
+    """
+    steps = runs[0].of_evaluations("step").astype(int)
+    steps = steps[steps <= min(one.evaluations[-1]["step"] for one in runs)]
+    seen = np.mean([one.success_by_arm[: len(steps)] for one in runs], axis=0)
+
+    def arguments(x: Array) -> dict[str, float]:
+        offset, slope, rate, forgetting = x
+        rates = {"learning_rate": float(np.exp(rate)), "forgetting": float(np.exp(forgetting))}
+        return {**given, "offset": float(offset), "slope": float(slope), **rates}
+
+    def misfit(x: Array) -> float:
+        student = SkillsStudent(seen.shape[1], seeds=range(seeds), tokens=tokens, **arguments(x))
+        uniform = Uniform(seen.shape[1], seed=0, num_runs=seeds)
+        found = run(uniform, student, Practice(int(steps[-1]), practice.prompts_per_step, practice.num_generations))
+        return float(np.mean((found.success.mean(axis=0)[steps] - seen) ** 2))
+
+    best = minimize(misfit, [-1.4, 0.6, -1.0, -4.0], method="Nelder-Mead", options={"maxfev": 300})
+    return {**arguments(best.x), "root_mean_square_error": float(np.sqrt(best.fun))}
+
+
+def areas(paths: Paths, budget: float) -> Array:
+    """The area under success over tokens up to a budget, (runs,)."""
+    tokens = np.concatenate([np.zeros((len(paths.tokens), 1)), np.cumsum(paths.tokens, axis=1)], axis=1)
+    return np.array([area_under_curve(x, y, budget) for x, y in zip(tokens, paths.mean_success, strict=True)])
+
+
+def correlation(real: Array, simulated: Array, seed: int = 0) -> dict[str, Any]:
+    """Spearman's correlation of the policies' means over seeds, and what it hangs on.
+
+    Args:
+        real: the primary metric of the runs, (policies, seeds).
+        simulated: likewise, of other seeds.
+
+    Returns:
+        The correlation; its 95 % interval when seeds are drawn anew, those of all policies together; the interval when
+        policies are drawn anew besides; and the exact p-value of no association, on both sides.
+    """
+    rng = np.random.default_rng(seed)
+    found = float(stats.spearmanr(real.mean(axis=1), simulated.mean(axis=1)).statistic)
+    over_seeds, over_both = [], []
+    for _ in range(RESAMPLES):
+        a = real[:, rng.integers(real.shape[1], size=real.shape[1])].mean(axis=1)
+        b = simulated[:, rng.integers(simulated.shape[1], size=simulated.shape[1])].mean(axis=1)
+        over_seeds.append(stats.spearmanr(a, b).statistic)
+        drawn = rng.integers(len(a), size=len(a))
+        if len(set(drawn.tolist())) > 2:
+            over_both.append(stats.spearmanr(a[drawn], b[drawn]).statistic)
+    ranks = stats.rankdata(simulated.mean(axis=1))
+
+    def statistic(x: Array, axis: int = -1) -> Any:
+        return (stats.rankdata(x, axis=axis) * ranks).sum(axis=axis)
+
+    test = stats.permutation_test(
+        (real.mean(axis=1),), statistic, permutation_type="pairings", n_resamples=50_000, rng=np.random.default_rng(0)
+    )
+    return {
+        "spearman": found,
+        "interval_over_seeds": np.quantile(over_seeds, [0.025, 0.975]).tolist(),
+        "interval_over_seeds_and_policies": np.quantile(over_both, [0.025, 0.975]).tolist(),
+        "p": float(test.pvalue),
+    }
+
+
+def halves(real: Array) -> float:
+    """The mean correlation of the order in one half of the seeds with that in the other, over all halvings."""
+    seeds = range(real.shape[1])
+    found = []
+    for half in itertools.combinations(seeds, len(seeds) // 2):
+        rest = [s for s in seeds if s not in half]
+        found.append(stats.spearmanr(real[:, half].mean(axis=1), real[:, rest].mean(axis=1)).statistic)
+    return float(np.mean(found))
+
+
+def figure_of(real: Mapping[str, float], simulated: Mapping[str, Mapping[str, float]], found: dict[str, Any]) -> Figure:
+    """Every policy's gain over uniform on the language model against that in the simulation; a panel a student."""
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    close = 0.04 * (max(real.values()) - min(real.values()))  # of labels that would stand on one another
+    for axes, (student, values) in zip(figure.subplots(1, len(simulated), sharey=True), simulated.items(), strict=True):
+        left = max(values.values()) / 2 + min(values.values()) / 2
+        for label, value in values.items():
+            axes.plot(value, real[label], "o", color="#0072B2", ms=5)
+            side = {"ha": "right", "xytext": (-6, 0)} if value > left else {"ha": "left", "xytext": (6, 0)}
+            above = any(0 <= real[label] - real[other] < close for other in real if other != label)
+            below = any(0 < real[other] - real[label] < close for other in real)
+            height = "bottom" if above else "top" if below else "center"
+            name = label.replace("count_unit ", "").replace(" (total_steps 48)", "")
+            place = (value, real[label])
+            axes.annotate(name, place, fontsize="x-small", va=height, textcoords="offset points", **side)
+        low, high = found[student]["interval_over_seeds"]
+        axes.set_title(f"{student}: {found[student]['spearman']:.2f} [{low:.2f}, {high:.2f}]", fontsize="medium")
+        axes.axhline(0, color="grey", linewidth=0.6)
+        axes.axvline(0, color="grey", linewidth=0.6)
+        axes.locator_params(axis="x", nbins=5)
+        axes.margins(x=0.1)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("area minus uniform's, simulated", fontsize="medium")
+    figure.get_axes()[0].set_ylabel("area minus uniform's, language model")
+    figure.suptitle("Rank correlation of policies, with the interval over seeds", fontsize="medium")
+    return figure
+
+
+def simulate(comparison: Comparison, students: Sequence[str], practice: Practice, seeds: int) -> dict[str, Array]:
+    """The primary metric of every cell on some students, (seeds of all students,)."""
+    found = {}
+    for label, cell in comparison.cells.items():
+        parts = [run_seeds(spec_of(cell.config), student, range(seeds), practice) for student in students]
+        found[label] = np.concatenate([areas(paths, comparison.budget) for paths in parts])
+    return found
+
+
+def main(options: Options) -> None:
+    comparison = load_comparison([options.runs])
+    uniform = list(comparison.cells["uniform"].runs.values())
+    config, num_arms = uniform[0].config, len(comparison.arms)
+    tokens = lengths(uniform)
+    shortest = config.prompts_per_step * config.num_generations * tokens[0]
+    steps = int(comparison.budget / shortest) + 2
+    practice = Practice(steps, config.prompts_per_step, config.num_generations, config.signal)
+    plain = f"skills?num_arms={num_arms}&tokens={tokens[0]:.0f},{tokens[1]:.0f}"
+    students = {"shipped": [plain]}
+    fitted = {}
+    for name, given in GIVEN.items():
+        fitted[name] = fit(uniform, practice, tokens, given, seeds=32)
+        arguments = {key: value for key, value in fitted[name].items() if key != "root_mean_square_error"}
+        students[name] = [plain + "".join(f"&{key}={value:.5g}" for key, value in arguments.items())]
+    students["replay"] = [f"replay?path={one.path}" for one in uniform]
+
+    real = np.stack([comparison.values(label) for label in comparison.cells])
+    gains = dict(zip(comparison.cells, (real - real[0]).mean(axis=1).tolist(), strict=True))
+    found: dict[str, Any] = {}
+    simulated: dict[str, dict[str, float]] = {}
+    for name, specs in students.items():
+        values = simulate(comparison, specs, practice, options.seeds // len(specs))
+        found[name] = correlation(real, np.stack([values[label] for label in comparison.cells]))
+        simulated[name] = {label: float((value - values["uniform"]).mean()) for label, value in values.items()}
+        print(name, found[name])
+    results = {
+        "policies": len(real),
+        "seeds": real.shape[1],
+        "half_against_half": halves(real),
+        "fitted": fitted,
+        "correlation": found,
+        "gain": {"language model": gains, **simulated},
+    }
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    figure_of(gains, simulated, found).savefig(options.output / "figure.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
