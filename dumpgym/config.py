@@ -91,6 +91,8 @@ def validated(values: dict[str, Any], config_class: type[Config]) -> Config:
         if first["type"] == "unexpected_keyword_argument":
             accepted = ", ".join(f.name for f in dataclasses.fields(_class_of(config_class, first["loc"])))
             raise DumpgymError(f"unknown configuration key {key!r}; accepted: {accepted}") from error
+        if first["type"].startswith("missing"):
+            raise DumpgymError(f"the configuration has no {key!r}; accepted: one that has") from error
         raise InvalidValueError(key, first["input"], first["msg"].removeprefix("Input should be ")) from error
 
 

@@ -109,6 +109,7 @@ axes = { signal = ["success_variance"] }
         ('name = "a b"\npolicies = ["uniform"]', r"name is 'a b'; accepted: letters, digits"),
         ('name = "a"\npolicies = ["uniform"]\n[[grids]]\npolicies = ["dump"]', "keys of the experiment is"),
         ('name = "a"\npolicies = []', "grids.0.policies is"),
+        ('policies = ["uniform"]', "the configuration has no 'name'; accepted: one that has"),
         ('name = "a"\npolicies = ["dump"]', r"policies is \['dump'\]; accepted: the control 'uniform' among them"),
         ('name = "a"\npolicies = ["uniform", "dupm"]', "unknown policy 'dupm'; did you mean 'dump'"),
         ('name = "a"\npolicies = ["uniform", "dump?widow=3"]', "unknown option of policy 'dump' 'widow'"),

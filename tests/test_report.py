@@ -163,7 +163,7 @@ def test_power_is_told_for_every_difference(comparison):
 def test_tables_are_also_markdown(comparison):
     lines = markdown_tables(comparison).splitlines()
     assert lines[0].startswith("| policy | seeds | area (primary) |")
-    assert sum(line.startswith("| dump (window 75) |") for line in lines) == 2
+    assert sum(line.startswith("| dump (window 75) |") for line in lines) == 4
 
 
 def test_a_half_written_run_is_left_out_and_told(copy):
