@@ -163,7 +163,7 @@ def _protocol(comparison: Comparison) -> str:
         f"generated tokens a run; threshold {comparison.threshold:g}; differences below {comparison.margin:g} do not "
         "matter. "
         f"Intervals are of 95 %, by the bootstrap over seeds; differences are within seeds, their p-values adjusted by "
-        f"Holm's method. Tuning of every policy: {tuning}."
+        f"Holm's method, those of equivalence not. Tuning of every policy: {tuning}."
     )
 
 
