@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 import tyro
-from grpo_peers import Rewards, Stopwatch, hashed_rewards, make_trainer
 
 from dumpgym.agents.grpo import Head, token_log_probs
 from dumpgym.agents.grpo_config import GRPOConfig
@@ -37,6 +36,9 @@ from dumpgym.agents.language_model import LanguageModelAgent
 from dumpgym.agents.models import EMBEDDED_MODEL, load_tokenizer
 from dumpgym.arms import make_arms
 from dumpgym.learner import Rollouts
+
+if TYPE_CHECKING:
+    from grpo_peers import Rewards
 
 PEOPLE = range(2, 8)
 PHASES = ("generation", "update", "step")
@@ -106,7 +108,7 @@ def endless(model: Path, folder: Path) -> Path:
 class Ours:
     """Our agent, step by step."""
 
-    def __init__(self, model: Path, limit: int, options: Options, prompts: Sequence[str], rewards: Rewards) -> None:
+    def __init__(self, model: Path, limit: int, options: Options, prompts: Sequence[str], rewards: "Rewards") -> None:
         config = GRPOConfig(
             model=str(model), device=options.device, max_completion_length=limit, learning_rate=0.0, loss_type="dapo"
         )
@@ -130,6 +132,8 @@ class Ours:
 
 def measure(name: str, model: Path, limit: int, options: Options, *, verified: bool = False) -> dict[str, Any]:
     """Seconds of both, step by step, in turns."""
+    from grpo_peers import Stopwatch, hashed_rewards, make_trainer  # slow, and nothing to the measurement of memory
+
     found = problems(options.num_prompts)
 
     def verifier(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
