@@ -155,7 +155,7 @@ def _train(arguments: list[str]) -> None:
 
         trainer = Trainer(config, resume=resume, observer=observe)
         display.start(trainer.progress)
-        trackers.start(trainer.step)
+        trackers.start(trainer.step, trainer.begun)
         summary = trainer.run()
     if is_main_process():
         display.show_summary(summary, save_training_figure(config.output))

@@ -7,10 +7,8 @@ forgets what came after it, and the others, which keep it, get the same numbers 
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,8 +44,13 @@ class Trackers:
                 raise InvalidValueError("trackers", name, f"one that is installed: pip install 'dumpgym[{name}]'")
         self._open: list[Any] = []
 
-    def start(self, step: int) -> None:
-        """Begins to track a run, or goes on at a step."""
+    def start(self, step: int, begun: bool) -> None:
+        """Begins to track a run, or goes on.
+
+        Args:
+            step: the last that is done.
+            begun: whether the evaluation before the first step is done, too.
+        """
         if not self.names:
             return
         from accelerate import PartialState
@@ -55,23 +58,23 @@ class Trackers:
 
         PartialState(cpu=self.config.agent.device == "cpu")  # without which its trackers do not log
         for name in self.names:
-            run_name, options = self._options(name, step)
+            run_name, options = self._options(name, step + 1 if begun else 0)
             tracker = LOGGER_TYPE_TO_CLASS[name](run_name, **options)
             tracker.start()
             self._open.append(tracker)
-            if step == 0:
+            if not begun:
                 tracker.store_init_configuration(_settings(self.config))
 
-    def _options(self, name: str, step: int) -> tuple[str, dict[str, Any]]:
+    def _options(self, name: str, first: int) -> tuple[str, dict[str, Any]]:
         folder = self.config.output / "trackers"
         if name == "tensorboard":
-            return name, {"logging_dir": str(folder), "purge_step": step + 1 if step else None}
-        run = "-".join(self.config.output.parts[-3:])
+            return name, {"logging_dir": str(folder), "purge_step": first}
+        output = self.config.output.absolute()
+        run = "-".join(output.parts[1:][-3:])
         if name == "trackio":
             return _PROJECT, {"name": run, "resume": "allow", "embed": False}
         folder.mkdir(exist_ok=True)
-        place = str(Path.cwd() / self.config.output)
-        identity = hashlib.sha256(place.encode()).hexdigest()[:16]
+        identity = hashlib.sha256(str(output).encode()).hexdigest()[:16]
         return _PROJECT, {"name": run, "id": identity, "dir": str(folder), "resume": "allow"}
 
     def observe(self, log: str, record: Mapping[str, Any]) -> None:
@@ -103,4 +106,4 @@ def _settings(config: TrainConfig) -> dict[str, bool | int | float | str]:
 
 
 def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else os.fspath(value) if value is not None else ""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)

@@ -51,7 +51,7 @@ def _run(config: TrainConfig, threads: int) -> None:
     torch.set_num_threads(threads)
     with Trackers(config) as trackers:
         trainer = Trainer(config, resume=(config.output / "config.json").exists(), observer=trackers.observe)
-        trackers.start(trainer.step)
+        trackers.start(trainer.step, trainer.begun)
         trainer.run()
 
 
