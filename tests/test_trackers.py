@@ -69,9 +69,11 @@ def in_wandb(directory):
     numbers, names = {}, set()
     for path in sorted((directory / "trackers").glob("wandb/offline-run-*/*.wandb"), key=os.path.getmtime):
         deadline = time.monotonic() + 60
-        while not any(record.HasField("exit") for record in (records := list(wandb_records(path)))):
-            assert time.monotonic() < deadline  # its process may write on for a while after the run
+        records = list(wandb_records(path))
+        while not any(record.HasField("exit") for record in records):  # its process writes on after the run
+            assert time.monotonic() < deadline
             time.sleep(0.05)
+            records = list(wandb_records(path))
         for record in records:
             if record.run.run_id:
                 names.add((record.run.run_id, record.run.display_name))
