@@ -56,3 +56,15 @@ def test_a_correlation_is_that_of_the_orders(prediction):
     low, high = noise["interval_over_seeds"]
     assert low < 0 < high
     assert noise["p"] > 0.01
+
+
+def test_ablations_are_reported_by_what_was_changed(embedded_policies, tmp_path):
+    analysis = runpy.run_path(str(EXPERIMENTS / "ablations" / "analysis.py"))
+    comparison = load_comparison([embedded_policies])
+    assert analysis["axes_of"](comparison) == {"count_unit": ["dump (count_unit prompts)"]}
+    gain = comparison.values("dump (count_unit prompts)").mean() - comparison.values("dump").mean()
+    assert analysis["to_published"](comparison, "dump (count_unit prompts)")[0] == pytest.approx(gain)
+    assert analysis["score"](comparison, "count_unit") == pytest.approx(abs(gain))
+    analysis["main"](analysis["Options"](runs=embedded_policies, output=tmp_path))
+    assert "| count_unit | dump (count_unit prompts) | 8 |" in (tmp_path / "tables.md").read_text()
+    assert {path.name for path in tmp_path.glob("*.png")} == {"constants.png", "sweeps.png"}
