@@ -358,7 +358,9 @@ def ablation(comparison: Comparison) -> Figure:
             value, low, high = means[comparison.control]
             ax.axhspan(low, high, color="#DDDDDD", zorder=0)
             ax.axhline(value, color="black", linewidth=0.8, label=comparison.control)
-        ax.set_xticks(range(len(points)), [value for value, _ in points], fontsize="small")
+        values = [value for value, _ in points]
+        is_long = max(map(len, values)) > 8
+        ax.set_xticks(range(len(points)), values, fontsize="small", rotation=30 if is_long else 0)
         ax.set_title(name, fontsize="small")
     for ax in axes[max(1, len(sweeps)) :]:
         ax.remove()

@@ -74,7 +74,10 @@ def constants(runs: Comparison) -> Figure:
     ax.spines[["top", "right"]].set_visible(False)
     seeds = min(len(cell.runs) for cell in runs.cells.values())
     anecdote = ", an anecdote" if seeds < FEWEST_SEEDS else ""
-    figure.suptitle(f"DUMP with one thing changed: {seeds} paired seeds{anecdote}, 95 % intervals", fontsize="medium")
+    figure.suptitle(
+        f"DUMP with one thing changed: {seeds} paired seed{'' if seeds == 1 else 's'}{anecdote}, 95 % intervals",
+        fontsize="medium",
+    )
     return figure
 
 
