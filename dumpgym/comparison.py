@@ -210,6 +210,11 @@ class Comparison:
         columns = [[area_under_curve(run.tokens, arm, self.budget) for arm in run.success_by_arm.T] for run in runs]
         return np.array(columns)
 
+    def areas_over_steps(self, label: str, steps: float) -> dict[int, float]:
+        """The area under mean success over optimiser steps up to a number of them, by seed."""
+        runs = self.cells[label].runs.items()
+        return {seed: area_under_curve(run.of_evaluations("step"), run.success, steps) for seed, run in runs}
+
     def differences(self, label: str) -> Array:
         """A cell's primary metric less the control's, on the seeds that both have, (seeds,)."""
         assert self.control is not None

@@ -63,8 +63,8 @@ def test_ablations_are_reported_by_what_was_changed(embedded_policies, tmp_path)
     comparison = load_comparison([embedded_policies])
     assert analysis["axes_of"](comparison) == {"count_unit": ["dump (count_unit prompts)"]}
     gain = comparison.values("dump (count_unit prompts)").mean() - comparison.values("dump").mean()
-    assert analysis["to_published"](comparison, "dump (count_unit prompts)")[0] == pytest.approx(gain)
+    assert analysis["differences"](comparison, "dump (count_unit prompts)").mean() == pytest.approx(gain)
     assert analysis["score"](comparison, "count_unit") == pytest.approx(abs(gain))
     analysis["main"](analysis["Options"](runs=embedded_policies, output=tmp_path))
-    assert "| count_unit | dump (count_unit prompts) | 8 |" in (tmp_path / "tables.md").read_text()
+    assert "| count_unit | dump (count_unit prompts) | dump | 8 |" in (tmp_path / "tables.md").read_text()
     assert {path.name for path in tmp_path.glob("*.png")} == {"constants.png", "sweeps.png"}

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from dumpgym.comparison import FEWEST_SEEDS, Comparison, load_comparison
 from dumpgym.report import markdown_tables, power_lines
 from dumpgym.report_figures import FIGURES
-from dumpgym.statistics import Interval, interval_over_runs
+from dumpgym.statistics import difference_p_value, holm, interval_over_runs
 
 PUBLISHED = "dump"
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,29 @@ def axes_of(runs: Comparison) -> dict[str, list[str]]:
     return axes
 
 
-def to_published(runs: Comparison, label: str) -> Interval:
-    """A cell's primary metric less that of DUMP as published, on the seeds that both have, with its interval."""
-    mine, published = runs.cells[label].runs, runs.cells[PUBLISHED].runs
-    both = [seed for seed in mine if seed in published]
-    return interval_over_runs(np.array([runs.primary(mine[s]) - runs.primary(published[s]) for s in both]))
+def differences(runs: Comparison, label: str, other: str = PUBLISHED) -> Array:
+    """A cell's primary metric less another's, on the seeds that both have, (seeds,)."""
+    mine, its = runs.cells[label].runs, runs.cells[other].runs
+    return np.array([runs.primary(mine[seed]) - runs.primary(its[seed]) for seed in mine if seed in its])
+
+
+def differences_over_steps(runs: Comparison, label: str, other: str = PUBLISHED) -> Array:
+    """Likewise the area over optimiser steps, as far as all runs of both cells went, (seeds,)."""
+    found = [run for cell in (label, other) for run in runs.cells[cell].runs.values()]
+    steps = min(run.evaluations[-1]["step"] for run in found)
+    mine, its = runs.areas_over_steps(label, steps), runs.areas_over_steps(other, steps)
+    return np.array([mine[seed] - its[seed] for seed in mine if seed in its])
+
+
+def rows_of(runs: Comparison) -> list[tuple[str, str, str]]:
+    """What is compared: an axis, a cell, and the one that it is compared with."""
+    settings = [(axis, label, PUBLISHED) for axis, labels in axes_of(runs).items() for label in labels]
+    others = [
+        (runs.settings_of[label].split(" ")[0], label, "uniform")
+        for label, cell in runs.cells.items()
+        if cell.config.policy == "uniform" and label != "uniform"
+    ]
+    return [("policy", "uniform", PUBLISHED), *settings, *others]
 
 
 def score(runs: Comparison, axis: str) -> float:
@@ -51,26 +71,32 @@ def score(runs: Comparison, axis: str) -> float:
         runs: with DUMP as published among them.
         axis: one of ``axes_of``.
     """
-    gains = [0.0, *(to_published(runs, label)[0] for label in axes_of(runs)[axis])]
+    gains = [0.0, *(float(differences(runs, label).mean()) for label in axes_of(runs)[axis])]
     return max(gains) - min(gains)
 
 
 def constants(runs: Comparison) -> Figure:
     """Every setting less DUMP as published, by axis; uniform beside them."""
-    axes = axes_of(runs)
-    order = [("", "uniform"), *((axis, label) for axis, labels in axes.items() for label in labels)]
-    figure = Figure(figsize=(9, 1.2 + 0.32 * len(order)), layout="constrained")
+    rows = list(reversed(rows_of(runs)))
+    figure = Figure(figsize=(9, 1.2 + 0.32 * len(rows)), layout="constrained")
     ax = figure.subplots()
     ax.axvspan(-runs.margin, runs.margin, color="#EEEEEE", zorder=0)
     ax.axvline(0, color="black", linewidth=0.8)
-    colours = dict(zip(axes, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"), strict=False))
-    for place, (axis, label) in enumerate(reversed(order)):
-        value, low, high = to_published(runs, label)
+    colours = dict(zip(axes_of(runs), ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"), strict=False))
+    for place, (axis, label, other) in enumerate(rows):
         colour = colours.get(axis, "black")
-        ax.plot([low, high], [place, place], color=colour, linewidth=2)
-        ax.plot(value, place, "o", color=colour, ms=5)
-    ax.set_yticks(range(len(order)), [label for _, label in reversed(order)], fontsize="small")
-    ax.set_xlabel("area over tokens minus that of DUMP as published; grey: smaller than the margin")
+        for height, found, face in (
+            (0.14, differences(runs, label, other), colour),
+            (-0.18, differences_over_steps(runs, label, other), "white"),
+        ):
+            value, low, high = interval_over_runs(found)
+            ax.plot([low, high], [place + height] * 2, color=colour, linewidth=2 if face == colour else 1)
+            ax.plot(value, place + height, "o", color=colour, markerfacecolor=face, ms=5)
+    names = [label + ("" if other == PUBLISHED else f", minus {other}") for _, label, other in rows]
+    ax.set_yticks(range(len(rows)), names, fontsize="small")
+    ax.set_xlabel(
+        "area minus that of DUMP as published: over tokens (full), over steps (hollow)\ngrey: smaller than the margin"
+    )
     ax.spines[["top", "right"]].set_visible(False)
     seeds = min(len(cell.runs) for cell in runs.cells.values())
     anecdote = ", an anecdote" if seeds < FEWEST_SEEDS else ""
@@ -81,15 +107,24 @@ def constants(runs: Comparison) -> Figure:
     return figure
 
 
+def _cells(values: Array, p: float) -> str:
+    mean, low, high = interval_over_runs(values)
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] | {'< .001' if p < 0.001 else f'{p:.3f}'}"
+
+
 def tables(runs: Comparison) -> str:
     """Every number as Markdown."""
-    lines = ["| axis | setting | seeds | area minus that of DUMP as published |", "| --- | --- | --- | --- |"]
-    for axis, labels in axes_of(runs).items():
-        for label in labels:
-            mean, low, high = to_published(runs, label)
-            lines.append(
-                f"| {axis} | {label} | {len(runs.cells[label].runs)} | {mean:+.3f} [{low:+.3f}, {high:+.3f}] |"
-            )
+    head = "| axis | setting | minus | seeds | area over tokens | p, Holm | area over steps | p, Holm |"
+    lines = [head, "| --- " * 8 + "|"]
+    rows = rows_of(runs)
+    columns = []
+    for of in (differences, differences_over_steps):
+        found = [of(runs, label, other) for _, label, other in rows]
+        adjusted = holm([difference_p_value(values) for values in found])
+        columns.append([_cells(values, p) for values, p in zip(found, adjusted, strict=True)])
+    for (axis, label, other), tokens, steps in zip(rows, *columns, strict=True):
+        pairs = len(differences(runs, label, other))
+        lines.append(f"| {axis} | {label} | {other} | {pairs} | {tokens} | {steps} |")
     power = [f"- {line}" for line in power_lines(runs)]
     notes = [f"- {note}" for note in runs.notes]
     return "\n".join(["# Tables", "", *lines, "", markdown_tables(runs), "", *power, *notes, ""])

@@ -18,7 +18,7 @@ from matplotlib.ticker import EngFormatter
 from dumpgym.comparison import Comparison, load_comparison
 from dumpgym.report import markdown_tables, power_lines
 from dumpgym.report_figures import FIGURES
-from dumpgym.statistics import Interval, area_under_curve, interval_over_runs
+from dumpgym.statistics import Interval, interval_over_runs
 
 COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
 OTHERS = "#9A9A9A"
@@ -43,13 +43,9 @@ def score(runs: Comparison, policy: str) -> float:
 
 def differences_over_steps(runs: Comparison) -> dict[str, Interval]:
     """Every policy's area over optimiser steps, as far as all runs went, less uniform's: paired, with its interval."""
-    cells = {label: list(cell.runs.values()) for label, cell in runs.cells.items()}
-    steps = min(run.evaluations[-1]["step"] for found in cells.values() for run in found)
-    area = {
-        label: np.array([area_under_curve(run.of_evaluations("step"), run.success, steps) for run in found])
-        for label, found in cells.items()
-    }
-    return {label: interval_over_runs(area[label] - area["uniform"]) for label in cells if label != "uniform"}
+    steps = min(run.evaluations[-1]["step"] for cell in runs.cells.values() for run in cell.runs.values())
+    area = {label: np.array(list(runs.areas_over_steps(label, steps).values())) for label in runs.cells}
+    return {label: interval_over_runs(area[label] - area["uniform"]) for label in runs.cells if label != "uniform"}
 
 
 def finding(runs: Comparison) -> Figure:

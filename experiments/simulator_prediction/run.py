@@ -3,17 +3,18 @@
     tar -xf experiments/embedded_policies/runs.tar.xz
     python experiments/simulator_prediction/run.py    # --runs, --output for others; a minute
 
-Every policy of a finished comparison is simulated in the same batches, for as many generated tokens, and the two orders
-are compared by Spearman's rank correlation. Students that know less or more of the language model: "shipped" is the
-simulated student as it comes, with the lengths of completions alone; "fitted" has its level, slope, learning rate and
-forgetting from the runs under uniform sampling; "one skill" likewise, but what is learned on one arm is learned on all;
-"replay" replays each of those runs. Writes results.json and figure.png; README.md says what was found.
+Every cell of a finished comparison, but those that draw groups anew, is simulated in the same batches, for as many
+generated tokens, and the two orders are compared by Spearman's rank correlation. Students that know less or more of the
+language model: "shipped" is the simulated student as it comes, with the lengths of completions alone; "fitted" has its
+level, slope, learning rate and forgetting from the runs under uniform sampling; "one skill" likewise, but what is
+learned on one arm is learned on all; "replay" replays each of those runs. Writes results.json and figure.png; README.md
+says what was found.
 """
 
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,13 @@ def figure_of(real: Mapping[str, float], simulated: Mapping[str, Mapping[str, fl
 
 
 def simulate(comparison: Comparison, students: Sequence[str], practice: Practice, seeds: int) -> dict[str, Array]:
-    """The primary metric of every cell on some students, (seeds of all students,)."""
+    """The primary metric of every cell that can be simulated on some students, (seeds of all students,)."""
     found = {}
     for label, cell in comparison.cells.items():
-        parts = [run_seeds(spec_of(cell.config), student, range(seeds), practice) for student in students]
+        if cell.config.max_redraws:
+            continue
+        same = replace(practice, signal=cell.config.signal)
+        parts = [run_seeds(spec_of(cell.config), student, range(seeds), same) for student in students]
         found[label] = np.concatenate([areas(paths, comparison.budget) for paths in parts])
     return found
 
@@ -204,15 +208,15 @@ def main(options: Options) -> None:
         students[name] = [plain + "".join(f"&{key}={value:.5g}" for key, value in arguments.items())]
     students["replay"] = [f"replay?path={one.path}" for one in uniform]
 
-    real = np.stack([comparison.values(label) for label in comparison.cells])
-    gains = dict(zip(comparison.cells, (real - real[0]).mean(axis=1).tolist(), strict=True))
     found: dict[str, Any] = {}
     simulated: dict[str, dict[str, float]] = {}
     for name, specs in students.items():
         values = simulate(comparison, specs, practice, options.seeds // len(specs))
-        found[name] = correlation(real, np.stack([values[label] for label in comparison.cells]))
+        real = np.stack([comparison.values(label) for label in values])
+        found[name] = correlation(real, np.stack(list(values.values())))
         simulated[name] = {label: float((value - values["uniform"]).mean()) for label, value in values.items()}
         print(name, found[name])
+    gains = dict(zip(values, (real - real[0]).mean(axis=1).tolist(), strict=True))
     results = {
         "policies": len(real),
         "seeds": real.shape[1],
