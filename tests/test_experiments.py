@@ -1,5 +1,6 @@
 """The findings that are committed are those of the logs that are committed."""
 
+import json
 import runpy
 import tarfile
 from pathlib import Path
@@ -8,35 +9,59 @@ import numpy as np
 import pytest
 
 from dumpgym.comparison import load_comparison
+from dumpgym.experiment import cells_of, load_experiment
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 
-@pytest.fixture(scope="module")
-def embedded_policies(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("embedded_policies")
-    with tarfile.open(EXPERIMENTS / "embedded_policies" / "runs.tar.xz") as archive:
+FIGURES = {"embedded_policies": {"finding.png", "arm_shares.png"}, "ablations": {"constants.png", "sweeps.png"}}
+
+
+@pytest.fixture(scope="module", params=FIGURES)
+def experiment(request, tmp_path_factory):
+    """The name of an experiment, and the directory of its runs."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with tarfile.open(EXPERIMENTS / request.param / "runs.tar.xz") as archive:
         archive.extractall(folder, filter="data")
-    return folder / "runs" / "embedded_policies"
+    return request.param, folder / "runs" / request.param
 
 
-def test_the_tables_and_scores_of_the_policies_are_those_of_their_runs(embedded_policies, tmp_path):
-    analysis = runpy.run_path(str(EXPERIMENTS / "embedded_policies" / "analysis.py"))
-    analysis["main"](analysis["Options"](runs=embedded_policies, output=tmp_path))
-    for name in ("tables.md", "scores.json"):
-        assert (tmp_path / name).read_text() == (EXPERIMENTS / "embedded_policies" / name).read_text()
-    assert {path.name for path in tmp_path.glob("*.png")} == {"finding.png", "arm_shares.png"}
+def test_tables_scores_and_figures_are_those_of_the_runs(experiment, tmp_path):
+    name, runs = experiment
+    analysis = runpy.run_path(str(EXPERIMENTS / name / "analysis.py"))
+    analysis["main"](analysis["Options"](runs=runs, output=tmp_path))
+    assert (tmp_path / "tables.md").read_text() == (EXPERIMENTS / name / "tables.md").read_text()
+    found, expected = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, EXPERIMENTS / name))
+    assert found == pytest.approx(expected)
+    assert {path.name for path in tmp_path.glob("*.png")} == FIGURES[name]
 
 
-def test_the_policies_were_compared_as_the_protocol_says(embedded_policies):
-    comparison = load_comparison([embedded_policies])
+def test_runs_were_compared_as_the_protocol_says(experiment):
+    name, runs = experiment
+    comparison = load_comparison([runs])
+    planned = load_experiment(EXPERIMENTS / name / "experiment.toml")
     assert comparison.notes == []
+    assert len(comparison.cells) == len(cells_of(planned))
+    assert comparison.budget == planned.train["budget_tokens"]
     first = {label: [run.evaluations[0]["eval/solved"] for run in cell.runs.values()] for label, cell in
              comparison.cells.items()}  # fmt: skip
     for label, cell in comparison.cells.items():
-        assert sorted(cell.runs) == list(range(8))
+        assert sorted(cell.runs) == list(range(planned.seeds))
         assert first[label] == first["uniform"]  # the same weights on the same problems
         assert all(run.tokens[-1] >= comparison.budget for run in cell.runs.values())
+
+
+def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment):
+    name, runs = experiment
+    analysis, comparison = runpy.run_path(str(EXPERIMENTS / "ablations" / "analysis.py")), load_comparison([runs])
+    axes = analysis["axes_of"](comparison)
+    assert {axis: len(labels) for axis, labels in axes.items()} == {
+        "embedded_policies": {"count_unit": 1},
+        "ablations": {"exploration": 3, "temperature": 5, "window": 3, "max_redraws": 1, "signal": 3},
+    }[name]
+    for axis, labels in axes.items():
+        areas = [comparison.values(label).mean() for label in ("dump", *labels)]
+        assert analysis["score"](comparison, axis) == pytest.approx(max(areas) - min(areas))
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +81,3 @@ def test_a_correlation_is_that_of_the_orders(prediction):
     low, high = noise["interval_over_seeds"]
     assert low < 0 < high
     assert noise["p"] > 0.01
-
-
-def test_ablations_are_reported_by_what_was_changed(embedded_policies, tmp_path):
-    analysis = runpy.run_path(str(EXPERIMENTS / "ablations" / "analysis.py"))
-    comparison = load_comparison([embedded_policies])
-    assert analysis["axes_of"](comparison) == {"count_unit": ["dump (count_unit prompts)"]}
-    gain = comparison.values("dump (count_unit prompts)").mean() - comparison.values("dump").mean()
-    assert analysis["differences"](comparison, "dump (count_unit prompts)").mean() == pytest.approx(gain)
-    assert analysis["score"](comparison, "count_unit") == pytest.approx(abs(gain))
-    analysis["main"](analysis["Options"](runs=embedded_policies, output=tmp_path))
-    assert "| count_unit | dump (count_unit prompts) | dump | 8 |" in (tmp_path / "tables.md").read_text()
-    assert {path.name for path in tmp_path.glob("*.png")} == {"constants.png", "sweeps.png"}

@@ -151,31 +151,27 @@ def halves(real: Array) -> float:
     return float(np.mean(found))
 
 
-def figure_of(real: Mapping[str, float], simulated: Mapping[str, Mapping[str, float]], found: dict[str, Any]) -> Figure:
-    """Every policy's gain over uniform on the language model against that in the simulation; a panel a student."""
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
-    close = 0.04 * (max(real.values()) - min(real.values()))  # of labels that would stand on one another
-    for axes, (student, values) in zip(figure.subplots(1, len(simulated), sharey=True), simulated.items(), strict=True):
-        left = max(values.values()) / 2 + min(values.values()) / 2
-        for label, value in values.items():
-            axes.plot(value, real[label], "o", color="#0072B2", ms=5)
-            side = {"ha": "right", "xytext": (-6, 0)} if value > left else {"ha": "left", "xytext": (6, 0)}
-            above = any(0 <= real[label] - real[other] < close for other in real if other != label)
-            below = any(0 < real[other] - real[label] < close for other in real)
-            height = "bottom" if above else "top" if below else "center"
-            name = label.replace("count_unit ", "").replace(" (total_steps 48)", "")
-            place = (value, real[label])
-            axes.annotate(name, place, fontsize="x-small", va=height, textcoords="offset points", **side)
-        low, high = found[student]["interval_over_seeds"]
-        axes.set_title(f"{student}: {found[student]['spearman']:.2f} [{low:.2f}, {high:.2f}]", fontsize="medium")
-        axes.axhline(0, color="grey", linewidth=0.6)
+def figure_of(gains: Mapping[str, Mapping[str, float]], found: Mapping[str, Any]) -> Figure:
+    """Every policy's gain over uniform, in the order of the language model; a panel for it and one a student."""
+    real = next(iter(gains.values()))
+    order = sorted(real, key=real.__getitem__)
+    figure = Figure(figsize=(13, 1.4 + 0.3 * len(order)), layout="constrained")
+    for axes, (student, values) in zip(figure.subplots(1, len(gains), sharey=True), gains.items(), strict=True):
+        is_real = student not in found
         axes.axvline(0, color="grey", linewidth=0.6)
-        axes.locator_params(axis="x", nbins=5)
+        axes.hlines(range(len(order)), 0, [values[label] for label in order], color="#CCCCCC", zorder=0)
+        axes.plot([values[label] for label in order], range(len(order)), "o", color="black" if is_real else "#0072B2")
+        title = student
+        if not is_real:
+            low, high = found[student]["interval_over_seeds"]
+            title += f"\n{found[student]['spearman']:.2f} [{low:.2f}, {high:.2f}]"
+        axes.set_title(title, fontsize="medium")
+        axes.set_yticks(range(len(order)), order, fontsize="small")
+        axes.locator_params(axis="x", nbins=4)
         axes.margins(x=0.1)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("area minus uniform's, simulated", fontsize="medium")
-    figure.get_axes()[0].set_ylabel("area minus uniform's, language model")
-    figure.suptitle("Rank correlation of policies, with the interval over seeds", fontsize="medium")
+    figure.supxlabel("area minus uniform's", fontsize="medium")
+    figure.suptitle("Rank correlation of policies with the language model, with the interval over seeds")
     return figure
 
 
@@ -216,18 +212,19 @@ def main(options: Options) -> None:
         found[name] = correlation(real, np.stack(list(values.values())))
         simulated[name] = {label: float((value - values["uniform"]).mean()) for label, value in values.items()}
         print(name, found[name])
-    gains = dict(zip(values, (real - real[0]).mean(axis=1).tolist(), strict=True))
+    real_gains = dict(zip(values, (real - real[0]).mean(axis=1).tolist(), strict=True))
+    gains = {"language model": real_gains, **simulated}
     results = {
         "policies": len(real),
         "seeds": real.shape[1],
         "half_against_half": halves(real),
         "fitted": fitted,
         "correlation": found,
-        "gain": {"language model": gains, **simulated},
+        "gain": gains,
     }
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    figure_of(gains, simulated, found).savefig(options.output / "figure.png", dpi=110)
+    figure_of(gains, found).savefig(options.output / "figure.png", dpi=110)
 
 
 if __name__ == "__main__":
