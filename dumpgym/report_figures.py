@@ -21,7 +21,9 @@ from dumpgym.statistics import Interval, interval_over_runs, performance_profile
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 _STYLES = ("-", "--", ":", "-.")
 _POINTS = 60  # of a curve, where runs are brought to one axis
-_WIDTH = 10.0
+_WIDTH = 10.0  # of a figure, inches
+_LEGEND_ROW = 0.2  # inches
+_LEGEND_CHARACTERS = 135  # that fit side by side
 
 
 def _look(comparison: Comparison) -> dict[str, dict[str, Any]]:
@@ -50,8 +52,11 @@ def _figure(comparison: Comparison, title: str, rows: int, columns: int, height:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
+    """Below the axes, which keep their height: the figure grows by its rows."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = 1 if any(len(label) > 40 for label in labels) else min(4, max(1, len(labels)))
+    longest = max(map(len, labels), default=0)
+    columns = max(1, min(4, len(labels), _LEGEND_CHARACTERS // (longest + 6)))
+    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * (-(-len(labels) // columns) - 1))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small", frameon=False)
 
 

@@ -75,6 +75,8 @@ def test_the_primary_metric_is_the_area_under_the_mean_success_up_to_the_budget(
     tokens, success = (np.array([r[key] for r in records], float) for key in ("num_tokens", "eval/success"))
     assert tokens[-1] >= BUDGET
     assert comparison.values("dump (window 75)")[1] == area_under_curve(tokens, success, BUDGET)
+    steps = np.array([r["step"] for r in records], float)
+    assert comparison.areas_over_steps("dump (window 75)", steps[-1])[1] == area_under_curve(steps, success, steps[-1])
     by_arm = comparison.values_by_arm("dump (window 75)")
     assert by_arm.shape == (SEEDS, 3)
     assert by_arm.mean(axis=1) == pytest.approx(comparison.values("dump (window 75)"))
@@ -110,6 +112,18 @@ def test_each_figure_can_be_had_alone(comparison, name):
     figure.draw_without_rendering()
     assert "3 seeds (an anecdote)" in figure.get_suptitle()
     assert all(axes.get_children() for axes in figure.axes)
+
+
+def test_many_cells_take_no_height_from_the_curves(comparison):
+    uniform = comparison.cells["uniform"]
+    many = {f"{'a long name ' * 3}{i}": uniform for i in range(16)}
+
+    def height(cells):
+        figure = FIGURES["success"](replace(comparison, cells=cells, control=None))
+        figure.draw_without_rendering()
+        return figure.axes[0].get_window_extent().height
+
+    assert height(many) == pytest.approx(height({"uniform": uniform}), rel=0.05)
 
 
 def test_the_ablation_shows_the_window_in_order_beside_the_control(comparison):
