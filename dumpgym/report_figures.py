@@ -388,7 +388,8 @@ def heat_map(comparison: Comparison) -> Figure:
         if np.isfinite(value):
             shade = "white" if value < middle else "black"
             ax.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize="x-small", color=shade)
-    ax.set_xticks(range(len(values)), values, fontsize="small")
+    rotation: dict[str, Any] = {"rotation": 20, "ha": "right"} if max(map(len, values)) > 12 else {}
+    ax.set_xticks(range(len(values)), values, fontsize="small", **rotation)
     ax.set_yticks(range(len(policies)), policies, fontsize="small")
     figure.colorbar(image, ax=ax)
     return figure
@@ -447,7 +448,7 @@ def ledger(comparison: Comparison) -> Figure:
             left += widths
         ax.set_xlabel(unit)
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-        ax.legend(fontsize="x-small", frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+        ax.legend(fontsize="x-small", frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     axes[0].set_yticks(range(len(labels)), labels, fontsize="small")
     axes[1].set_yticks([])
     return figure
