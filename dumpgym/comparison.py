@@ -210,17 +210,23 @@ class Comparison:
         columns = [[area_under_curve(run.tokens, arm, self.budget) for arm in run.success_by_arm.T] for run in runs]
         return np.array(columns)
 
-    def areas_over_steps(self, label: str, steps: float) -> dict[int, float]:
-        """The area under mean success over optimiser steps up to a number of them, by seed."""
-        runs = self.cells[label].runs.items()
-        return {seed: area_under_curve(run.of_evaluations("step"), run.success, steps) for seed, run in runs}
+    def differences(self, label: str, other: str | None = None) -> Array:
+        """A cell's primary metric less another's, by default the control's, on the seeds that both have, (seeds,)."""
+        return np.array([self.primary(mine) - self.primary(its) for mine, its in self._pairs(label, other)])
 
-    def differences(self, label: str) -> Array:
-        """A cell's primary metric less the control's, on the seeds that both have, (seeds,)."""
-        assert self.control is not None
-        mine, its = self.cells[label].runs, self.cells[self.control].runs
-        seeds = [seed for seed in mine if seed in its]
-        return np.array([self.primary(mine[seed]) - self.primary(its[seed]) for seed in seeds])
+    def differences_over_steps(self, label: str, other: str | None = None) -> Array:
+        """Likewise the area under success over optimiser steps, as far as all of these runs went, (seeds,)."""
+        pairs = self._pairs(label, other)
+        steps = min((run.evaluations[-1]["step"] for pair in pairs for run in pair), default=0)
+        areas = [[area_under_curve(run.of_evaluations("step"), run.success, steps) for run in pair] for pair in pairs]
+        return np.array([mine - its for mine, its in areas])
+
+    def _pairs(self, label: str, other: str | None) -> list[tuple[FinishedRun, FinishedRun]]:
+        if other is None:
+            assert self.control is not None
+            other = self.control
+        mine, its = self.cells[label].runs, self.cells[other].runs
+        return [(mine[seed], its[seed]) for seed in mine if seed in its]
 
 
 def load_comparison(paths: Sequence[Path]) -> Comparison:
@@ -412,6 +418,7 @@ def _row(comparison: Comparison, label: str) -> dict[str, Any]:
     row |= {
         "pairs": len(differences),
         "difference": _interval(differences),
+        "difference_over_steps": _interval(comparison.differences_over_steps(label)),
         "p": difference_p_value(differences),
         "equivalence_p": equivalence_p_value(differences, comparison.margin_in_units),
     }

@@ -159,11 +159,11 @@ def _protocol(comparison: Comparison) -> str:
     tried = comparison.settings_tried
     tuning = f"{tried} trial settings on other seeds" if tried else "none beforehand, as the experiment says"
     return (
-        f"Primary metric: {comparison.metric}. Compared up to {comparison.budget:,.0f} "
-        f"generated tokens a run; threshold {comparison.threshold:g}; differences below {comparison.margin:g} do not "
-        "matter. "
-        f"Intervals are of 95 %, by the bootstrap over seeds; differences are within seeds, their p-values adjusted by "
-        f"Holm's method, those of equivalence not. Tuning of every policy: {tuning}."
+        f"Primary metric: {comparison.metric}. Compared up to {comparison.budget:,.0f} generated tokens a run; "
+        f"threshold {comparison.threshold:g}; differences below {comparison.margin:g} do not matter. Intervals are of "
+        "95 %, by the bootstrap over seeds; differences are within seeds, their p-values adjusted by Holm's method, "
+        "those of equivalence not. Over steps, two policies are compared as far as all runs of both went. Tuning of "
+        f"every policy: {tuning}."
     )
 
 
@@ -198,6 +198,7 @@ def _results(comparison: Comparison) -> Table:
 
 def _against_control(comparison: Comparison) -> Table:
     rows = [["policy", "pairs", "difference", "p, Holm", "p, equivalence", "verdict", "probability of improvement"]]
+    rows[0].append("area over steps, difference")
     for row in comparison.table:
         if "difference" in row:
             rows.append(
@@ -209,6 +210,7 @@ def _against_control(comparison: Comparison) -> Table:
                     _probability(row["equivalence_p"]),
                     row["verdict"],
                     _spread(row["improvement"]) if "improvement" in row else "-",
+                    _spread(row["difference_over_steps"], sign="+"),
                 ]
             )
     return rows

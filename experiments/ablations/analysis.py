@@ -39,20 +39,6 @@ def axes_of(runs: Comparison) -> dict[str, list[str]]:
     return axes
 
 
-def differences(runs: Comparison, label: str, other: str = PUBLISHED) -> Array:
-    """A cell's primary metric less another's, on the seeds that both have, (seeds,)."""
-    mine, its = runs.cells[label].runs, runs.cells[other].runs
-    return np.array([runs.primary(mine[seed]) - runs.primary(its[seed]) for seed in mine if seed in its])
-
-
-def differences_over_steps(runs: Comparison, label: str, other: str = PUBLISHED) -> Array:
-    """Likewise the area over optimiser steps, as far as all runs of both cells went, (seeds,)."""
-    found = [run for cell in (label, other) for run in runs.cells[cell].runs.values()]
-    steps = min(run.evaluations[-1]["step"] for run in found)
-    mine, its = runs.areas_over_steps(label, steps), runs.areas_over_steps(other, steps)
-    return np.array([mine[seed] - its[seed] for seed in mine if seed in its])
-
-
 def rows_of(runs: Comparison) -> list[tuple[str, str, str]]:
     """What is compared: an axis, a cell, and the one that it is compared with."""
     settings = [(axis, label, PUBLISHED) for axis, labels in axes_of(runs).items() for label in labels]
@@ -71,7 +57,7 @@ def score(runs: Comparison, axis: str) -> float:
         runs: with DUMP as published among them.
         axis: one of ``axes_of``.
     """
-    gains = [0.0, *(float(differences(runs, label).mean()) for label in axes_of(runs)[axis])]
+    gains = [0.0, *(float(runs.differences(label, PUBLISHED).mean()) for label in axes_of(runs)[axis])]
     return max(gains) - min(gains)
 
 
@@ -86,8 +72,8 @@ def constants(runs: Comparison) -> Figure:
     for place, (axis, label, other) in enumerate(rows):
         colour = colours.get(axis, "black")
         for height, found, face in (
-            (0.14, differences(runs, label, other), colour),
-            (-0.18, differences_over_steps(runs, label, other), "white"),
+            (0.14, runs.differences(label, other), colour),
+            (-0.18, runs.differences_over_steps(label, other), "white"),
         ):
             value, low, high = interval_over_runs(found)
             ax.plot([low, high], [place + height] * 2, color=colour, linewidth=2 if face == colour else 1)
@@ -118,12 +104,12 @@ def tables(runs: Comparison) -> str:
     lines = [head, "| --- " * 8 + "|"]
     rows = rows_of(runs)
     columns = []
-    for of in (differences, differences_over_steps):
-        found = [of(runs, label, other) for _, label, other in rows]
+    for of in (runs.differences, runs.differences_over_steps):
+        found = [of(label, other) for _, label, other in rows]
         adjusted = holm([difference_p_value(values) for values in found])
         columns.append([_cells(values, p) for values, p in zip(found, adjusted, strict=True)])
     for (axis, label, other), tokens, steps in zip(rows, *columns, strict=True):
-        pairs = len(differences(runs, label, other))
+        pairs = len(runs.differences(label, other))
         lines.append(f"| {axis} | {label} | {other} | {pairs} | {tokens} | {steps} |")
     power = [f"- {line}" for line in power_lines(runs)]
     notes = [f"- {note}" for note in runs.notes]

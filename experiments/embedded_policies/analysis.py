@@ -18,7 +18,7 @@ from matplotlib.ticker import EngFormatter
 from dumpgym.comparison import Comparison, load_comparison
 from dumpgym.report import markdown_tables, power_lines
 from dumpgym.report_figures import FIGURES
-from dumpgym.statistics import Interval, interval_over_runs
+from dumpgym.statistics import interval_over_runs
 
 COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
 OTHERS = "#9A9A9A"
@@ -41,13 +41,6 @@ def score(runs: Comparison, policy: str) -> float:
     return float((runs.values(policy).mean() - uniform) / (1 - uniform))
 
 
-def differences_over_steps(runs: Comparison) -> dict[str, Interval]:
-    """Every policy's area over optimiser steps, as far as all runs went, less uniform's: paired, with its interval."""
-    steps = min(run.evaluations[-1]["step"] for cell in runs.cells.values() for run in cell.runs.values())
-    area = {label: np.array(list(runs.areas_over_steps(label, steps).values())) for label in runs.cells}
-    return {label: interval_over_runs(area[label] - area["uniform"]) for label in runs.cells if label != "uniform"}
-
-
 def finding(runs: Comparison) -> Figure:
     """Success over tokens, and the paired differences over tokens and over steps."""
     figure = Figure(figsize=(11, 4), layout="constrained")
@@ -66,14 +59,13 @@ def finding(runs: Comparison) -> Figure:
     curves.legend(frameon=False, loc="lower right")
 
     rows = [row for row in runs.table if "difference" in row]
-    over_steps = differences_over_steps(runs)
     dots.axvspan(-runs.margin, runs.margin, color="#EEEEEE", zorder=0)
     dots.axvline(0, color="black", linewidth=0.8)
     for place, row in enumerate(reversed(rows)):
         colour = COLOURS.get(row["label"], OTHERS)
         for height, (value, low, high), face in (
             (0.12, row["difference"], colour),
-            (-0.16, over_steps[row["label"]], "white"),
+            (-0.16, row["difference_over_steps"], "white"),
         ):
             dots.plot([low, high], [place + height] * 2, color=colour, linewidth=2 if face == colour else 1)
             dots.plot(value, place + height, "o", color=colour, markerfacecolor=face, ms=5)
@@ -88,12 +80,8 @@ def finding(runs: Comparison) -> Figure:
 
 def tables(runs: Comparison) -> str:
     """Every number as Markdown."""
-    steps = [
-        f"| {label} | {a:+.3f} [{b:+.3f}, {c:+.3f}] |" for label, (a, b, c) in differences_over_steps(runs).items()
-    ]
-    head = "| policy | area over steps minus uniform's |\n| --- | --- |"
     power = [f"- {line}" for line in power_lines(runs)]
-    return "\n".join(["# Tables", "", markdown_tables(runs), "", head, *steps, "", *power, ""])
+    return "\n".join(["# Tables", "", markdown_tables(runs), "", *power, ""])
 
 
 def main(options: Options) -> None:
