@@ -269,15 +269,14 @@ def differences(comparison: Comparison) -> Figure:
     figure, (ax,) = _figure(comparison, title, 1, 1, 1.6 + 0.4 * max(1, len(rows)))
     looks = _look(comparison)
     margin = comparison.margin_in_units
-    ax.axvspan(-margin, margin, color="#EEEEEE", zorder=0, label=f"smaller than the margin, {margin:g}")
+    ax.axvspan(-margin, margin, color="#EEEEEE", zorder=0)
     ax.axvline(0, color="black", linewidth=0.8)
     _dots(ax, {row["label"]: row["difference"] for row in rows}, looks)
     for place, row in enumerate(reversed(rows)):
         pairs = comparison.differences(row["label"])
         ax.plot(pairs, np.full(len(pairs), place - 0.22), "|", color=looks[row["label"]]["color"], alpha=0.6)
         ax.annotate(row["verdict"], (1.0, place), xycoords=("axes fraction", "data"), fontsize="x-small", va="center")
-    ax.set_xlabel("difference, mean over pairs; every pair is a tick")
-    ax.legend(fontsize="x-small", frameon=False, loc="upper left", bbox_to_anchor=(0, -0.12))
+    ax.set_xlabel(f"difference, mean over pairs; every pair is a tick; grey: smaller than the margin, {margin:g}")
     return figure
 
 

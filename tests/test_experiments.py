@@ -14,7 +14,11 @@ from dumpgym.experiment import cells_of, load_experiment
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 
-FIGURES = {"embedded_policies": {"finding.png", "arm_shares.png"}, "ablations": {"constants.png", "sweeps.png"}}
+FIGURES = {
+    "embedded_policies": {"finding.png", "arm_shares.png"},
+    "ablations": {"constants.png", "sweeps.png"},
+    "per_token_signal": {"success.png", "differences.png", "arm_shares.png"},
+}
 
 
 @pytest.fixture(scope="module", params=FIGURES)
@@ -46,7 +50,7 @@ def test_runs_were_compared_as_the_protocol_says(experiment):
     first = {label: [run.evaluations[0]["eval/solved"] for run in cell.runs.values()] for label, cell in
              comparison.cells.items()}  # fmt: skip
     for label, cell in comparison.cells.items():
-        assert sorted(cell.runs) == list(range(planned.seeds))
+        assert sorted(cell.runs) == list(range(planned.first_seed, planned.first_seed + planned.seeds))
         assert first[label] == first["uniform"]  # the same weights on the same problems
         assert all(run.tokens[-1] >= comparison.budget for run in cell.runs.values())
 
@@ -58,6 +62,7 @@ def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment):
     assert {axis: len(labels) for axis, labels in axes.items()} == {
         "embedded_policies": {"count_unit": 1},
         "ablations": {"exploration": 3, "temperature": 5, "window": 3, "max_redraws": 1, "signal": 3},
+        "per_token_signal": {"signal": 1},
     }[name]
     for axis, labels in axes.items():
         areas = [comparison.values(label).mean() for label in ("dump", *labels)]
