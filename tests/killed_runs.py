@@ -99,6 +99,7 @@ def serve(request):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are begun with it ignored
     torch.set_num_threads(1)
     dumpgym.figures.save_training_figure = lambda directory: (
         directory / "figure.png"
