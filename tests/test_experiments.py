@@ -17,6 +17,7 @@ EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 FIGURES = {
     "embedded_policies": {"finding.png", "arm_shares.png"},
     "ablations": {"constants.png", "sweeps.png"},
+    "group_filtering": {"success.png", "ledger.png"},
     "per_token_signal": {"success.png", "differences.png", "arm_shares.png"},
 }
 
@@ -62,6 +63,7 @@ def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment):
     assert {axis: len(labels) for axis, labels in axes.items()} == {
         "embedded_policies": {"count_unit": 1},
         "ablations": {"exploration": 3, "temperature": 5, "window": 3, "max_redraws": 1, "signal": 3},
+        "group_filtering": {"max_redraws": 1},
         "per_token_signal": {"signal": 1},
     }[name]
     for axis, labels in axes.items():
