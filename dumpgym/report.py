@@ -185,14 +185,14 @@ def _results(comparison: Comparison) -> Table:
     rows = [[*head, f"tokens to {comparison.threshold:g}, mean", "median", "reached", "forgetting"]]
     for row in comparison.table:
         seeds = f"{row['seeds']}{', an anecdote' if row['is_anecdote'] else ''}"
-        several = _spread(row["interquartile_mean"]) if "interquartile_mean" in row else "-"
-        primary = _spread(row["primary"], comparison.metric == "tokens_to_threshold")
-        times = _spread(row["tokens_to_threshold"], True)
+        several = format_interval(row["interquartile_mean"]) if "interquartile_mean" in row else "-"
+        primary = format_interval(row["primary"], comparison.metric == "tokens_to_threshold")
+        times = format_interval(row["tokens_to_threshold"], True)
         median = row["median_to_threshold"]
         never = f"> {comparison.budget:,.0f}"
-        rows.append([row["label"], seeds, primary, several, _spread(row["final"]), times])
+        rows.append([row["label"], seeds, primary, several, format_interval(row["final"]), times])
         rows[-1] += [never if math.isnan(median) else f"{median:,.0f}"]
-        rows[-1] += [f"{row['runs_that_reached']}/{row['seeds']}", _spread(row["forgetting"])]
+        rows[-1] += [f"{row['runs_that_reached']}/{row['seeds']}", format_interval(row["forgetting"])]
     return rows
 
 
@@ -205,12 +205,12 @@ def _against_control(comparison: Comparison) -> Table:
                 [
                     row["label"],
                     f"{row['pairs']}{', an anecdote' if row['pairs'] < FEWEST_SEEDS else ''}",
-                    _spread(row["difference"], comparison.metric == "tokens_to_threshold", sign="+"),
-                    _probability(row.get("p_holm", math.nan)),
-                    _probability(row["equivalence_p"]),
+                    format_interval(row["difference"], comparison.metric == "tokens_to_threshold", sign="+"),
+                    format_p_value(row.get("p_holm", math.nan)),
+                    format_p_value(row["equivalence_p"]),
                     row["verdict"],
-                    _spread(row["improvement"]) if "improvement" in row else "-",
-                    _spread(row["difference_over_steps"], sign="+"),
+                    format_interval(row["improvement"]) if "improvement" in row else "-",
+                    format_interval(row["difference_over_steps"], sign="+"),
                 ]
             )
     return rows
@@ -227,7 +227,10 @@ def _steering(comparison: Comparison) -> Table:
         "without variance",
         "truncated",
     ]
-    return [head, *([r["label"], str(r["seeds"]), *(_spread(r[key]) for key in keys)] for r in comparison.table)]
+    return [
+        head,
+        *([r["label"], str(r["seeds"]), *(format_interval(r[key]) for key in keys)] for r in comparison.table),
+    ]
 
 
 def _spent(comparison: Comparison) -> Table:
@@ -263,7 +266,8 @@ def markdown_tables(comparison: Comparison) -> str:
     return "\n\n".join(markdown(table(comparison)) for table in (_results, _against_control, _steering, _spent))
 
 
-def _spread(interval: Interval, large: bool = False, sign: str = "") -> str:
+def format_interval(interval: Interval, large: bool = False, sign: str = "") -> str:
+    """An estimate with its interval, to three digits or, if it is large, to none; sign "+" for differences."""
     form = f"{sign},.0f" if large else f"{sign}.3f"
     value, low, high = interval
     if math.isnan(value):
@@ -275,7 +279,8 @@ def _number(comparison: Comparison, value: float) -> str:
     return f"{value:,.0f}" if comparison.metric == "tokens_to_threshold" else f"{value:.4f}"
 
 
-def _probability(p: float) -> str:
+def format_p_value(p: float) -> str:
+    """To three digits; "-" for NaN."""
     return "-" if math.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dumpgym.analysis import AnalysisConfig
 from dumpgym.comparison import load_comparison
 from dumpgym.experiment import cells_of, load_experiment
 
@@ -34,7 +35,7 @@ def experiment(request, tmp_path_factory):
 def test_tables_scores_and_figures_are_those_of_the_runs(experiment, tmp_path):
     name, runs = experiment
     analysis = runpy.run_path(str(EXPERIMENTS / name / "analysis.py"))
-    analysis["main"](analysis["Options"](runs=runs, output=tmp_path))
+    analysis["main"](AnalysisConfig(runs=runs, output=tmp_path))
     assert (tmp_path / "tables.md").read_text() == (EXPERIMENTS / name / "tables.md").read_text()
     found, expected = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, EXPERIMENTS / name))
     assert found == pytest.approx(expected)

@@ -5,28 +5,18 @@
 Writes tables.md, scores.json and the figures; README.md says what was found.
 """
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-import tyro
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import FEWEST_SEEDS, Comparison, load_comparison
-from dumpgym.report import markdown_tables, power_lines
+from dumpgym.report import format_interval, format_p_value, markdown, markdown_tables, power_lines
 from dumpgym.report_figures import FIGURES
 from dumpgym.statistics import difference_p_value, holm, interval_over_runs
 
 PUBLISHED = "dump"
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Options:
-    runs: Path = Path("runs/ablations")
-    output: Path = Path(__file__).parent
 
 
 def axes_of(runs: Comparison) -> dict[str, list[str]]:
@@ -93,38 +83,29 @@ def constants(runs: Comparison) -> Figure:
     return figure
 
 
-def _cells(values: Array, p: float) -> str:
-    mean, low, high = interval_over_runs(values)
-    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] | {'< .001' if p < 0.001 else f'{p:.3f}'}"
-
-
 def tables(runs: Comparison) -> str:
     """Every number as Markdown."""
-    head = "| axis | setting | minus | seeds | area over tokens | p, Holm | area over steps | p, Holm |"
-    lines = [head, "| --- " * 8 + "|"]
     rows = rows_of(runs)
     columns = []
     for of in (runs.differences, runs.differences_over_steps):
         found = [of(label, other) for _, label, other in rows]
-        adjusted = holm([difference_p_value(values) for values in found])
-        columns.append([_cells(values, p) for values, p in zip(found, adjusted, strict=True)])
-    for (axis, label, other), tokens, steps in zip(rows, *columns, strict=True):
-        pairs = len(runs.differences(label, other))
-        lines.append(f"| {axis} | {label} | {other} | {pairs} | {tokens} | {steps} |")
+        intervals = [format_interval(interval_over_runs(values), sign="+") for values in found]
+        adjusted = [format_p_value(p) for p in holm([difference_p_value(values) for values in found])]
+        columns += [intervals, adjusted]
+    head = ["axis", "setting", "minus", "seeds", "area over tokens", "p, Holm", "area over steps", "p, Holm"]
+    pairs = [str(len(runs.differences(label, other))) for _, label, other in rows]
+    table = [head, *([*row, n, *cells] for row, n, *cells in zip(rows, pairs, *columns, strict=True))]
     power = [f"- {line}" for line in power_lines(runs)]
     notes = [f"- {note}" for note in runs.notes]
-    return "\n".join(["# Tables", "", *lines, "", markdown_tables(runs), "", *power, *notes, ""])
+    return "\n".join(["# Tables", "", markdown(table), "", markdown_tables(runs), "", *power, *notes, ""])
 
 
-def main(options: Options) -> None:
-    runs = load_comparison([options.runs])
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "tables.md").write_text(tables(runs))
+def main(config: AnalysisConfig) -> None:
+    runs = load_comparison([config.runs])
     scores = {axis: score(runs, axis) for axis in axes_of(runs)}
-    (options.output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
-    for name, figure in {"constants": constants(runs), "sweeps": FIGURES["ablation"](runs)}.items():
-        figure.savefig(options.output / f"{name}.png", dpi=110)
+    figures = {"constants": constants(runs), "sweeps": FIGURES["ablation"](runs)}
+    write_findings(config.output, tables(runs), scores, figures)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    main(analysis_config(__file__))

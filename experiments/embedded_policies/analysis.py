@@ -6,15 +6,11 @@
 Writes tables.md, scores.json and the figures; README.md says what was found.
 """
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-import tyro
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import Comparison, load_comparison
 from dumpgym.report import markdown_tables, power_lines
 from dumpgym.report_figures import FIGURES
@@ -22,12 +18,6 @@ from dumpgym.statistics import interval_over_runs
 
 COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
 OTHERS = "#9A9A9A"
-
-
-@dataclass(frozen=True)
-class Options:
-    runs: Path = Path("runs/embedded_policies")
-    output: Path = Path(__file__).parent
 
 
 def score(runs: Comparison, policy: str) -> float:
@@ -84,15 +74,12 @@ def tables(runs: Comparison) -> str:
     return "\n".join(["# Tables", "", markdown_tables(runs), "", *power, ""])
 
 
-def main(options: Options) -> None:
-    runs = load_comparison([options.runs])
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "tables.md").write_text(tables(runs))
+def main(config: AnalysisConfig) -> None:
+    runs = load_comparison([config.runs])
     scores = {label: score(runs, label) for label in runs.cells}
-    (options.output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
-    for name, figure in {"finding": finding(runs), "arm_shares": FIGURES["arm_shares"](runs)}.items():
-        figure.savefig(options.output / f"{name}.png", dpi=110)
+    figures = {"finding": finding(runs), "arm_shares": FIGURES["arm_shares"](runs)}
+    write_findings(config.output, tables(runs), scores, figures)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    main(analysis_config(__file__))

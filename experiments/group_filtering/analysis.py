@@ -6,28 +6,18 @@
 Writes tables.md, scores.json and the figures; README.md says what was found.
 """
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
+from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import Comparison, load_comparison
-from dumpgym.report import markdown_tables
+from dumpgym.report import format_interval, format_p_value, markdown, markdown_tables
 from dumpgym.report_figures import FIGURES
 from dumpgym.statistics import difference_p_value, holm, interval_over_runs
 
 Array = NDArray[np.float64]
 TESTS = [(policy, over) for over in ("tokens", "steps") for policy in ("uniform", "dump")]
 FILTERED = "{}; max_redraws 2"
-
-
-@dataclass(frozen=True)
-class Options:
-    runs: Path = Path("runs/group_filtering")
-    output: Path = Path(__file__).parent
 
 
 def gains(runs: Comparison, policy: str, over: str) -> Array:
@@ -50,24 +40,20 @@ def tables(runs: Comparison) -> str:
     """Every number as Markdown; p-values are adjusted for the four tests."""
     found = [gains(runs, policy, over) for policy, over in TESTS]
     adjusted = holm([difference_p_value(values) for values in found])
-    lines = ["| policy | over | pairs | area with group filtering minus without | p, Holm |", "| --- " * 5 + "|"]
-    for (policy, over), values, p in zip(TESTS, found, adjusted, strict=True):
-        mean, low, high = interval_over_runs(values)
-        shown = "< .001" if p < 0.001 else f"{p:.3f}"
-        lines.append(f"| {policy} | {over} | {len(values)} | {mean:+.3f} [{low:+.3f}, {high:+.3f}] | {shown} |")
+    table = [["policy", "over", "pairs", "area with group filtering minus without", "p, Holm"]]
+    for test, values, p in zip(TESTS, found, adjusted, strict=True):
+        interval = format_interval(interval_over_runs(values), sign="+")
+        table.append([*test, str(len(values)), interval, format_p_value(p)])
     costs = [f"- {label}: {tokens_of_a_step(runs, label):,.0f} tokens a step" for label in runs.cells]
-    return "\n".join(["# Tables", "", *lines, "", *costs, "", markdown_tables(runs), ""])
+    return "\n".join(["# Tables", "", markdown(table), "", *costs, "", markdown_tables(runs), ""])
 
 
-def main(options: Options) -> None:
-    runs = load_comparison([options.runs])
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "tables.md").write_text(tables(runs))
+def main(config: AnalysisConfig) -> None:
+    runs = load_comparison([config.runs])
     scores = {f"{policy}, over {over}": score(runs, policy, over) for policy, over in TESTS}
-    (options.output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
-    for name in ("success", "ledger"):
-        FIGURES[name](runs).savefig(options.output / f"{name}.png", dpi=110)
+    figures = {name: FIGURES[name](runs) for name in ("success", "ledger")}
+    write_findings(config.output, tables(runs), scores, figures)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    main(analysis_config(__file__))
