@@ -1,4 +1,4 @@
-"""What the ``analysis.py`` of every experiment does: read finished runs, and write tables, scores and figures.
+"""What the ``analysis.py`` of every experiment does: read finished runs, and write what was found.
 
 An experiment is a folder of its own, which answers a question: ``experiment.toml`` says what is run, ``analysis.py``
 has a ``score`` and whatever else the question asks for, and the findings stand beside them.
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from matplotlib.figure import Figure
 
 from dumpgym.files import write_file, writing
 
@@ -38,14 +37,13 @@ def analysis_config(script: str) -> AnalysisConfig:
     return tyro.cli(AnalysisConfig, default=AnalysisConfig(Path("runs") / folder.name, folder))
 
 
-def write_findings(output: Path, tables: str, scores: Mapping[str, float], figures: Mapping[str, Figure]) -> None:
-    """Writes ``tables.md``, ``scores.json`` and figures as PNG.
+def write_findings(output: Path, tables: str, scores: Mapping[str, float]) -> None:
+    """Writes ``tables.md`` and ``scores.json``; ``dumpgym.report_figures.save_figures`` writes figures beside them.
 
     Args:
         output: directory of the findings.
         tables: Markdown.
         scores: by what they are of.
-        figures: by their names.
 
     Raises:
         DumpgymError: if a file cannot be written.
@@ -54,5 +52,3 @@ def write_findings(output: Path, tables: str, scores: Mapping[str, float], figur
         output.mkdir(parents=True, exist_ok=True)
         write_file(output / "tables.md", tables)
         write_file(output / "scores.json", json.dumps(scores, indent=2) + "\n")
-        for name, figure in figures.items():
-            figure.savefig(output / f"{name}.png", dpi=110)

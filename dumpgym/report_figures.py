@@ -5,7 +5,8 @@ there are more cells than colours. The control is black throughout. Bands and ba
 the bootstrap.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -471,3 +472,9 @@ FIGURES: dict[str, Callable[[Comparison], Figure]] = {
     "ledger": ledger,
 }
 """All figures, by the names under which a report has them, in its order."""
+
+
+def save_figures(figures: Mapping[str, Figure], output: Path) -> None:
+    """Writes figures as PNG, by their names, into a directory that is there."""
+    for name, figure in figures.items():
+        figure.savefig(output / f"{name}.png", dpi=110)

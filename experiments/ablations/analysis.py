@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import FEWEST_SEEDS, Comparison, load_comparison
 from dumpgym.report import format_interval, format_p_value, markdown, markdown_tables, power_lines
-from dumpgym.report_figures import FIGURES
+from dumpgym.report_figures import FIGURES, save_figures
 from dumpgym.statistics import difference_p_value, holm, interval_over_runs
 
 PUBLISHED = "dump"
@@ -103,8 +103,8 @@ def tables(runs: Comparison) -> str:
 def main(config: AnalysisConfig) -> None:
     runs = load_comparison([config.runs])
     scores = {axis: score(runs, axis) for axis in axes_of(runs)}
-    figures = {"constants": constants(runs), "sweeps": FIGURES["ablation"](runs)}
-    write_findings(config.output, tables(runs), scores, figures)
+    write_findings(config.output, tables(runs), scores)
+    save_figures({"constants": constants(runs), "sweeps": FIGURES["ablation"](runs)}, config.output)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter
 from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import Comparison, load_comparison
 from dumpgym.report import markdown_tables, power_lines
-from dumpgym.report_figures import FIGURES
+from dumpgym.report_figures import FIGURES, save_figures
 from dumpgym.statistics import interval_over_runs
 
 COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
@@ -77,8 +77,8 @@ def tables(runs: Comparison) -> str:
 def main(config: AnalysisConfig) -> None:
     runs = load_comparison([config.runs])
     scores = {label: score(runs, label) for label in runs.cells}
-    figures = {"finding": finding(runs), "arm_shares": FIGURES["arm_shares"](runs)}
-    write_findings(config.output, tables(runs), scores, figures)
+    write_findings(config.output, tables(runs), scores)
+    save_figures({"finding": finding(runs), "arm_shares": FIGURES["arm_shares"](runs)}, config.output)
 
 
 if __name__ == "__main__":

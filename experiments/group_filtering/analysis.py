@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import Comparison, load_comparison
 from dumpgym.report import format_interval, format_p_value, markdown, markdown_tables
-from dumpgym.report_figures import FIGURES
+from dumpgym.report_figures import FIGURES, save_figures
 from dumpgym.statistics import difference_p_value, holm, interval_over_runs
 
 Array = NDArray[np.float64]
@@ -51,8 +51,8 @@ def tables(runs: Comparison) -> str:
 def main(config: AnalysisConfig) -> None:
     runs = load_comparison([config.runs])
     scores = {f"{policy}, over {over}": score(runs, policy, over) for policy, over in TESTS}
-    figures = {name: FIGURES[name](runs) for name in ("success", "ledger")}
-    write_findings(config.output, tables(runs), scores, figures)
+    write_findings(config.output, tables(runs), scores)
+    save_figures({name: FIGURES[name](runs) for name in ("success", "ledger")}, config.output)
 
 
 if __name__ == "__main__":

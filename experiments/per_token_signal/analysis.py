@@ -9,7 +9,7 @@ Writes tables.md, scores.json and the figures; README.md says what was found.
 from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import Comparison, load_comparison
 from dumpgym.report import format_interval, format_p_value, markdown, markdown_tables, power_lines
-from dumpgym.report_figures import FIGURES
+from dumpgym.report_figures import FIGURES, save_figures
 from dumpgym.statistics import difference_p_value, interval_over_runs
 
 PER_TOKEN = "dump; signal mean_absolute_advantage_per_token"
@@ -37,8 +37,8 @@ def tables(runs: Comparison) -> str:
 def main(config: AnalysisConfig) -> None:
     runs = load_comparison([config.runs])
     scores = {other: score(runs, other) for other in runs.cells if other != PER_TOKEN}
-    figures = {name: FIGURES[name](runs) for name in ("success", "differences", "arm_shares")}
-    write_findings(config.output, tables(runs), scores, figures)
+    write_findings(config.output, tables(runs), scores)
+    save_figures({name: FIGURES[name](runs) for name in ("success", "differences", "arm_shares")}, config.output)
 
 
 if __name__ == "__main__":
