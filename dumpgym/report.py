@@ -197,8 +197,8 @@ def _results(comparison: Comparison) -> Table:
 
 
 def _against_control(comparison: Comparison) -> Table:
-    rows = [["policy", "pairs", "difference", "p, Holm", "p, equivalence", "verdict", "probability of improvement"]]
-    rows[0].append("area over steps, difference")
+    head = ["policy", "pairs", "difference", "p, Holm", "p, equivalence", "verdict", "probability of improvement"]
+    rows = [[*head, "area over steps, difference"]]
     for row in comparison.table:
         if "difference" in row:
             rows.append(

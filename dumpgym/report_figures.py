@@ -249,6 +249,13 @@ def _dots(ax: Axes, found: dict[str, Interval], looks: dict[str, dict[str, Any]]
     ax.set_ylim(-0.6, len(found) - 0.4)
 
 
+def mark_differences(ax: Axes, place: float, over_tokens: Interval, over_steps: Interval, colour: str) -> None:
+    """One row of paired differences: over tokens as a full dot, below it over steps as a hollow one."""
+    for height, (value, low, high), face, width in ((0.13, over_tokens, colour, 2), (-0.17, over_steps, "white", 1)):
+        ax.plot([low, high], [place + height] * 2, color=colour, linewidth=width)
+        ax.plot(value, place + height, "o", color=colour, markerfacecolor=face, ms=5)
+
+
 def intervals(comparison: Comparison) -> Figure:
     """The primary metric of every cell: its mean, and its interquartile mean over runs and arms."""
     rows = comparison.table

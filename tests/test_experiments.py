@@ -13,8 +13,6 @@ from dumpgym.comparison import load_comparison
 from dumpgym.experiment import cells_of, load_experiment
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-
-
 FIGURES = {
     "embedded_policies": {"finding.png", "arm_shares.png"},
     "ablations": {"constants.png", "sweeps.png"},

@@ -1,5 +1,6 @@
 """Which of DUMP's constants, and what besides, matters on the embedded student at equal tokens? What the runs say.
 
+    tar -xf experiments/ablations/runs.tar.xz       # the logs of the 144 runs, into runs/ablations
     python experiments/ablations/analysis.py        # --runs, --output; an unfinished comparison will do
 
 Writes tables.md, scores.json and the figures; README.md says what was found.
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import FEWEST_SEEDS, Comparison, load_comparison
 from dumpgym.report import format_interval, format_p_value, markdown, markdown_tables, power_lines
-from dumpgym.report_figures import FIGURES, save_figures
+from dumpgym.report_figures import FIGURES, mark_differences, save_figures
 from dumpgym.statistics import difference_p_value, holm, interval_over_runs
 
 PUBLISHED = "dump"
@@ -61,13 +62,8 @@ def constants(runs: Comparison) -> Figure:
     colours = dict(zip(axes_of(runs), ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"), strict=False))
     for place, (axis, label, other) in enumerate(rows):
         colour = colours.get(axis, "black")
-        for height, found, face in (
-            (0.14, runs.differences(label, other), colour),
-            (-0.18, runs.differences_over_steps(label, other), "white"),
-        ):
-            value, low, high = interval_over_runs(found)
-            ax.plot([low, high], [place + height] * 2, color=colour, linewidth=2 if face == colour else 1)
-            ax.plot(value, place + height, "o", color=colour, markerfacecolor=face, ms=5)
+        found = (runs.differences(label, other), runs.differences_over_steps(label, other))
+        mark_differences(ax, place, *map(interval_over_runs, found), colour)
     names = [label + ("" if other == PUBLISHED else f", minus {other}") for _, label, other in rows]
     ax.set_yticks(range(len(rows)), names, fontsize="small")
     ax.set_xlabel(

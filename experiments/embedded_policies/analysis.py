@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter
 from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
 from dumpgym.comparison import Comparison, load_comparison
 from dumpgym.report import markdown_tables, power_lines
-from dumpgym.report_figures import FIGURES, save_figures
+from dumpgym.report_figures import FIGURES, mark_differences, save_figures
 from dumpgym.statistics import interval_over_runs
 
 COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
@@ -53,12 +53,7 @@ def finding(runs: Comparison) -> Figure:
     dots.axvline(0, color="black", linewidth=0.8)
     for place, row in enumerate(reversed(rows)):
         colour = COLOURS.get(row["label"], OTHERS)
-        for height, (value, low, high), face in (
-            (0.12, row["difference"], colour),
-            (-0.16, row["difference_over_steps"], "white"),
-        ):
-            dots.plot([low, high], [place + height] * 2, color=colour, linewidth=2 if face == colour else 1)
-            dots.plot(value, place + height, "o", color=colour, markerfacecolor=face, ms=5)
+        mark_differences(dots, place, row["difference"], row["difference_over_steps"], colour)
     dots.set_yticks(range(len(rows)), [row["label"] for row in reversed(rows)], fontsize="small")
     dots.set_xlabel("area minus uniform's: over tokens (full), over steps (hollow)\ngrey: smaller than the margin")
     for axes in (curves, dots):

@@ -26,7 +26,7 @@ from scipy import stats
 from scipy.optimize import minimize
 
 from dumpgym.agents.controls import Uniform
-from dumpgym.comparison import Comparison, FinishedRun, load_comparison
+from dumpgym.comparison import Cell, FinishedRun, load_comparison
 from dumpgym.config import TrainConfig
 from dumpgym.envs.skills_student import SkillsStudent
 from dumpgym.simulation import Paths, Practice, run, run_seeds
@@ -175,15 +175,15 @@ def figure_of(gains: Mapping[str, Mapping[str, float]], found: Mapping[str, Any]
     return figure
 
 
-def simulate(comparison: Comparison, students: Sequence[str], practice: Practice, seeds: int) -> dict[str, Array]:
-    """The primary metric of every cell that can be simulated on some students, (seeds of all students,)."""
+def simulate(
+    cells: Mapping[str, Cell], budget: float, students: Sequence[str], practice: Practice, seeds: int
+) -> dict[str, Array]:
+    """The area up to a budget of every cell on some students, (seeds of all students,)."""
     found = {}
-    for label, cell in comparison.cells.items():
-        if cell.config.max_redraws:
-            continue
+    for label, cell in cells.items():
         same = replace(practice, signal=cell.config.signal)
         parts = [run_seeds(spec_of(cell.config), student, range(seeds), same) for student in students]
-        found[label] = np.concatenate([areas(paths, comparison.budget) for paths in parts])
+        found[label] = np.concatenate([areas(paths, budget) for paths in parts])
     return found
 
 
@@ -204,16 +204,16 @@ def main(options: Options) -> None:
         students[name] = [plain + "".join(f"&{key}={value:.5g}" for key, value in arguments.items())]
     students["replay"] = [f"replay?path={one.path}" for one in uniform]
 
+    # A simulated student draws no group anew.
+    cells = {label: cell for label, cell in comparison.cells.items() if not cell.config.max_redraws}
+    real = np.stack([comparison.values(label) for label in cells])
     found: dict[str, Any] = {}
-    simulated: dict[str, dict[str, float]] = {}
+    gains = {"language model": dict(zip(cells, (real - real[0]).mean(axis=1).tolist(), strict=True))}
     for name, specs in students.items():
-        values = simulate(comparison, specs, practice, options.seeds // len(specs))
-        real = np.stack([comparison.values(label) for label in values])
+        values = simulate(cells, comparison.budget, specs, practice, options.seeds // len(specs))
         found[name] = correlation(real, np.stack(list(values.values())))
-        simulated[name] = {label: float((value - values["uniform"]).mean()) for label, value in values.items()}
+        gains[name] = {label: float((value - values["uniform"]).mean()) for label, value in values.items()}
         print(name, found[name])
-    real_gains = dict(zip(values, (real - real[0]).mean(axis=1).tolist(), strict=True))
-    gains = {"language model": real_gains, **simulated}
     results = {
         "policies": len(real),
         "seeds": real.shape[1],
