@@ -2,24 +2,24 @@
 
 import gymnasium as gym
 
-import dumpgym.agents.adversarial_policies
-import dumpgym.agents.change_detection
-import dumpgym.agents.controls
-import dumpgym.agents.difficulty_policies
-import dumpgym.agents.gradient_policies
-import dumpgym.agents.graves
-import dumpgym.agents.greedy_policies
-import dumpgym.agents.learnability
-import dumpgym.agents.posterior_policies
-import dumpgym.agents.progress_policies
-import dumpgym.agents.progress_signals
-import dumpgym.agents.schedule_policies
-import dumpgym.agents.softmax_policies
-import dumpgym.agents.success_policies
-import dumpgym.agents.ucb_policies  # noqa: F401
-from dumpgym.policy import BanditPolicy, Feedback
-from dumpgym.puzzle_env import Problem, PuzzleEnv, Verdict
-from dumpgym.registration import make_policy, policy_registry, register_policy
+import dumpgym.agents.bandits.boltzmann
+import dumpgym.agents.bandits.cusum_ucb
+import dumpgym.agents.bandits.epsilon_greedy
+import dumpgym.agents.bandits.exp3
+import dumpgym.agents.bandits.gradient
+import dumpgym.agents.bandits.thompson
+import dumpgym.agents.bandits.ucb
+import dumpgym.agents.curricula.adarft
+import dumpgym.agents.curricula.controls
+import dumpgym.agents.curricula.dump
+import dumpgym.agents.curricula.easy_to_hard
+import dumpgym.agents.curricula.graves
+import dumpgym.agents.curricula.mopps
+import dumpgym.agents.curricula.tscl
+import dumpgym.signals.of_progress
+from dumpgym.contracts.policy import BanditPolicy, Feedback
+from dumpgym.contracts.policy_registry import make_policy, policy_registry, register_policy
+from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict
 
 __all__ = [
     "BanditPolicy",
@@ -34,7 +34,10 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_KNIGHTS_KNAVES, _VECTOR = "dumpgym.envs.knights_knaves:KnightsKnavesEnv", "dumpgym.envs.vector:KnightsKnavesVectorEnv"
+_KNIGHTS_KNAVES, _VECTOR = (
+    "dumpgym.envs.knights_knaves:KnightsKnavesEnv",
+    "dumpgym.envs.knights_knaves.vector_env:KnightsKnavesVectorEnv",
+)
 for _id, _arguments in (("", {}), *((n, {"num_people": n}) for n in range(2, 15))):
     gym.register(
         f"dumpgym/KnightsKnaves{_id}-v0", entry_point=_KNIGHTS_KNAVES, vector_entry_point=_VECTOR, kwargs=_arguments

@@ -2,7 +2,7 @@
 
 import sys
 
-from dumpgym.cli import main
+from dumpgym.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,11 +9,11 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from dumpgym.envs.oracle import PlannedShares
-from dumpgym.envs.skills_student import SkillsStudent, group_signal
-from dumpgym.errors import InvalidValueError, require_number
-from dumpgym.learner import Outcomes, Student
-from dumpgym.state import Stateful
+from dumpgym.contracts.errors import InvalidValueError, require_number
+from dumpgym.contracts.learner import Outcomes, Student
+from dumpgym.contracts.state import Stateful
+from dumpgym.envs.students.skills import SkillsStudent, group_signal
+from dumpgym.simulating.oracle import PlannedShares
 
 ACTIONS = ("discrete", "simplex")
 REWARDS = ("progress", "signal")
@@ -45,7 +45,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
     A student practises K arms, each a distribution of problems, in batches of ``prompts_per_step`` problems with
     ``num_generations`` completions to each. In every step the teacher, who is the agent here, says where the batch
     comes from; the student completes it and learns from it. So any Gymnasium agent of any library can be the teacher,
-    and whatever is a ``dumpgym.learner.Student`` the student: a simulated one, or a language model with its puzzles.
+    and whatever is a ``dumpgym.contracts.learner.Student`` the student: a simulated one, or a language model with its puzzles.
 
     ## Action space
     With ``actions="discrete"``: ``Discrete(K)``, the arm that the whole batch comes from. With ``actions="simplex"``:
@@ -73,7 +73,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
     A student at the start of its training, and an observation of zeros. With a factory, ``reset(seed=s)`` makes the
     student with seed s, and ``reset()`` one with a seed of the environment's own generator, so a seed given once makes
     all episodes that follow reproducible. A student that is given as an object starts every episode in the state in
-    which it was given, if it is a ``dumpgym.state.Stateful``; any other has one episode, and a second ``reset`` raises.
+    which it was given, if it is a ``dumpgym.contracts.state.Stateful``; any other has one episode, and a second ``reset`` raises.
 
     ## Rewards
     * ``reward="progress"``: by how much the step changed the mean success over the arms that count. The return of an
@@ -99,7 +99,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
     * ``num_generations=8``: completions in a group, at least 2.
     * ``reward="progress"``: or "signal".
     * ``signal=None``: a function of ``Outcomes`` that gives one number a group, such as the signals that
-      ``dumpgym.agents.signals.make_signal`` makes; by default the mean absolute GRPO advantage of a group with this
+      ``dumpgym.signals.signal.make_signal`` makes; by default the mean absolute GRPO advantage of a group with this
       many successes. Every episode begins with a copy of it, should it keep something in mind.
     * ``draw="quota"``: every arm gets its share of the batch's slots, rounded up or down (largest remainder), and what
       rounding took or gave is settled in later batches; or "independent": every slot is drawn by the weights.

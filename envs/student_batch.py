@@ -7,7 +7,7 @@ and of the groups of a batch, is nothing or one axis of runs in lockstep.
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.errors import InvalidValueError, require_number
+from dumpgym.contracts.errors import InvalidValueError, require_number
 
 
 def check_batch(arms: NDArray[np.int64], num_generations: int, drawn: NDArray[np.int64]) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
-from dumpgym.comparison import FEWEST_SEEDS, Comparison, load_comparison
-from dumpgym.report import format_interval, format_p_value, markdown, markdown_tables, power_lines
-from dumpgym.report_figures import FIGURES, mark_differences, save_figures
-from dumpgym.statistics import difference_p_value, holm, interval_over_runs
+from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison, load_comparison
+from dumpgym.reporting.figures.effects import FIGURES, mark_differences, save_figures
+from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
+from dumpgym.reporting.page import format_interval, format_p_value, markdown, markdown_tables, power_lines
+from dumpgym.statistics.intervals import difference_p_value, holm, interval_over_runs
 
 PUBLISHED = "dump"
 Array = NDArray[np.float64]

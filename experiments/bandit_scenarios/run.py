@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym import Feedback, make_policy
-from dumpgym.policy import BanditPolicy
-from dumpgym.specs import read_spec
+from dumpgym.contracts.policy import BanditPolicy
+from dumpgym.contracts.specs import read_spec
 
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text(encoding="utf-8"))
 STEPS = {"abrupt": 10_000, "cosine": 10_000, "testbed": 1000}

@@ -25,9 +25,9 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
 from dumpgym.envs.curriculum import ACTIONS
-from dumpgym.envs.skills_student import SkillsStudent
-from dumpgym.simulation import Practice, run_seeds
-from dumpgym.statistics import interval_over_runs
+from dumpgym.envs.students.skills import SkillsStudent
+from dumpgym.simulating.lockstep import Practice, run_seeds
+from dumpgym.statistics.intervals import interval_over_runs
 
 FOLDER = Path(__file__).parent
 NUISANCE = ("too-hard", "mastered", "noisy")

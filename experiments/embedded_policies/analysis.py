@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from dumpgym.analysis import AnalysisConfig, analysis_config, write_findings
-from dumpgym.comparison import Comparison, load_comparison
-from dumpgym.report import markdown_tables, power_lines
-from dumpgym.report_figures import FIGURES, mark_differences, save_figures
-from dumpgym.statistics import interval_over_runs
+from dumpgym.comparing.comparison import Comparison, load_comparison
+from dumpgym.reporting.figures.effects import FIGURES, mark_differences, save_figures
+from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
+from dumpgym.reporting.page import markdown_tables, power_lines
+from dumpgym.statistics.intervals import interval_over_runs
 
 COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
 OTHERS = "#9A9A9A"

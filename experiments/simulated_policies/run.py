@@ -20,9 +20,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from dumpgym.simulate import SimulateConfig, simulate
-from dumpgym.simulation_figures import save_simulation_figure
-from dumpgym.simulation_results import StudentResult, markdown_table
+from dumpgym.reporting.figures.simulation import save_simulation_figure
+from dumpgym.simulating.results import StudentResult, markdown_table
+from dumpgym.simulating.runner import SimulateConfig, simulate
 
 FOLDER = Path(__file__).parent
 NUISANCE = ("too-hard", "mastered", "noisy", "spurious", "duplicate", "wrong-format")

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize
 
-from dumpgym.agents.controls import Uniform
-from dumpgym.comparison import Cell, FinishedRun, load_comparison
-from dumpgym.config import TrainConfig
-from dumpgym.envs.skills_student import SkillsStudent
-from dumpgym.simulation import Paths, Practice, run, run_seeds
-from dumpgym.statistics import area_under_curve
+from dumpgym.agents.curricula.controls import Uniform
+from dumpgym.comparing.comparison import Cell, FinishedRun, load_comparison
+from dumpgym.envs.students.skills import SkillsStudent
+from dumpgym.runs.config import TrainConfig
+from dumpgym.simulating.lockstep import Paths, Practice, run, run_seeds
+from dumpgym.statistics.intervals import area_under_curve
 
 Array = NDArray[np.float64]
 RESAMPLES = 2000

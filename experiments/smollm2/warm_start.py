@@ -20,10 +20,10 @@ import tyro
 from convert import convert
 from torch.nn.functional import cross_entropy
 
-from dumpgym.agents.models import load_model, new_adapter, render_prompt
-from dumpgym.envs.problems import Settings, locate
-from dumpgym.envs.worked_solution import worked_solution
-from dumpgym.errors import DumpgymError
+from dumpgym.agents.grpo.models import load_model, new_adapter, render_prompt
+from dumpgym.contracts.errors import DumpgymError
+from dumpgym.envs.knights_knaves.language.worked_solution import worked_solution
+from dumpgym.envs.knights_knaves.problems import Settings, locate
 
 PEOPLE = (2, 3, 4)
 SEED = 1000  # far from those of training runs, so that none meets these puzzles again

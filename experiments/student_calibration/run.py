@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from dumpgym.envs.skills_student import SkillsStudent
-from dumpgym.simulation import Practice, run_seeds
+from dumpgym.envs.students.skills import SkillsStudent
+from dumpgym.simulating.lockstep import Practice, run_seeds
 
 FOLDER = Path(__file__).parent
 NUM_ARMS, STEPS, GROUP = 12, 150, 16

@@ -1,0 +1,155 @@
+"""Histories of what an arm gave last: a mean with a constant step size, and a window of rollouts."""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.agents.bandits.history import ArmHistory, add_by_arm, batch_means, flat_arm
+from dumpgym.contracts.errors import InvalidValueError, require_number
+from dumpgym.contracts.policy import Feedback
+
+
+class ExponentialMean(ArmHistory):
+    """The recency-weighted mean Q <- Q + step_size (x - Q), in the order in which feedback arrives.
+
+    Args:
+        shape: (..., num_arms).
+        step_size: weight of the newest value, above 0 and at most 1.
+        initial: Q before the first value.
+        per: what a value is: the signal of one "group", or the mean signal of an arm's groups in one "batch".
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("count", "value")
+
+    def __init__(self, shape: tuple[int, ...], step_size: float, *, initial: float = 0.0, per: str = "group") -> None:
+        super().__init__(shape)
+        self.step_size = require_number("step_size", step_size, above=0, high=1)
+        if per not in ("group", "batch"):
+            raise InvalidValueError("per", per, "'group' or 'batch'")
+        self.per = per
+        self.count: NDArray[np.float64] = np.zeros(shape)
+        self.value: NDArray[np.float64] = np.full(shape, require_number("initial", initial), dtype=np.float64)
+
+    def add(self, feedback: Feedback) -> None:
+        """Takes in the groups of a batch, one after another or as one."""
+        add_by_arm(self.count, feedback.arm, 1)
+        self.add_values(feedback, feedback.signal)
+
+    def add_values(self, feedback: Feedback, values: NDArray[np.float64]) -> None:
+        """Moves the mean by values of one's own in place of the signals, shape (..., groups)."""
+        if self.per == "batch":
+            mean, present = batch_means(feedback.arm, values, self.shape)
+            self.value += np.where(present, self.step_size * (mean - self.value), 0)
+            return
+        value = self.value.reshape(-1)
+        for index, x in zip(flat_arm(feedback.arm, self.shape[-1]).T, values.T, strict=True):  # group after group
+            value[index] += self.step_size * (x - value[index])
+
+    @property
+    def groups(self) -> NDArray[np.float64]:
+        """Groups ever told of every arm, shape (..., num_arms)."""
+        return self.count
+
+    def mean(self) -> NDArray[np.float64]:
+        """The recency-weighted mean signal of every arm, shape (..., num_arms)."""
+        return self.value.copy()
+
+
+class RolloutWindow(ArmHistory):
+    """The mean over the last rollouts of an arm, where every rollout of a group carries the group's signal.
+
+    The last ones are those of the latest steps; within a step, those told last. The rollouts of a group have no order,
+    so the oldest group, when only a part of it is inside the window, counts with as many rollouts as are inside.
+
+    Args:
+        shape: (..., num_arms).
+        window: number of rollouts remembered of every arm, at least 1.
+
+    Attributes:
+        total: groups and rollouts ever told of every arm, never forgotten, shape (2, ..., num_arms).
+        average: the mean over every arm's window, shape (..., num_arms).
+        recent: step, signal and size of the groups inside the window, oldest first and to the right, with groups of
+            size 0 on the left where an arm has fewer, shape (3, ..., num_arms, most groups of an arm).
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("total", "average", "recent")
+    growing_fields: ClassVar[tuple[str, ...]] = ("recent",)
+
+    def __init__(self, shape: tuple[int, ...], window: int) -> None:
+        super().__init__(shape)
+        self.window = require_number("window", window, low=1, whole=True)
+        self.total: NDArray[np.float64] = np.zeros((2, *shape))
+        self.average: NDArray[np.float64] = np.zeros(shape)
+        self.recent: NDArray[np.float64] = np.zeros((3, *shape, 0))
+
+    def add(self, feedback: Feedback) -> None:
+        """Takes in the groups of a batch, in their order; arms that it does not hold are not looked at."""
+        add_by_arm(self.total[0], feedback.arm, 1)
+        add_by_arm(self.total[1], feedback.arm, feedback.group_size.astype(np.float64))
+        arms, batch = self._of_batch(feedback)
+        recent = np.concatenate([self.recent.reshape(3, self.average.size, -1)[:, arms], batch], axis=-1)
+        step, _, size = recent
+        # Empty places go to the left and late groups to their place; groups of one step keep their order.
+        order = np.where(size > 0, step, -1).argsort(axis=-1, kind="stable")
+        step, signal, size = np.take_along_axis(recent, order[None], axis=-1)
+        newer = size[:, ::-1].cumsum(axis=-1)[:, ::-1] - size
+        counted = np.clip(self.window - newer, 0, size)  # rollouts of every group that are inside the window
+        self.average.reshape(-1)[arms] = (counted * signal).sum(axis=-1) / counted.sum(axis=-1)
+        self._remember(arms, np.where(counted > 0, (step, signal, size), 0))
+
+    def _of_batch(self, feedback: Feedback) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The arms in a batch, and their groups in their order, shape (3, arms, most groups of an arm).
+
+        Arms are given by their index in an array of shape (..., num_arms) that is laid flat.
+        """
+        flat = flat_arm(feedback.arm, self.shape[-1]).ravel()
+        arms, row, counts = np.unique(flat, return_inverse=True, return_counts=True)
+        order = flat.argsort(kind="stable")
+        row = row[order]
+        place = np.arange(flat.size) - (counts.cumsum() - counts)[row]  # which group of its arm each one is
+        batch = np.zeros((3, arms.size, int(counts.max())))
+        batch[:, row, place] = np.stack(
+            [np.full(flat.size, feedback.step), feedback.signal.ravel()[order], feedback.group_size.ravel()[order]]
+        )
+        return arms, batch
+
+    def _remember(self, arms: NDArray[np.int64], recent: NDArray[np.float64]) -> None:
+        """Puts the groups of some arms in the place of theirs, and makes room where there are more of them."""
+        width = self.recent.shape[-1]
+        more = max(int((recent[2] > 0).sum(axis=-1).max()) - width, 0)
+        self.recent = np.pad(self.recent, [(0, 0)] * (self.recent.ndim - 1) + [(more, 0)]) if more else self.recent
+        self.recent.reshape(3, self.average.size, -1)[:, arms] = recent[..., recent.shape[-1] - width - more :]
+
+    @property
+    def groups(self) -> NDArray[np.float64]:
+        """Groups ever told of every arm, shape (..., num_arms)."""
+        groups: NDArray[np.float64] = self.total[0]
+        return groups
+
+    @property
+    def rollouts(self) -> NDArray[np.float64]:
+        """Completions ever told of every arm, shape (..., num_arms)."""
+        rollouts: NDArray[np.float64] = self.total[1]
+        return rollouts
+
+    def mean(self) -> NDArray[np.float64]:
+        """The mean signal over every arm's window, 0 where it is empty, shape (..., num_arms)."""
+        return self.average.copy()
+
+
+def slope(
+    x: NDArray[np.float64] | NDArray[np.int64], y: NDArray[np.float64], known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The slope of the least-squares line through the known points, 0 where they have fewer than two x, shape (...).
+
+    Args:
+        x: broadcast against ``known``.
+        y: shape (..., points).
+        known: which points there are, (..., points).
+    """
+    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    centred = np.where(known, x - np.where(known, x, 0).sum(axis=-1, keepdims=True) / count, 0)
+    spread = (centred * centred).sum(axis=-1)
+    rise: NDArray[np.float64] = (centred * np.where(known, y, 0)).sum(axis=-1) / np.where(spread > 0, spread, 1)
+    return rise

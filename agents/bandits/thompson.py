@@ -1,0 +1,150 @@
+"""Thompson sampling: policies that draw from a belief about every arm's signal."""
+
+from dataclasses import replace
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.agents.bandits.beta_selection import LEAST_PRIOR, draw_beta, probability_of_largest_beta
+from dumpgym.agents.bandits.history import SumHistory, make_sums
+from dumpgym.agents.bandits.random_scores import RandomScorePolicy
+from dumpgym.agents.bandits.selection import probability_of_largest_normal
+from dumpgym.contracts.errors import require_number
+from dumpgym.contracts.policy import Feedback, PolicyOptions
+from dumpgym.contracts.policy_registry import register_policy
+
+
+class Thompson(RandomScorePolicy):
+    """Thompson sampling on the signal, with a normal prior and normal noise of known spread.
+
+    With n_d groups of arm d, mean signal m_d, and precision of the posterior k_d::
+
+        k_d = 1 / prior_std^2 + n_d / noise_std^2
+        posterior of arm d = N((prior_mean / prior_std^2 + n_d m_d / noise_std^2) / k_d, 1 / k_d)
+
+    A group is a pull. Each slot of a batch goes to the largest of one independent draw per arm, so a batch is spread as
+    the belief is. ``probabilities`` is the chance of each arm to be the largest, computed without draws.
+
+    Source: Thompson, On the Likelihood that One Unknown Probability Exceeds Another, Biometrika 25, 1933; the normal
+    posterior as in Russo et al., A Tutorial on Thompson Sampling, arXiv 1707.02038, section 2. With a window or a
+    discount, n_d and m_d are those of the groups that are remembered, by their weights, so that the belief about an arm
+    left alone goes back to the prior.
+
+    Args:
+        num_arms: number of arms, at least 1.
+        prior_mean: mean signal expected of an arm without feedback.
+        prior_std: standard deviation of the prior, above 0.
+        noise_std: standard deviation of the signal between groups of one arm, above 0.
+        window: training steps that are remembered, at least 1; None for all.
+        discount: of a group's weight a training step, above 0 and at most 1; None, as 1, forgets nothing. Only one of
+            the two may be given.
+        common: see ``BanditPolicy``.
+
+    Raises:
+        InvalidValueError: if an option is out of range.
+    """
+
+    history: SumHistory
+
+    def __init__(
+        self,
+        num_arms: int,
+        *,
+        prior_mean: float = 0.5,
+        prior_std: float = 0.5,
+        noise_std: float = 0.5,
+        window: int | None = None,
+        discount: float | None = None,
+        **common: Unpack[PolicyOptions],
+    ) -> None:
+        super().__init__(num_arms, **common)
+        self.history = make_sums(self.shape, window=window, discount=discount)
+        self.prior_mean = require_number("prior_mean", prior_mean)
+        self.prior_std = require_number("prior_std", prior_std, above=0)
+        self.noise_std = require_number("noise_std", noise_std, above=0)
+
+    def _belief(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation of the posterior, (..., num_arms) each."""
+        prior_precision, noise_precision = self.prior_std**-2, self.noise_std**-2
+        precision = prior_precision + self.history.groups * noise_precision
+        mean = (self.prior_mean * prior_precision + self.history.signal_sum * noise_precision) / precision
+        return mean, 1 / np.sqrt(precision)
+
+    def _weights(self) -> NDArray[np.float64]:
+        return probability_of_largest_normal(*self._belief())
+
+    def _draw_scores(self, size: int) -> NDArray[np.float64]:
+        mean, std = self._belief()
+        z = self.rng.standard_normal((*self.shape[:-1], size, self.num_arms))
+        scores: NDArray[np.float64] = mean[..., None, :] + std[..., None, :] * z
+        return scores
+
+
+class ThompsonBeta(RandomScorePolicy):
+    """Thompson sampling on the signal, read as a fraction of a success, with a Beta prior.
+
+    With S_d the sum of the signals of arm d's groups, each in [0, 1], and n_d their number::
+
+        posterior of arm d = Beta(prior_a + S_d, prior_b + n_d - S_d)
+
+    A group is a pull, however many rollouts it has. Each slot of a batch goes to the largest of one independent draw
+    per arm. ``probabilities`` is the chance of each arm to be the largest, computed without draws.
+
+    Source: Thompson, Biometrika 25, 1933, for signals of 0 and 1; Raj and Kalyani, Taming Non-stationary Bandits: A
+    Bayesian Approach, arXiv 1707.09727, with a discount; Trovo et al., Sliding-Window Thompson Sampling for
+    Non-Stationary Settings, Journal of Artificial Intelligence Research 68, 2020, with a window. Departures:
+
+    - A signal between 0 and 1 counts as that fraction of a success, where Agrawal and Goyal (arXiv 1111.1797) toss a
+      coin with it; the two are the same for signals of 0 and 1, and ours draws no numbers in an update. Signals outside
+      of [0, 1] are clipped to it.
+    - The discount and the window are counted in training steps; with batches of one group these are the papers' pulls.
+      What a discount takes away is evidence alone, so that an arm left alone goes back to the prior, as in the paper.
+
+    Args:
+        num_arms: number of arms, at least 1.
+        prior_a: successes that the prior is worth, at least 0.1: below it, draws are not told apart from 1.
+        prior_b: failures that the prior is worth, at least 0.1.
+        window: training steps that are remembered, at least 1; None for all.
+        discount: of a group's weight a training step, above 0 and at most 1; None, as 1, forgets nothing. Only one of
+            the two may be given.
+        common: see ``BanditPolicy``.
+
+    Raises:
+        InvalidValueError: if an option is out of range.
+    """
+
+    history: SumHistory
+
+    def __init__(
+        self,
+        num_arms: int,
+        *,
+        prior_a: float = 1.0,
+        prior_b: float = 1.0,
+        window: int | None = None,
+        discount: float | None = None,
+        **common: Unpack[PolicyOptions],
+    ) -> None:
+        super().__init__(num_arms, **common)
+        self.history = make_sums(self.shape, window=window, discount=discount)
+        self.prior_a = require_number("prior_a", prior_a, low=LEAST_PRIOR)
+        self.prior_b = require_number("prior_b", prior_b, low=LEAST_PRIOR)
+
+    def _observe(self, feedback: Feedback) -> None:
+        self.history.add(replace(feedback, signal=np.clip(feedback.signal, 0, 1)))
+
+    def _belief(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The posterior's a and b, (..., num_arms) each."""
+        total, groups = self.history.signal_sum, self.history.groups
+        return self.prior_a + np.maximum(total, 0), self.prior_b + np.maximum(groups - total, 0)
+
+    def _weights(self) -> NDArray[np.float64]:
+        return probability_of_largest_beta(*self._belief())
+
+    def _draw_scores(self, size: int) -> NDArray[np.float64]:
+        return draw_beta(self.rng, *self._belief(), size)
+
+
+register_policy("thompson", Thompson, vectorised=True)
+register_policy("thompson-beta", ThompsonBeta, vectorised=True)

@@ -1,0 +1,159 @@
+"""Curricula that know the arms' order of difficulty, and move on as the learner does."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.contracts.errors import require_number, require_numbers
+from dumpgym.contracts.policy import BanditPolicy, Feedback, PolicyOptions
+from dumpgym.contracts.policy_registry import register_policy
+from dumpgym.contracts.schedules import Schedulable, Schedule
+
+
+class GradeAdaptive(BanditPolicy):
+    """Most slots for the current grade, which advances when its groups no longer inform.
+
+    The arms are grades, easiest first. A group informs if 0 < successes < group size: all others have the advantage 0.
+    The grade advances by one after ``patience`` batches in a row in which less than ``threshold`` of its groups
+    informed; batches without a group of it do not count. It never goes back, and stays at the last arm::
+
+        P(d) = current_share                        if d is the current grade
+               (1 - current_share) / (num_arms - 1) otherwise
+
+    Source: the "grade-adaptive" sampler of marin #8765, in our words and code. It advances from a grade that is too
+    hard as it does from one that is mastered, as the rule cannot tell them apart; the slots of the other arms are what
+    an arm left behind keeps.
+
+    Args:
+        num_arms: number of arms, at least 1; with a single one it gets everything.
+        current_share: of the slots, from 0 to 1; a number or a schedule.
+        threshold: share of informative groups, from 0 to 1.
+        patience: batches in a row, at least 1.
+        common: see ``BanditPolicy``.
+
+    Attributes:
+        grade: index of the current arm, shape (..., 1).
+        waited: batches in a row below the threshold, shape (..., 1).
+
+    Raises:
+        InvalidValueError: if an option is out of range.
+    """
+
+    symmetric: ClassVar[bool] = False
+    state_fields: ClassVar[tuple[str, ...]] = (*BanditPolicy.state_fields, "grade", "waited")
+
+    def __init__(
+        self,
+        num_arms: int,
+        *,
+        current_share: Schedulable = 0.8,
+        threshold: float = 0.1,
+        patience: int = 10,
+        **common: Unpack[PolicyOptions],
+    ) -> None:
+        super().__init__(num_arms, **common)
+        self.current_share = Schedule.parse("current_share", current_share, low=0, high=1)
+        self.threshold = require_number("threshold", threshold, low=0, high=1)
+        self.patience = require_number("patience", patience, low=1, whole=True)
+        self.grade: NDArray[np.int64] = np.zeros((*self.shape[:-1], 1), dtype=np.int64)
+        self.waited = np.zeros_like(self.grade)
+
+    def _observe(self, feedback: Feedback) -> None:
+        own = feedback.arm == self.grade
+        informs = own & (feedback.successes > 0) & (feedback.successes < feedback.group_size)
+        groups, informative = own.sum(axis=-1, keepdims=True), informs.sum(axis=-1, keepdims=True)
+        waited = np.where(informative < self.threshold * groups, self.waited + 1, 0)
+        self.waited = np.where(groups > 0, waited, self.waited)
+        advances = self.waited >= self.patience
+        self.grade = np.minimum(self.grade + advances, self.num_arms - 1)
+        self.waited = np.where(advances, 0, self.waited)
+
+    def _weights(self) -> NDArray[np.float64]:
+        if self.num_arms == 1:
+            return np.ones(self.shape)
+        share = self.current_share.at(self.clock)
+        return np.where(np.arange(self.num_arms) == self.grade, share, (1 - share) / (self.num_arms - 1))
+
+
+class AdaRFT(BanditPolicy):
+    """AdaRFT: the arms nearest to a target difficulty, which follows the success of the last batch.
+
+    With R the mean success of a batch and difficulties from 0 to 1::
+
+        T <- clip(T + eta * tanh(alpha * (R - beta)), least difficulty, largest difficulty)
+
+    and every slot draws among the ``num_nearest`` arms whose difficulty is nearest to T; arms that tie are all drawn.
+
+    Source: Shi et al., Efficient Reinforcement Finetuning via Adaptive Curriculum Learning, arXiv 2504.05520. Its
+    difficulties run from 0 to 100 with eta = 50, so eta = 0.5 here; alpha, beta and the start at the easiest are its
+    own. Departures:
+
+    - The paper fills the batch with the problems nearest to T, each with a difficulty of its own. We know the arms'
+      difficulties alone, so the batch comes from the nearest arm; ``num_nearest`` widens it.
+    - R is the share of successes, which is the paper's reward of 0 or 1, whatever the reward here.
+
+    Late feedback moves T when it arrives.
+
+    Args:
+        num_arms: number of arms, at least 1.
+        difficulties: of the arms, one number from 0 to 1 an arm, as a list or as text such as "0.1,0.3,0.9"; None for
+            evenly spaced ones from 0 to 1, in the order of the arms.
+        eta: largest step of T, at least 0; a number or a schedule.
+        alpha: sensitivity to success, at least 0.
+        beta: success aimed at, from 0 to 1.
+        num_nearest: number of arms that share a batch, from 1 to num_arms.
+        start: T before the first batch, from 0 to 1.
+        common: see ``BanditPolicy``.
+
+    Attributes:
+        target: T, shape (..., 1).
+
+    Raises:
+        InvalidValueError: if an option is out of range.
+    """
+
+    symmetric: ClassVar[bool] = False
+    state_fields: ClassVar[tuple[str, ...]] = (*BanditPolicy.state_fields, "target")
+
+    def __init__(
+        self,
+        num_arms: int,
+        *,
+        difficulties: Sequence[float] | str | None = None,
+        eta: Schedulable = 0.5,
+        alpha: float = 2.0,
+        beta: float = 0.5,
+        num_nearest: int = 1,
+        start: float = 0.0,
+        **common: Unpack[PolicyOptions],
+    ) -> None:
+        super().__init__(num_arms, **common)
+        given = np.linspace(0, 1, num_arms).tolist() if difficulties is None else difficulties
+        self.difficulties = np.array(require_numbers("difficulties", given, num_arms, low=0, high=1))
+        self.eta = Schedule.parse("eta", eta, low=0)
+        self.alpha = require_number("alpha", alpha, low=0)
+        self.beta = require_number("beta", beta, low=0, high=1)
+        self.num_nearest = require_number("num_nearest", num_nearest, low=1, high=num_arms, whole=True)
+        first = require_number("start", start, low=0, high=1)
+        self.target = self._clipped(np.full((*self.shape[:-1], 1), first, dtype=np.float64))
+
+    def _clipped(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(target, self.difficulties.min(), self.difficulties.max())
+
+    def _observe(self, feedback: Feedback) -> None:
+        success = (feedback.successes / feedback.group_size).mean(axis=-1, keepdims=True)
+        step = self.eta.at(self.clock) * np.tanh(self.alpha * (success - self.beta))
+        self.target = self._clipped(self.target + step)
+
+    def _weights(self) -> NDArray[np.float64]:
+        distance = np.abs(self.difficulties - self.target)
+        edge = np.sort(distance, axis=-1)[..., self.num_nearest - 1, None]
+        nearest = distance <= edge + 1e-12  # a target half way between two arms ties, whatever the rounding
+        weights: NDArray[np.float64] = nearest / nearest.sum(axis=-1, keepdims=True)
+        return weights
+
+
+register_policy("grade-adaptive", GradeAdaptive, vectorised=True)
+register_policy("adarft", AdaRFT, vectorised=True)

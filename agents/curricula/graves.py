@@ -1,0 +1,156 @@
+"""Automated curriculum learning by Graves and others: EXP3.S on progress per cost, rescaled by its own history."""
+
+from typing import ClassVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.agents.bandits.exp3 import ImportanceWeighted, shifted
+from dumpgym.agents.bandits.selection import boltzmann
+from dumpgym.contracts.errors import InvalidValueError, require_number
+from dumpgym.contracts.policy import BanditPolicy, Feedback, PolicyOptions
+from dumpgym.contracts.policy_registry import register_policy
+from dumpgym.contracts.schedules import Schedulable, Schedule
+from dumpgym.contracts.state import Stateful
+
+COSTS = ("tokens", "rollouts", "groups")
+
+
+class Reservoir(Stateful):
+    """A sample of all values so far in which each is with the same chance, and two of its percentiles.
+
+    Args:
+        runs: () for one run, or (num_runs,).
+        size: values that are kept of every run, at least 2.
+        quantiles: the two, from 0 to 1.
+
+    Attributes:
+        values: those kept, the first min(seen, size) of each row, shape (..., size).
+        seen: values told so far of every run.
+        bounds: the two percentiles, shape (2, ..., 1).
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("values", "seen", "bounds")
+
+    def __init__(self, runs: tuple[int, ...], size: int, quantiles: tuple[float, float]) -> None:
+        self.size = require_number("reservoir", size, low=2, whole=True)
+        self.quantiles = quantiles
+        self.values: NDArray[np.float64] = np.zeros((*runs, size))
+        self.bounds: NDArray[np.float64] = np.zeros((2, *runs, 1))
+        self.seen = 0
+
+    def add(self, values: NDArray[np.float64], rng: np.random.Generator) -> None:
+        """Takes in the values of a batch, shape (..., groups): Vitter's algorithm R, all runs at once."""
+        rows = self.values.reshape(-1, self.size)
+        changed = np.zeros(len(rows), dtype=bool)
+        for value in values.reshape(len(rows), -1).T:
+            if self.seen < self.size:
+                place = np.full(len(rows), self.seen)
+            else:
+                place = rng.integers(self.seen + 1, size=len(rows))
+            kept = np.flatnonzero(place < self.size)
+            rows[kept, place[kept]] = value[kept]
+            changed[kept] = True
+            self.seen += 1
+        held = rows[changed, : min(self.seen, self.size)]
+        self.bounds.reshape(2, -1)[:, changed] = np.quantile(held, self.quantiles, axis=-1)
+
+
+class Graves(ImportanceWeighted):
+    """Automated curriculum learning: EXP3.S on progress per cost, rescaled to [-1, 1] by its own history.
+
+    With the signal x and the cost c of a group of arm d, and q20 and q80 the percentiles of x / c over all groups so
+    far, those of the batch included::
+
+        r   = clip(2 (x / c - q20) / (q80 - q20) - 1, -1, 1)
+        P   = (1 - epsilon) softmax(w) + epsilon / K, with w = 0 at first
+        v_d = w_d + eta r / P(d)
+        w_d <- ln((1 - alpha) exp(v_d) + alpha / (K - 1) sum over other arms of exp(v)), with alpha = 1 / t
+
+    where t is 2 at the first training step. A group is a pull; the estimates of a batch's groups are added up, and the
+    weights are shared once a training step, when its first feedback comes. While q20 = q80, r is the sign of x / c -
+    q20. Progress is whatever signal the run has: "learning_progress" is the nearest to the paper's.
+
+    Source: Graves, Bellemare, Menick, Munos, Kavukcuoglu, Automated Curriculum Learning for Neural Networks, arXiv
+    1704.03003, with its eta, epsilon, percentiles and alpha, and its beta of 0. Departures:
+
+    - The paper divides by the time that the batch took; by default we divide by the group's tokens, which are the same
+      on every machine. ``cost="groups"`` does not divide.
+    - The percentiles are those of a reservoir, a uniform sample of the history, as in the paper, which does not say how
+      large it is. A reservoir of at least as many groups as the run has is the whole history.
+
+    Args:
+        num_arms: K, at least 1.
+        eta: learning rate, at least 0; a number or a schedule.
+        epsilon: share of uniform draws, from 0 to 1; a number or a schedule.
+        cost: what progress is divided by: the group's "tokens", its "rollouts", or "groups", 1.
+        reservoir: groups that the reservoir holds, at least 2.
+        common: see ``BanditPolicy``.
+
+    Attributes:
+        log_weights: w less its largest, shape (..., num_arms).
+        history: the reservoir.
+
+    Raises:
+        InvalidValueError: if an option is out of range.
+    """
+
+    draws_in_update: ClassVar[bool] = True  # what stays in the reservoir
+    state_fields: ClassVar[tuple[str, ...]] = (*BanditPolicy.state_fields, "log_weights", "history")
+
+    def __init__(
+        self,
+        num_arms: int,
+        *,
+        eta: Schedulable = 0.001,
+        epsilon: Schedulable = 0.05,
+        cost: str = "tokens",
+        reservoir: int = 300,
+        **common: Unpack[PolicyOptions],
+    ) -> None:
+        super().__init__(num_arms, **common)
+        self.eta = Schedule.parse("eta", eta, low=0)
+        self.epsilon = Schedule.parse("epsilon", epsilon, low=0, high=1)
+        if cost not in COSTS:
+            raise InvalidValueError("cost", cost, " or ".join(map(repr, COSTS)))
+        self.cost = cost
+        self.history = Reservoir(self.shape[:-1], reservoir, (0.2, 0.8))
+        self.log_weights: NDArray[np.float64] = np.zeros(self.shape)
+
+    def _weights(self) -> NDArray[np.float64]:
+        epsilon = self.epsilon.at(self.clock)
+        weights: NDArray[np.float64] = (1 - epsilon) * boltzmann(self.log_weights, 1) + epsilon / self.num_arms
+        return weights
+
+    def _observe(self, feedback: Feedback) -> None:
+        drawn = self._drawn(feedback)
+        progress = feedback.signal / self._costs(feedback)
+        self.history.add(progress, self.rng)
+        low, high = self.history.bounds
+        spread = np.where(high > low, high - low, 1)
+        scaled = np.where(high > low, np.clip(2 * (progress - low) / spread - 1, -1, 1), np.sign(progress - low))
+        moved = shifted(self.log_weights + self.eta.at(self.clock) * self._sums(feedback, scaled / drawn))
+        self.log_weights = moved if feedback.step < self.clock else _shared(moved, 1 / (feedback.step + 2))
+
+    def _costs(self, feedback: Feedback) -> NDArray[np.float64]:
+        """What the progress of every group is divided by, shape (..., groups)."""
+        match self.cost:
+            case "tokens":
+                return np.maximum(feedback.tokens, 1).astype(np.float64)
+            case "rollouts":
+                return feedback.group_size.astype(np.float64)
+            case _:
+                return np.ones(feedback.arm.shape)
+
+
+def _shared(log_weights: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Log-weights of which every arm gives a share to the others, in equal parts, shape (..., num_arms)."""
+    num_arms = log_weights.shape[-1]
+    if num_arms == 1:
+        return log_weights
+    weights = np.exp(log_weights)
+    others = weights.sum(axis=-1, keepdims=True) - weights
+    return shifted(np.log((1 - share) * weights + share / (num_arms - 1) * others))
+
+
+register_policy("graves", Graves, vectorised=True)

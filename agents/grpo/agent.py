@@ -1,0 +1,259 @@
+"""The GRPO agent: any causal language model of the Hugging Face format, trained in full or by LoRA.
+
+It completes prompts (``sampling.py``) and learns from rewards (``grpo_update.py``), on one device or in several
+processes, each of which then samples and learns its share of the groups.
+"""
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
+from transformers import PreTrainedModel
+
+from dumpgym.agents.grpo.config import GRPOConfig
+from dumpgym.agents.grpo.forward import PolicyForward
+from dumpgym.agents.grpo.models import (
+    REFERENCE,
+    adapter_base,
+    checkpointed_layers,
+    context_length,
+    continued_adapter,
+    enable_checkpointing,
+    end_token_ids,
+    find_device,
+    load_model,
+    new_adapter,
+    render_prompt,
+)
+from dumpgym.agents.grpo.optimizer import Optimizer
+from dumpgym.agents.grpo.processes import (
+    divides_optimizer_state,
+    gather_over_processes,
+    is_main_process,
+    num_processes,
+    process_index,
+    start_processes,
+)
+from dumpgym.agents.grpo.sampling.sampler import Sampler
+from dumpgym.agents.grpo.update import GRPOUpdate
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.learner import Completions, Learned, Rollouts
+from dumpgym.contracts.puzzle_env import Prompt
+from dumpgym.contracts.schedules import Schedule
+
+_OWN_STREAM = 2**63  # number of a draw that is none of training's
+
+
+class LanguageModelAgent:
+    """A language model as a learner.
+
+    Args:
+        config: see ``GRPOConfig``.
+        seed: of the sampling stream and of new LoRA matrices, at least 0.
+
+    Raises:
+        InvalidValueError: if the model cannot be loaded, or the configuration contradicts itself.
+    """
+
+    def __init__(self, config: GRPOConfig, *, seed: int = 0) -> None:
+        self.config, self.seed = config, seed
+        self.learning_rate = Schedule.parse("learning_rate", config.learning_rate, low=0)
+        start_processes(config.device)
+        self.device = find_device(config.device)
+        self.base, self.model, self.tokenizer = self._load()
+        self.context = context_length(self.base)
+        if self.context is not None and config.max_completion_length >= self.context:
+            raise InvalidValueError(
+                "max_completion_length", config.max_completion_length, f"less than the model's context, {self.context}"
+            )
+        self.policy = self._policy_forward(self.base)
+        self.reference = None
+        if config.beta > 0 and not isinstance(self.model, PeftModel):
+            self.reference = self._policy_forward(copy.deepcopy(self.base).requires_grad_(False))
+        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        self.optimizer = Optimizer(
+            trained,
+            beta2=config.adam_beta2,
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.max_grad_norm,
+        )
+        self.update = GRPOUpdate(config, self.policy, self.optimizer, self._as_at_the_start)
+        self.end_token_ids = end_token_ids(self.base, self.tokenizer)
+        self.sampler = Sampler(
+            self.base, self.tokenizer, end_token_ids=self.end_token_ids, stop_strings=config.stop_strings
+        )
+        self.draws = self.updates = 0
+
+    def _load(self) -> tuple[PreTrainedModel, PreTrainedModel | PeftModel, Any]:
+        config = self.config
+        adapted = adapter_base(config.model)
+        if adapted is not None and config.lora_rank > 0:
+            raise InvalidValueError("lora_rank", config.lora_rank, f"0, to go on with the adapter {config.model!r}")
+        base, tokenizer = load_model(adapted or config.model, getattr(torch, config.dtype))
+        model: PreTrainedModel | PeftModel = base
+        if adapted is not None:
+            model = continued_adapter(base, config.model, with_reference=config.beta > 0)
+        elif config.lora_rank > 0:
+            model = new_adapter(base, config.lora_rank, self.seed)
+        model.to(device=self.device).eval()  # type: ignore[call-arg]
+        return base, model, tokenizer
+
+    def _policy_forward(self, model: PreTrainedModel) -> PolicyForward:
+        if self.config.gradient_checkpointing:
+            enable_checkpointing(model)
+        return PolicyForward(
+            model,
+            self.config.temperature,
+            entropy_gradient=self.config.entropy_coef > 0,
+            share_prompts=False if self.config.gradient_checkpointing else None,
+        )
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        num_generations: int,
+        *,
+        greedy: bool = False,
+        seed: int | None = None,
+        max_completion_lengths: Sequence[int] | None = None,
+    ) -> Completions:
+        """Completes each prompt; see ``Learner.generate``.
+
+        Raises:
+            InvalidValueError: if a prompt and its completion may be longer than the model's context.
+        """
+        started = perf_counter()
+        rendered = [self.render_prompt(prompt) for prompt in prompts]
+        prompt_ids = [self._tokenise(text) for text in rendered]
+        limits = list(max_completion_lengths or [self.config.max_completion_length] * len(prompts))
+        self._require_room(prompt_ids, limits)
+        key = (self.seed, self.draws) if seed is None else (seed, _OWN_STREAM)
+        self.draws += seed is None and not greedy
+        # Each process completes every num_processes-th prompt; what it draws does not depend on how many there are.
+        mine = range(process_index(), len(prompts), num_processes())
+        sampled = self.sampler(
+            [prompt_ids[i] for i in mine],
+            num_generations,
+            max_completion_lengths=[limits[i] for i in mine],
+            temperature=0.0 if greedy else self.config.temperature,
+            key=key,
+            groups=mine,
+        )
+        parts = gather_over_processes((sampled, perf_counter() - started))
+        token_ids, log_probs, ended = (
+            [
+                getattr(parts[i % len(parts)][0], name)[i // len(parts) * num_generations + k]
+                for i in range(len(prompts))
+                for k in range(num_generations)
+            ]
+            for name in ("token_ids", "log_probs", "ended")
+        )
+        return Completions(
+            tuple(map(tuple, prompt_ids)),
+            tuple(map(tuple, token_ids)),
+            tuple(self._texts(np.repeat(rendered, num_generations).tolist(), token_ids)),
+            ~np.array(ended, dtype=np.bool_).reshape(len(prompts), num_generations),
+            log_probs=tuple(map(tuple, log_probs)),
+            seconds=max(seconds for _, seconds in parts),
+        )
+
+    def _require_room(self, prompt_ids: Sequence[Sequence[int]], limits: Sequence[int]) -> None:
+        for ids, limit in zip(prompt_ids, limits, strict=True):
+            if self.context is not None and len(ids) + limit > self.context:
+                needed = f"{len(ids)} tokens of prompt and {limit} of completion"
+                accepted = f"at most {self.context}, the model's context: lower max_completion_length"
+                raise InvalidValueError("length of a text", needed, accepted)
+
+    def _texts(self, rendered: Sequence[str], token_ids: Sequence[Sequence[int]]) -> Iterator[str]:
+        ends = set(self.end_token_ids)
+        for prompt, ids in zip(rendered, token_ids, strict=True):
+            # Templates of thinking models end the prompt in "<think>". The verifier reads completions alone and would
+            # miss it, so the text has it in front, though it was not sampled and is no part of the loss.
+            opened = "<think>" if prompt.rstrip().endswith("<think>") else ""
+            yield opened + str(self.tokenizer.decode(ids[:-1] if ids[-1] in ends else ids))
+
+    def render_prompt(self, prompt: Prompt) -> str:
+        """The text that the model is given; see ``models.render_prompt``."""
+        return render_prompt(self.tokenizer, prompt)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt, within the model's own chat template where it has one."""
+        return self._tokenise(self.render_prompt(prompt))
+
+    def _tokenise(self, rendered: str) -> list[int]:
+        # A chat template has written the special tokens already.
+        is_plain = self.tokenizer.chat_template is None
+        return list(self.tokenizer(rendered, add_special_tokens=is_plain)["input_ids"])
+
+    def learn(self, rollouts: Rollouts) -> Learned:
+        """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where nothing has a gradient.
+
+        Raises:
+            NonFiniteError: if a loss or the gradient is not finite; the step in question was not taken.
+        """
+        learning_rate = self.learning_rate.at(self.updates)
+        with checkpointed_layers(self.base) if self.config.gradient_checkpointing else nullcontext():
+            learned = self.update(rollouts, learning_rate)
+        self.updates += 1
+        return learned
+
+    @contextmanager
+    def _as_at_the_start(self) -> Iterator[PolicyForward]:
+        if self.reference is not None:
+            yield self.reference
+        elif isinstance(self.model, PeftModel) and REFERENCE in self.model.peft_config:
+            self.model.set_adapter(REFERENCE)
+            try:
+                yield self.policy
+            finally:
+                self.model.set_adapter("default")
+        elif isinstance(self.model, PeftModel):
+            with self.model.disable_adapter():
+                yield self.policy
+
+    def save_model(self, directory: Path) -> None:
+        """Writes the model, or its adapter, and the tokenizer as ``transformers`` and ``peft`` read them."""
+        if is_main_process():
+            chosen = {"selected_adapters": ["default"]} if isinstance(self.model, PeftModel) else {}
+            self.model.save_pretrained(str(directory), **chosen)  # type: ignore[arg-type]
+            self.tokenizer.save_pretrained(directory)
+
+    def save(self, directory: Path) -> None:
+        """Writes the model, the optimiser and the place in the sampling stream; called in every process."""
+        self.save_model(directory / "model")
+        self.optimizer.save(directory)
+        if is_main_process():
+            state = {"seed": self.seed, "draws": self.draws, "updates": self.updates}
+            (directory / "learner.json").write_text(json.dumps(state), encoding="utf-8")
+
+    def load(self, directory: Path) -> None:
+        """Restores what ``save`` wrote into an agent of the same configuration."""
+        if isinstance(self.model, PeftModel):
+            set_peft_model_state_dict(self.model, load_peft_weights(str(directory / "model"), device=str(self.device)))
+        else:
+            saved, _ = load_model(str(directory / "model"), self.base.dtype)
+            self.base.load_state_dict(saved.state_dict())
+        self.optimizer.load(directory)
+        state = json.loads((directory / "learner.json").read_text(encoding="utf-8"))
+        self.seed, self.draws, self.updates = state["seed"], state["draws"], state["updates"]
+
+    def describe(self) -> dict[str, Any]:
+        """Model type, parameters, device, processes, threads, number format, and whether prompts are shared."""
+        return {
+            "model_type": self.base.config.model_type,
+            "parameters": sum(p.numel() for p in self.base.parameters()),
+            "trained_parameters": sum(p.numel() for p in self.optimizer.parameters.values()),
+            "device": str(self.device),
+            "processes": num_processes(),
+            "divides_optimizer_state": divides_optimizer_state(),
+            "threads": torch.get_num_threads(),
+            "dtype": str(self.base.dtype).removeprefix("torch."),
+            "shares_prompts": self.policy.shares_prompts,
+        }

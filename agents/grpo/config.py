@@ -1,0 +1,65 @@
+"""The settings of the GRPO agent."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from dumpgym.agents.grpo.loss import LossType, ScaleRewards
+
+Positive = Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GRPOConfig:
+    """The agent's settings; names are TRL's where it has the same thing.
+
+    Attributes:
+        model: "embedded", a folder, a file that ends in .gguf, or a name on the Hugging Face hub. The folder of an
+            adapter goes on with that adapter.
+        device: "auto" takes CUDA where there is one.
+        dtype: of the weights. Weights in bfloat16 that are trained in full have float32 master copies.
+        lora_rank: of a new adapter; 0 trains all weights, or the adapter that ``model`` is.
+        learning_rate: of AdamW: a number, or a schedule over the calls of ``learn`` such as "cosine:4e-5:0:150".
+        adam_beta2: of AdamW; the other beta is 0.9.
+        weight_decay: of AdamW.
+        max_grad_norm: the gradient is scaled down to this norm.
+        max_completion_length: in tokens, the end token included.
+        stop_strings: texts with which a completion ends, besides the model's end tokens.
+        temperature: of sampling in training, and of the log-probabilities in the loss.
+        beta: weight of the divergence from the model as it was at the start.
+        epsilon: lower clip of the probability ratio.
+        epsilon_high: upper clip of the probability ratio.
+        entropy_coef: weight of the entropy bonus.
+        scale_rewards: what advantages are divided by: the standard deviation of the "group", of the "batch", or "none".
+            The bandit's signal has an estimator of its own and does not depend on it.
+        loss_type: how tokens and completions are weighted and clipped; see ``PolicyLoss`` and ``token_weights``.
+        num_iterations: passes over a batch.
+        mini_batches: optimiser steps per pass.
+        mask_truncated_completions: leave completions that were cut off out of the loss.
+        micro_batch_tokens: tokens, padding included, that are forwarded at a time; does not change results.
+        gradient_checkpointing: compute activations anew in the backward pass; prompts are then not shared.
+    """
+
+    model: str = "embedded"
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    lora_rank: Annotated[int, Ge(0)] = 0
+    learning_rate: float | str = 4e-5
+    adam_beta2: Annotated[float, Gt(0), Le(1)] = 0.99
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    max_grad_norm: Annotated[float, Gt(0)] = 1.0
+    max_completion_length: Positive = 640
+    stop_strings: tuple[str, ...] = ()
+    temperature: Annotated[float, Gt(0)] = 1.0
+    beta: Annotated[float, Ge(0)] = 0.0
+    epsilon: Annotated[float, Gt(0), Le(1)] = 0.2
+    epsilon_high: Annotated[float, Gt(0)] = 0.2
+    entropy_coef: Annotated[float, Ge(0)] = 0.0
+    scale_rewards: ScaleRewards = "group"
+    loss_type: LossType = "dapo"
+    num_iterations: Positive = 1
+    mini_batches: Positive = 1
+    mask_truncated_completions: bool = False
+    micro_batch_tokens: Positive = 4096
+    gradient_checkpointing: bool = False

@@ -1,0 +1,83 @@
+"""Sampling over the ordinary interface of a model, for those that static memory does not suit.
+
+State-space layers, caches of a model's own and attention that takes no masks of ours: the model makes its cache itself,
+and the loop hands it back at every step.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from dumpgym.agents.grpo.sampling.memory import left_padded
+from dumpgym.agents.grpo.sampling.sheet import Ends, Sheet
+
+_REGROUP_BELOW = 0.8  # ended rows are dropped once less than this share of the rows is still going on
+_CACHES = ("cache", "past_key_values", "cache_params")  # names that models give to their cache
+
+
+class PlainDecoder:
+    """Decodes rows by a plain loop.
+
+    Args:
+        model: a causal language model.
+        ends: what ends a completion.
+        pads: prompts of different length are decoded together, left-padded; else each length for itself, and the model
+            is given nothing but tokens and its cache.
+    """
+
+    def __init__(self, model: PreTrainedModel, ends: Ends, *, pads: bool) -> None:
+        self._model, self._ends, self._pads = model, ends, pads
+
+    def __call__(
+        self,
+        prompts: Sequence[Sequence[int]],
+        num_generations: int,
+        uniform: NDArray[np.float32],
+        limits: Sequence[int],
+        temperature: float,
+    ) -> Sheet:
+        """Completes each prompt ``num_generations`` times; see ``Sheet.fill`` for the rest."""
+        rows, length = uniform.shape
+        sheet = Sheet(rows, length, self._ends, self._model.device)
+        sheet.fill(uniform, limits, temperature)
+        for length in [0] if self._pads else sorted(set(map(len, prompts))):
+            chosen = [i for i, prompt in enumerate(prompts) if length in (0, len(prompt))]
+            self._complete([prompts[i] for i in chosen], chosen, num_generations, sheet)
+        return sheet
+
+    def _complete(self, prompts: Sequence[Sequence[int]], places: Sequence[int], repeats: int, sheet: Sheet) -> None:
+        device = self._model.device
+        ids, mask = left_padded(prompts, device)
+        position = (mask.cumsum(-1) - 1).clamp(min=0)
+        options = {"attention_mask": mask, "position_ids": position} if self._pads else {}
+        output = self._model(input_ids=ids, use_cache=True, logits_to_keep=1, **options)
+        name = next(name for name in _CACHES if output.get(name) is not None)
+        cache: Any = output[name]
+        selected = torch.arange(len(prompts), device=device).repeat_interleave(repeats)
+        cache.reorder_cache(selected)
+        logits, mask, position = output.logits[selected, -1], mask[selected], position[selected, -1:]
+        rows = (torch.tensor(places, device=device)[:, None] * repeats + torch.arange(repeats, device=device)).flatten()
+        goes_on = torch.ones_like(rows, dtype=torch.bool)
+        for number in range(sheet.size[1]):
+            step = torch.tensor([number], device=device)
+            token, unfinished = sheet.take(logits, rows, step)
+            goes_on &= unfinished
+            stopped = sheet.stopped(rows, number, number + 1)
+            if stopped is not None:
+                goes_on &= ~stopped
+            num_going_on = int(goes_on.sum())
+            if num_going_on == 0:
+                return
+            if num_going_on < _REGROUP_BELOW * len(rows):
+                kept = goes_on.nonzero().squeeze(-1)
+                cache.reorder_cache(kept)
+                rows, mask, position, token, goes_on = (x[kept] for x in (rows, mask, position, token, goes_on))
+            position = position + 1
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], -1)
+            options = {"attention_mask": mask, "position_ids": position} if self._pads else {}
+            output = self._model(input_ids=token[:, None], use_cache=True, **options, **{name: cache})
+            cache, logits = output[name], output.logits[:, -1]

@@ -1,0 +1,192 @@
+"""Sampling from any causal language model.
+
+What a row draws is a function of the key, its number and the step, whatever is in the batch beside it. How the model is
+run depends on what it can do, which is found out by trying: static memory is used if some tokens drawn with it have the
+log-probabilities that a plain pass over the same texts gives them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from dumpgym.agents.grpo.sampling.graphs import CudaCapture
+from dumpgym.agents.grpo.sampling.memory import UNSUITED
+from dumpgym.agents.grpo.sampling.plain import PlainDecoder
+from dumpgym.agents.grpo.sampling.shared import SharedPromptDecoder
+from dumpgym.agents.grpo.sampling.sheet import Ends, Sheet, uniform_numbers
+from dumpgym.agents.grpo.sampling.static import ON_CPU, ON_CUDA, StaticDecoder
+from dumpgym.contracts.errors import InvalidValueError
+
+Decoder = Callable[[Sequence[Sequence[int]], int, NDArray[np.float32], Sequence[int], float], Sheet]
+
+_PROBE_LENGTHS = (3, 7, 5)
+_PROBE_LIMITS = (1, 4, 4, 3, 4, 2)  # of two completions each, so that rows leave at different steps, the first at once
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Completions, group after group.
+
+    Attributes:
+        token_ids: of each completion, with its end token unless it was cut off.
+        log_probs: of each of these tokens, at the sampling temperature; at temperature 1 where that is 0.
+        ended: by an end token or a stop string; the others were cut off at their limit.
+    """
+
+    token_ids: list[list[int]]
+    log_probs: list[list[float]]
+    ended: list[bool]
+
+
+class Sampler:
+    """Completes prompts.
+
+    Args:
+        model: a causal language model; it should be in evaluation mode. Its weights may change between calls.
+        tokenizer: of the model.
+        end_token_ids: a completion ends with the first of these.
+        stop_strings: a completion also ends with the token that completes the first of these.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        end_token_ids: Sequence[int],
+        stop_strings: Sequence[str] = (),
+    ) -> None:
+        self._model, self._ends = model, Ends(end_token_ids, stop_strings, tokenizer)
+        self._decoder: Decoder | None = None
+        self._memory: tuple[int, ...] = ()  # where the parameters were when the decoder was made
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt_ids: Sequence[Sequence[int]],
+        num_generations: int,
+        *,
+        max_completion_lengths: Sequence[int],
+        temperature: float = 1.0,
+        key: tuple[int, int] = (0, 0),
+        groups: Sequence[int] | None = None,
+    ) -> Sampled:
+        """Completes each prompt ``num_generations`` times.
+
+        Args:
+            prompt_ids: token ids of each prompt, none of them empty.
+            num_generations: completions per prompt.
+            max_completion_lengths: most tokens in a completion, its end token included, for each prompt.
+            temperature: divides the logits; 0 takes the most probable token.
+            key: of the random numbers, see ``uniform_numbers``.
+            groups: numbers of the prompts' groups; row k of group g draws the numbers of row ``g * num_generations +
+                k``. By default 0, 1, ...
+
+        Raises:
+            InvalidValueError: if a prompt is empty, a limit below one, or there are not as many limits as prompts.
+        """
+        _check(prompt_ids, num_generations, max_completion_lengths, temperature)
+        numbers = range(len(prompt_ids)) if groups is None else groups
+        if not prompt_ids:
+            return Sampled([], [], [])
+        decoder = self._current_decoder()
+        found: dict[int, tuple[list[int], list[float], bool]] = {}
+        for wave in self._waves(prompt_ids, num_generations, max_completion_lengths):
+            rows = [numbers[i] * num_generations + k for i in wave for k in range(num_generations)]
+            limits = [max_completion_lengths[i] for i in wave for _ in range(num_generations)]
+            uniform = uniform_numbers(key, rows, max(limits))
+            sheet = decoder([prompt_ids[i] for i in wave], num_generations, uniform, limits, temperature)
+            places = (i * num_generations + k for i in wave for k in range(num_generations))
+            found |= zip(places, zip(*sheet.completions(len(rows)), strict=True), strict=True)
+        in_order = [found[place] for place in range(len(found))]
+        return Sampled([row[0] for row in in_order], [row[1] for row in in_order], [row[2] for row in in_order])
+
+    def _waves(
+        self, prompt_ids: Sequence[Sequence[int]], num_generations: int, limits: Sequence[int]
+    ) -> Iterator[list[int]]:
+        """The prompts that are completed together: of similar length, and as many as there is memory for."""
+        room = _memory_budget(self._model.device) // (bytes_per_token(self._model) * num_generations)
+        wave: list[int] = []
+        for i in sorted(range(len(prompt_ids)), key=lambda i: -len(prompt_ids[i])):
+            widest = len(prompt_ids[(wave or [i])[0]]) + max(limits[j] for j in [*wave, i])
+            if wave and (len(wave) + 1) * widest > room:
+                yield wave
+                wave = []
+            wave.append(i)
+        if wave:
+            yield wave
+
+    def _current_decoder(self) -> Decoder:
+        # Captured graphs know the weights by their address.
+        memory = tuple(parameter.data_ptr() for parameter in self._model.parameters())
+        if self._decoder is None or memory != self._memory:
+            self._decoder = self._fitting_decoder()
+            self._memory = memory
+        return self._decoder
+
+    def _fitting_decoder(self) -> Decoder:
+        """The fastest way to run the model that gives what a plain pass gives."""
+        on_cuda = self._model.device.type == "cuda"
+        if not on_cuda and self._agrees(lambda: SharedPromptDecoder(self._model, self._ends, ON_CPU)):
+            return SharedPromptDecoder(self._model, self._ends, ON_CPU)
+        layout, capture = (ON_CUDA, CudaCapture()) if on_cuda else (ON_CPU, None)
+        if self._agrees(lambda: StaticDecoder(self._model, self._ends, layout)):
+            return StaticDecoder(self._model, self._ends, layout, capture=capture)
+        pads = self._agrees(lambda: PlainDecoder(self._model, self._ends, pads=True))
+        return PlainDecoder(self._model, self._ends, pads=pads)
+
+    def _agrees(self, make: Callable[[], Decoder]) -> bool:
+        """Whether texts of random tokens get the log-probabilities that a plain pass gives them."""
+        vocabulary = int(self._model.config.get_text_config().vocab_size)
+        rng = np.random.default_rng(0)
+        prompts = [rng.integers(vocabulary, size=length).tolist() for length in _PROBE_LENGTHS]
+        uniform, limits = rng.random((2 * len(prompts), max(_PROBE_LIMITS)), dtype=np.float32), _PROBE_LIMITS
+        try:
+            tokens, log_probs, _ = make()(prompts, 2, uniform, limits, 1.0).completions(len(limits))
+        except UNSUITED:
+            return False
+        for row, (completion, values) in enumerate(zip(tokens, log_probs, strict=True)):
+            prompt = prompts[row // 2]
+            ids = torch.tensor([prompt + completion], device=self._model.device)
+            logits = self._model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
+            expected = logits.log_softmax(-1).gather(-1, ids[0, len(prompt) :, None]).squeeze(-1)
+            error = (expected - torch.tensor(values, device=expected.device)).abs().max()
+            tolerance = 1e-4 if self._model.dtype == torch.float32 else 3e-2
+            if not error <= tolerance * max(1.0, float(logits.abs().max())):
+                return False
+        return True
+
+
+def _check(
+    prompt_ids: Sequence[Sequence[int]], num_generations: int, limits: Sequence[int], temperature: float
+) -> None:
+    if num_generations < 1:
+        raise InvalidValueError("num_generations", num_generations, "a positive number")
+    if not temperature >= 0:
+        raise InvalidValueError("temperature", temperature, "0 or more")
+    if len(limits) != len(prompt_ids):
+        raise InvalidValueError("number of max_completion_lengths", len(limits), f"one a prompt, {len(prompt_ids)}")
+    for number, (prompt, limit) in enumerate(zip(prompt_ids, limits, strict=True)):
+        if limit < 1:
+            raise InvalidValueError("max_completion_lengths", limit, "at least one token for each prompt")
+        if len(prompt) == 0:
+            raise InvalidValueError("prompt_ids", f"an empty prompt at place {number}", "at least one token in each")
+
+
+def bytes_per_token(model: PreTrainedModel) -> int:
+    """Memory of the keys and values of one token, as far as the configuration tells."""
+    config: Any = model.config.get_text_config()
+    heads = int(getattr(config, "num_attention_heads", None) or 1)
+    key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+    head_size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return 2 * int(config.num_hidden_layers) * key_heads * head_size * model.dtype.itemsize
+
+
+def _memory_budget(device: torch.device) -> int:
+    """Bytes that keys and values may take."""
+    return torch.cuda.get_device_properties(device).total_memory // 3 if device.type == "cuda" else 4 * 2**30

@@ -1,0 +1,118 @@
+"""A person at the puzzles: what a model reads, and what the verifier says of one's own answers."""
+
+import sys
+from dataclasses import dataclass
+
+from dumpgym.contracts.arms import make_env
+from dumpgym.contracts.errors import DumpgymError, InvalidValueError, require_number
+from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, check_split
+
+_HELP = (
+    "Answer in as many lines as you like; an empty line ends the answer, and q alone ends the game.\n"
+    "Tags that a puzzle asks a model for may be left out.\n"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayConfig:
+    """Solve puzzles yourself: dumpgym play ENV [FLAGS]; ENV is an id, e.g. 'dumpgym/KnightsKnaves-v0?num_people=5'.
+
+    Attributes:
+        split: train or test.
+        seed: of the stream of puzzles.
+        index: of the first puzzle in the stream.
+        show_prompt: write the text that a model is given for this puzzle, and nothing else.
+        model: "embedded", a folder, or a name on the Hugging Face hub, whose chat template renders the prompt that is
+            shown; only its tokenizer is loaded. Without it the prompt is shown as plain text.
+    """
+
+    split: str = "train"
+    seed: int = 0
+    index: int = 0
+    show_prompt: bool = False
+    model: str | None = None
+
+
+def play(spec: str, config: PlayConfig) -> None:
+    """Shows a prompt, or plays until the person has had enough; on standard input and output.
+
+    Args:
+        spec: the environment's specification; see ``dumpgym.contracts.arms.make_env``.
+        config: which puzzles.
+
+    Raises:
+        DumpgymError: for an environment or a setting that does not exist.
+    """
+    env = make_env(spec)
+    check_split(config.split)
+    require_number("seed", config.seed, low=0, whole=True)
+    require_number("index", config.index, low=0, whole=True)
+    if config.show_prompt:
+        sys.stdout.write(shown_prompt(env.sample_problem(config.seed, config.split, config.index), config.model))
+    elif config.model is not None:
+        raise InvalidValueError("model", config.model, "a model only together with --show-prompt")
+    else:
+        _play_game(env, config)
+
+
+def shown_prompt(problem: Problem, model: str | None) -> str:
+    """The text that a model is given.
+
+    Args:
+        problem: the problem.
+        model: whose chat template to use; None labels the messages with their roles, if there are several.
+
+    Raises:
+        InvalidValueError: if there is no such model.
+    """
+    if model is not None:
+        from dumpgym.agents.grpo.models import load_tokenizer, render_prompt
+
+        return render_prompt(load_tokenizer(model), problem.learner_prompt)
+    if [message["role"] for message in problem.messages] in ([], ["user"]):
+        return problem.prompt
+    return "\n".join(f"{message['role']}:\n{message['content']}\n" for message in problem.messages)
+
+
+def _play_game(env: PuzzleEnv, config: PlayConfig) -> None:
+    sys.stdout.write(_HELP)
+    solved = played = 0
+    goes_on = True
+    while goes_on:
+        index = config.index + played
+        problem = env.sample_problem(config.seed, config.split, index)
+        sys.stdout.write(f"\n--- puzzle {index} of {config.split}, seed {config.seed}\n\n{problem.prompt.rstrip()}\n\n")
+        answer, goes_on = _read_answer()
+        if answer:
+            verdict = env.verify(problem, env.completion_of(answer))
+            terms = ", ".join(f"{name} {value:+g}" for name, value in verdict.reward_terms.items())
+            sys.stdout.write(
+                f"\n{verdict.outcome}: {verdict.reason}\nreward {verdict.reward:g} ({terms})\n"
+                f"solution:\n{_solution(problem)}\n"
+            )
+            played += 1
+            solved += verdict.success
+    sys.stdout.write(f"\nsolved {solved} of {played}\n")
+
+
+def _read_answer() -> tuple[str, bool]:
+    """The next answer, empty if there is none, and whether more may follow."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = input("> ")
+        except EOFError:
+            return "\n".join(lines), False
+        except UnicodeDecodeError as error:
+            raise DumpgymError(f"standard input cannot be read: {error}") from error
+        if not lines and line.strip() == "q":
+            return "", False
+        if line.strip():
+            lines.append(line)
+        elif lines:
+            return "\n".join(lines), True
+
+
+def _solution(problem: Problem) -> str:
+    """The answer in the reference completion: what stands between its answer tags, or all of it without any."""
+    return problem.reference_completion.rpartition("<answer>")[2].partition("</answer>")[0].strip()

@@ -1,0 +1,189 @@
+"""An experiment: which policies are compared on what, written down before the first run, as a TOML file.
+
+    name = "window"
+    question = "Does the length of DUMP's window matter?"
+    metric = "area"                  # the primary metric
+    seeds = 8                        # paired: run s of every cell shares weights, problems and evaluation
+    policies = ["uniform", "dump", "dump?window=75"]
+
+    [axes]                           # every value of every axis, with every policy
+    max_redraws = [0, 2]
+
+    [train]                          # settings of all runs, as in a file for ``dumpgym train``
+    budget_tokens = 1_000_000
+
+In place of ``policies`` and ``[axes]`` there may be several ``[[grids]]`` with these keys.
+"""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, MinLen
+
+from dumpgym.contracts.arms import make_arms
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.policy_registry import policy_for_run
+from dumpgym.contracts.specs import read_spec
+from dumpgym.runs.config import STRICT, TrainConfig, read_toml, validated
+from dumpgym.signals.signal import make_signal
+
+Metric = Literal["area", "final", "tokens_to_threshold"]
+_GIVEN = ("output", "seed", "policy", "policy_options")
+"""Settings of a run that the experiment gives, so that they have no place under ``[train]``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Every policy with every combination of the axes' values.
+
+    Attributes:
+        policies: ``id?option=value&...``, or ``module:id?...`` for one's own.
+        axes: by a setting's name, e.g. "signal" or "agent.learning_rate", the values that it takes.
+    """
+
+    policies: Annotated[tuple[str, ...], MinLen(1)]
+    axes: dict[str, Annotated[tuple[Any, ...], MinLen(1)]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A comparison, see above.
+
+    Attributes:
+        name: of the experiment, which is also that of its folder.
+        question: that it answers.
+        metric: the primary metric, on the mean over arms of greedy held-out success: "area", its mean over generated
+            tokens up to the budget; "final", after the last step; "tokens_to_threshold".
+        threshold: of success, for the tokens that it takes to reach it.
+        margin: differences of the primary metric that are smaller do not matter; of the test of equivalence.
+        seeds: paired runs of every cell.
+        first_seed: the seeds are first_seed, first_seed + 1, ...
+        control: the policy that all others are compared with.
+        settings_tried: trial settings that every policy had on other seeds before this experiment.
+        grids: what is compared.
+        train: settings of all runs, by their names in ``TrainConfig``.
+    """
+
+    name: str
+    question: str = ""
+    metric: Metric = "area"
+    threshold: Annotated[float, Gt(0), Le(1)] = 0.5
+    margin: Annotated[float, Gt(0)] = 0.02
+    seeds: Annotated[int, Ge(1)] = 8
+    first_seed: Annotated[int, Ge(0)] = 0
+    control: str = "uniform"
+    settings_tried: Annotated[int, Ge(0)] = 0
+    grids: Annotated[tuple[Grid, ...], MinLen(1)]
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+Grid.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+Experiment.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One of the things that are compared.
+
+    Attributes:
+        label: the policy and the values of the axes, which is also the folder's name.
+        config: of its runs, but for output and seed.
+    """
+
+    label: str
+    config: TrainConfig
+
+
+def load_experiment(path: Path, changes: Mapping[str, Any] | None = None) -> Experiment:
+    """Reads an experiment.
+
+    Args:
+        path: of the TOML file.
+        changes: settings of all runs that replace those of the file.
+
+    Raises:
+        DumpgymError: if it cannot be read, or holds a key or a value that is not accepted.
+    """
+    values = read_toml(path)
+    single = {key: values.pop(key) for key in ("policies", "axes") if key in values}
+    if single and "grids" in values:
+        raise InvalidValueError("keys of the experiment", sorted(single), "either these, or grids")
+    if single:
+        values["grids"] = [single]
+    values["train"] = {**values.get("train", {}), **(changes or {})}
+    experiment = validated(values, Experiment)
+    if not re.fullmatch(r"[\w.-]+", experiment.name):
+        raise InvalidValueError("name", experiment.name, "letters, digits, '_', '-' and '.'")
+    for key in experiment.train:
+        if key in _GIVEN:
+            raise InvalidValueError("key of [train]", key, f"any but {', '.join(_GIVEN)}, which the experiment gives")
+    return experiment
+
+
+def cells_of(experiment: Experiment) -> list[Cell]:
+    """All cells of an experiment, each once, those of the control among them.
+
+    Raises:
+        DumpgymError: if a cell cannot be run, for the same reasons as ``dumpgym train``; if two of them would have the
+            same folder; or if the control is not among the policies.
+    """
+    cells: dict[str, Cell] = {}
+    for cell in itertools.chain.from_iterable(_cells_of_grid(experiment, grid) for grid in experiment.grids):
+        if cells.setdefault(cell.label, cell) != cell:
+            raise InvalidValueError("cell", cell.label, "one configuration for each name")
+    if not any(_policy_of(cell.config) == read_spec("policy", experiment.control) for cell in cells.values()):
+        raise InvalidValueError("policies", list(cells), f"the control {experiment.control!r} among them")
+    return list(cells.values())
+
+
+def _policy_of(config: TrainConfig) -> tuple[str, dict[str, Any]]:
+    return config.policy, dict(config.policy_options)
+
+
+def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[Cell]:
+    for spec in grid.policies:
+        policy, options = read_spec("policy", spec)
+        for values in itertools.product(*grid.axes.values()):
+            axes = dict(zip(grid.axes, values, strict=True))
+            settings: dict[str, Any] = {"policy": policy, "policy_options": options}
+            for key, value in experiment.train.items():
+                settings[key] = dict(value) if isinstance(value, dict) else value
+            for key, value in axes.items():
+                _set(settings, key.split("."), value)
+            config = validated(settings, TrainConfig)
+            _check(config)
+            named = [spec, *(f"{key.rpartition('.')[2]}={_text(value)}" for key, value in axes.items())]
+            yield Cell(re.sub(r"[^\w.=+-]+", "-", "+".join(named)), config)
+
+
+def _set(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    *parents, last = path
+    for key in parents:
+        settings[key] = dict(settings.get(key, {}))
+        settings = settings[key]
+    settings[last] = value
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _check(config: TrainConfig) -> None:
+    arms = make_arms(config.arms, config.max_completion_lengths)
+    make_signal(config.signal, (len(arms),))
+    policy_for_run(config.policy, config.policy_options, num_arms=len(arms), seed=0, steps=config.steps)
+
+
+def to_record(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as JSON-compatible values that ``from_record`` reads back."""
+    return dataclasses.asdict(experiment)
+
+
+def from_record(record: Mapping[str, Any]) -> Experiment:
+    """The experiment that ``to_record`` wrote."""
+    return validated(dict(record), Experiment)

@@ -1,0 +1,178 @@
+"""The bandit's arms: puzzle distributions by their Gymnasium ids, and how a learner fares on them."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import zip_longest
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+
+from dumpgym.contracts.errors import DumpgymError, InvalidValueError, UnknownNameError
+from dumpgym.contracts.learner import Learner
+from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict
+from dumpgym.contracts.specs import import_module_of, read_spec
+
+_EVALUATION_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A puzzle distribution with the short name under which a run reports it.
+
+    Attributes:
+        name: the short name.
+        env: the distribution.
+        max_completion_length: in tokens, the end token included; None: the learner's own limit.
+    """
+
+    name: str
+    env: PuzzleEnv
+    max_completion_length: int | None = None
+
+
+def make_env(spec: str) -> PuzzleEnv:
+    """Makes a puzzle environment by its specification.
+
+    Args:
+        spec: a Gymnasium id, ``namespace/Name-v0`` or ``module:namespace/Name-v0``, with keyword arguments where there
+            are any, as ``dumpgym.contracts.specs.read_spec`` reads them: ``dumpgym/KnightsKnaves-v0?num_people=5``.
+
+    Raises:
+        InvalidValueError: if there is no such environment, it is no puzzle environment, or the specification has not
+            this form; the environment itself may refuse a value.
+        UnknownNameError: for a keyword argument that the environment does not have.
+    """
+    env_id, arguments = read_spec("environment", spec)
+    env_spec, names = _find_environment(env_id)
+    for name in arguments:
+        if name == "split":
+            where = "training draws from train, evaluation from test, and play has --split"
+            raise DumpgymError(f"split cannot be chosen in {spec!r}: {where}; accepted: {', '.join(names)}")
+        if name not in names:
+            raise UnknownNameError(f"argument of {env_id}", name, names)
+    env = gym.make(env_spec, disable_env_checker=True, **arguments).unwrapped
+    if not isinstance(env, PuzzleEnv):
+        raise InvalidValueError("environment", spec, "an environment that is a dumpgym.PuzzleEnv")
+    return env
+
+
+def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
+    """What is registered under an id, and the keyword arguments it takes, but for the split."""
+    accepted = "the id of a registered puzzle environment (see dumpgym list)"
+    name = env_id
+    try:
+        name = import_module_of(env_id)
+        spec = gym.spec(name)
+        creator: Any = spec.entry_point
+        if isinstance(creator, str):
+            creator = load_env_creator(creator)
+    except gym.error.Error as error:
+        near = get_close_matches(name, gym.registry, n=1)
+        hint = f"did you mean {near[0]!r}?" if near and near[0] != name else _one_line(error)
+        raise InvalidValueError("environment", env_id, f"{accepted}; {hint}") from error
+    except ModuleNotFoundError as error:
+        raise InvalidValueError("environment", env_id, f"{accepted}; {_one_line(error)}") from error
+    parameters = inspect.signature(creator).parameters.values()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return spec, [p.name for p in parameters if p.name != "split" and p.kind not in variadic]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def make_arms(specs: Sequence[str], max_completion_lengths: Sequence[int] = ()) -> tuple[Arm, ...]:
+    """Makes the environments of a run, by their specifications; see ``make_env``.
+
+    Args:
+        specs: of the arms.
+        max_completion_lengths: one an arm, or none.
+
+    Raises:
+        DumpgymError: if one cannot be made, two share a name, or there are limits for more or fewer arms.
+    """
+    if max_completion_lengths and len(max_completion_lengths) != len(specs):
+        raise DumpgymError(
+            f"max_completion_lengths has {len(max_completion_lengths)} numbers and there are {len(specs)} arms; "
+            "accepted: one an arm, or none"
+        )
+    arms: list[Arm] = []
+    for spec, limit in zip_longest(specs, max_completion_lengths):
+        name = _arm_name(spec)
+        if any(arm.name == name for arm in arms):
+            raise InvalidValueError("arm", spec, "arms with different names")
+        arms.append(Arm(name, make_env(spec), limit))
+    return tuple(arms)
+
+
+def limits_of(arms: Iterable[Arm]) -> list[int] | None:
+    """The length limits of arms, as ``Learner.generate`` takes them.
+
+    Raises:
+        InvalidValueError: if some arms have one and others do not.
+    """
+    limits = [arm.max_completion_length for arm in arms]
+    known = [limit for limit in limits if limit is not None]
+    if known and len(known) < len(limits):
+        raise InvalidValueError("max_completion_length", None, "a number where other arms have one")
+    return known or None
+
+
+def _arm_name(spec: str) -> str:
+    """The id without namespace and "-v0", then the arguments; "/" becomes "|", as it parts the keys of metrics."""
+    env_id, mark, query = spec.partition("?")
+    name = env_id.rpartition("/")[2].rpartition(":")[2].removesuffix("-v0")
+    return name + mark + query.replace("/", "|")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a learner made of one problem."""
+
+    problem: Problem
+    completion: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a learner fared on held-out problems.
+
+    Attributes:
+        answers: per arm, one a problem.
+        tokens: per arm, tokens generated for it.
+    """
+
+    answers: dict[str, list[Answer]]
+    tokens: dict[str, int]
+
+    @property
+    def successes(self) -> dict[str, list[bool]]:
+        """Per arm, whether each problem was solved."""
+        return {name: [answer.verdict.success for answer in answers] for name, answers in self.answers.items()}
+
+
+def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: int, greedy: bool) -> Evaluation:
+    """Lets the learner complete the first ``num_problems`` test problems of each arm, once each.
+
+    Sampling has a stream of its own that depends on the seed alone, so training goes on as if nothing had happened.
+    """
+    cases = [(arm, arm.env.sample_problem(seed, "test", i)) for arm in arms for i in range(num_problems)]
+    answers: dict[str, list[Answer]] = {arm.name: [] for arm in arms}
+    tokens = dict.fromkeys(answers, 0)
+    for start in range(0, len(cases), _EVALUATION_BATCH):
+        batch = cases[start : start + _EVALUATION_BATCH]
+        completions = learner.generate(
+            [problem.learner_prompt for _, problem in batch],
+            1,
+            greedy=greedy,
+            seed=seed * len(cases) + start,
+            max_completion_lengths=limits_of(arm for arm, _ in batch),
+        )
+        for (arm, problem), text, ids in zip(batch, completions.texts, completions.token_ids, strict=True):
+            tokens[arm.name] += len(ids)
+            answers[arm.name].append(Answer(problem, text, arm.env.verify(problem, text)))
+    return Evaluation(answers, tokens)

@@ -1,0 +1,133 @@
+"""The registry of bandit policies, a mirror of Gymnasium's registry of environments."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
+from dumpgym.contracts.policy import BanditPolicy
+from dumpgym.contracts.specs import import_module_of
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """An id and the callable that makes the policy, called as ``entry_point(num_arms, seed=..., **kwargs)``.
+
+    Attributes:
+        id: under which the policy is made.
+        entry_point: makes it.
+        vectorised: whether it takes ``num_runs`` and serves many runs in lockstep.
+    """
+
+    id: str
+    entry_point: Callable[..., BanditPolicy]
+    vectorised: bool = False
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """The options beside num_arms, seed and num_runs; where a class hands options on, its parent's are among them.
+
+        A parameter of the kind VAR_KEYWORD is among them only if it takes anything.
+        """
+        makers: list[Callable[..., Any]] = [self.entry_point]
+        if isinstance(self.entry_point, type):
+            makers = [vars(cls)["__init__"] for cls in self.entry_point.__mro__ if "__init__" in vars(cls)]
+        parameters: dict[str, inspect.Parameter] = {}
+        for maker in makers:
+            own = inspect.signature(maker).parameters
+            parameters = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+            parameters |= {name: p for name, p in own.items() if name not in parameters}
+            if not any(p.kind is p.VAR_KEYWORD for p in own.values()):
+                break
+        return {name: p for name, p in parameters.items() if name not in ("self", "num_arms", "seed", "num_runs")}
+
+
+policy_registry: dict[str, PolicySpec] = {}
+
+
+def register_policy(policy_id: str, entry_point: Callable[..., BanditPolicy], *, vectorised: bool = False) -> None:
+    """Makes a policy known under an id.
+
+    Args:
+        policy_id: the id.
+        entry_point: called as ``entry_point(num_arms, seed=..., **options)``.
+        vectorised: whether the policy takes ``num_runs`` and its arrays may have a leading axis of runs, which
+            ``dumpgym.testing.policy.check_policy`` checks; a simulation is many times faster then.
+
+    Raises:
+        InvalidValueError: if the id is taken.
+    """
+    if policy_id in policy_registry:
+        raise InvalidValueError("policy id", policy_id, "an id that is not registered yet")
+    policy_registry[policy_id] = PolicySpec(policy_id, entry_point, vectorised)
+
+
+def find_policy(policy_id: str) -> PolicySpec:
+    """The policy of an id, ``id`` or ``module:id`` with a module to import first, which registers it.
+
+    Raises:
+        InvalidValueError: if the module cannot be found.
+        UnknownNameError: if no policy has this id.
+    """
+    try:
+        name = import_module_of(policy_id)
+    except ModuleNotFoundError as error:
+        raise InvalidValueError("policy", policy_id, f"a policy that is registered; {error}") from error
+    if name not in policy_registry:
+        raise UnknownNameError("policy", name, policy_registry)
+    return policy_registry[name]
+
+
+def make_policy(
+    policy_id: str, *, num_arms: int, seed: int = 0, num_runs: int | None = None, **options: Any
+) -> BanditPolicy:
+    """Makes a registered policy.
+
+    Args:
+        policy_id: ``id``, or ``module:id`` with a module to import first.
+        num_arms: number of arms, at least 1.
+        seed: of the policy's own generator.
+        num_runs: None for one run, or the number of runs in lockstep, for a policy that is vectorised.
+        options: of the policy.
+
+    Raises:
+        UnknownNameError: if no policy has this id, or the policy has no such option.
+        InvalidValueError: if an option is out of range, or the policy cannot serve many runs.
+    """
+    spec = find_policy(policy_id)
+    known = spec.parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    for name in options:
+        if name not in known and not takes_any:
+            raise UnknownNameError(f"option of policy {policy_id!r}", name, known)
+    if num_runs is not None:
+        if not spec.vectorised:
+            raise InvalidValueError("num_runs", num_runs, f"None, as policy {policy_id!r} serves one run at a time")
+        options["num_runs"] = num_runs
+    return spec.entry_point(num_arms, seed=seed, **options)
+
+
+def policy_for_run(
+    policy_id: str,
+    options: Mapping[str, Any],
+    *,
+    num_arms: int,
+    seed: int,
+    steps: int,
+    num_runs: int | None = None,
+) -> BanditPolicy:
+    """Makes a policy for a run of so many steps: they are the default of an option ``total_steps``.
+
+    Args:
+        policy_id: see ``make_policy``, as for the rest.
+        options: by their names, in which "-" may stand for "_".
+        num_arms: see ``make_policy``.
+        seed: see ``make_policy``.
+        steps: of the run.
+        num_runs: see ``make_policy``.
+    """
+    named = {name.replace("-", "_"): value for name, value in options.items()}
+    if "total_steps" in find_policy(policy_id).parameters:
+        named.setdefault("total_steps", steps)
+    return make_policy(policy_id, num_arms=num_arms, seed=seed, num_runs=num_runs, **named)

@@ -1,0 +1,51 @@
+"""Figures of runs, from the files of their directories alone."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from dumpgym.runs.directory import RunDirectory
+
+
+def training_figure(directory: Path) -> Figure:
+    """Arm shares and held-out success over generated tokens.
+
+    Args:
+        directory: of a run.
+    """
+    run = RunDirectory(directory)
+    config = run.stored_config(directory)
+    metrics, evaluations = run.read("metrics.jsonl"), run.read("evaluations.jsonl")
+    names = [key.split("/")[1] for key in metrics[0] if key.startswith("arms/") and key.endswith("/requested_share")]
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(names)))
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    shares, success = figure.subplots(1, 2)
+    tokens = [0, *(record["num_tokens"] for record in metrics)]
+    steps = [[record[f"arms/{name}/requested_share"] for record in metrics] for name in names]
+    shares.stackplot(
+        tokens, [[row[0], *row] for row in steps], labels=names, colors=colours, edgecolor="white", linewidth=0.3
+    )
+    shares.set(title="share of the batch", ylim=(0, 1), ylabel="requested share")
+    at = [record["num_tokens"] for record in evaluations]
+    for name, colour in zip(names, colours, strict=True):
+        success.plot(at, [r[f"eval/{name}/success"] for r in evaluations], color=colour, marker="o", ms=3, label=name)
+    success.plot(at, [r["eval/success"] for r in evaluations], color="black", linewidth=2.5, label="mean over arms")
+    success.set(title="held-out success, greedy", ylim=(-0.02, 1.02), ylabel="share of problems solved")
+    for axes in (shares, success):
+        axes.set_xlabel("generated tokens")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlim(0, tokens[-1])
+        axes.spines[["top", "right"]].set_visible(False)
+    success.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    figure.suptitle(f"{config.policy}, seed {config.seed} (one seed: an anecdote)", fontsize="medium")
+    return figure
+
+
+def save_training_figure(directory: Path) -> Path:
+    """Writes the figure into the run's directory as ``figure.png`` and returns its path."""
+    path = directory / "figure.png"
+    training_figure(directory).savefig(path, dpi=150)
+    return path

@@ -1,0 +1,58 @@
+"""The figure of a simulation: how fast each policy's student learns, and how policies differ from uniform."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dumpgym.simulating.lockstep import ORACLE
+from dumpgym.simulating.results import CONTROL, StudentResult
+
+# Of the palette of Okabe and Ito, which readers who do not see all colours can tell apart.
+_COLOURS = {CONTROL: "black", ORACLE: "#E69F00", "dump": "#D55E00"}
+_BEST, _OTHERS = "#0072B2", "#BBBBBB"
+
+
+def simulation_figure(student: str, result: StudentResult) -> Figure:
+    """Mean success over steps, and the area under it less that of uniform, with intervals.
+
+    Args:
+        student: its specification, for the title.
+        result: of all policies.
+    """
+    rows = result.rows
+    figure = Figure(figsize=(11, max(4.5, 0.2 * len(rows) + 1.5)), layout="constrained")
+    curves, differences = figure.subplots(1, 2, width_ratios=(1, 1.1))
+    best = next(row["policy"] for row in rows if row["policy"] != ORACLE)
+    colours = {best: _BEST} | _COLOURS
+    _draw_curves(curves, result, colours)
+    for place, row in enumerate(reversed(rows)):
+        value, low, high = row["area_minus_uniform"]
+        colour = colours.get(row["policy"], "#666666")
+        differences.plot([low, high], [place, place], color=colour, linewidth=1.5)
+        differences.plot(value, place, "o", color=colour, ms=4)
+    differences.set_yticks(range(len(rows)), [row["policy"] for row in reversed(rows)], fontsize="x-small")
+    differences.axvline(0, color="black", linewidth=0.8)
+    differences.locator_params(axis="x", nbins=6)
+    differences.set(xlabel="area under the curve minus uniform, paired", ylim=(-0.8, len(rows) - 0.2))
+    for axes in (curves, differences):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{student}, {rows[0]['runs']} paired seeds, 95 % intervals", fontsize="medium")
+    return figure
+
+
+def _draw_curves(axes: Axes, result: StudentResult, colours: dict[str, str]) -> None:
+    for name, found in result.policies.items():
+        steps = np.arange(len(found.curve))
+        if name in colours:
+            axes.plot(steps, found.curve, color=colours[name], linewidth=2, label=name, zorder=3)
+        else:
+            axes.plot(steps, found.curve, color=_OTHERS, linewidth=0.8)
+    axes.set(xlabel="training steps", ylabel="mean success over the arms that count", xlim=(0, len(found.curve) - 1))
+    axes.legend(fontsize="small", frameon=False, loc="upper left")
+
+
+def save_simulation_figure(path: Path, student: str, result: StudentResult) -> None:
+    """Writes the figure as PNG."""
+    simulation_figure(student, result).savefig(path, dpi=150)

@@ -1,0 +1,288 @@
+"""``dumpgym report``: one page of HTML that needs no network, and its figures as PNG and SVG."""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison, load_comparison
+from dumpgym.contracts.errors import UnknownNameError
+from dumpgym.reporting.figures.effects import FIGURES
+from dumpgym.runs.files import write_file, writing
+from dumpgym.statistics.intervals import Interval
+
+_CAPTIONS = {
+    "success": "Greedy success on held-out puzzles, mean over arms; bands are 95 % intervals. Dotted: the budget.",
+    "intervals": "The primary metric of every cell with its 95 % interval.",
+    "differences": "Differences within seeds. Inside the grey band they do not matter.",
+    "success_by_arm": "Every arm by itself.",
+    "arm_shares": "What the batches were made of, averaged over five steps.",
+    "dose": "On the line the batch was what the policy asked for; a policy that asks for equal shares steers nothing.",
+    "steering": "An effective number of arms near that of all arms means uniform sampling.",
+    "velocity": "Every grey point is an arm between two evaluations; the line is the mean in tenths of the pass rate.",
+    "improvement": "1/2 means no difference.",
+    "improvement_matrix": "Row against column, over all pairs of runs.",
+    "profile": "The higher, the better; curves that cross mean that neither policy is better everywhere.",
+    "forgetting": "What was once solved and no longer is.",
+    "ablation": "One option at a time. Grey: the control with its interval.",
+    "heat_map": "The primary metric by policy and by what else differs.",
+    "ledger": "Tokens and seconds by what they were spent on.",
+}
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
+h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; }
+.table { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { vertical-align: bottom; }
+img { max-width: 100%; height: auto; } figure { margin: 2rem 0; }
+figcaption { color: #555; font-size: .9rem; }
+.note { background: #fff6df; border-left: 4px solid #E69F00; padding: .5rem 1rem; margin: .5rem 0; }
+.question { font-size: 1.15rem; color: #444; margin-top: .3rem; }
+code { background: #f3f3f3; padding: 0 .2rem; }
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportConfig:
+    """What is written where.
+
+    Attributes:
+        output: directory of report.html, results.json and figures/; by default that of the runs.
+        figure: write this figure alone.
+    """
+
+    output: Path | None = None
+    figure: str | None = None
+
+
+def report(runs: Sequence[Path], config: ReportConfig) -> tuple[Comparison, list[Path]]:
+    """Writes the report of finished runs, or one of its figures.
+
+    Args:
+        runs: directories of runs, or of comparisons.
+        config: what is written where.
+
+    Returns:
+        What was compared, and the files that were written.
+
+    Raises:
+        DumpgymError: if the runs cannot be compared, a figure has another name, or a file cannot be written.
+    """
+    if config.figure is not None and config.figure not in FIGURES:
+        raise UnknownNameError("figure", config.figure, FIGURES)
+    comparison = load_comparison(runs)
+    output = config.output or runs[0]
+    with writing(output):
+        (output / "figures").mkdir(parents=True, exist_ok=True)
+        names = [config.figure] if config.figure is not None else list(FIGURES)
+        images = {name: _write_figure(comparison, name, output / "figures") for name in names}
+        files = [output / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "svg")]
+        if config.figure is None:
+            write_file(output / "report.html", page(comparison, images))
+            write_file(output / "results.json", json.dumps(to_json(comparison), indent=1) + "\n")
+            files = [output / "report.html", output / "results.json", *files]
+    return comparison, files
+
+
+def _write_figure(comparison: Comparison, name: str, folder: Path) -> bytes:
+    figure = FIGURES[name](comparison)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=130)
+    (folder / f"{name}.png").write_bytes(png.getvalue())
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    return png.getvalue()
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """The table and what stands above it, JSON-compatible: numbers that are not finite are None."""
+    kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "control", "budget", "notes")
+    rows = [{key: _finite(value) for key, value in row.items()} for row in comparison.table]
+    seeds = {label: sorted(cell.runs) for label, cell in comparison.cells.items()}
+    return {key: getattr(comparison, key) for key in kept} | {"arms": comparison.arms, "seeds": seeds, "table": rows}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def page(comparison: Comparison, images: dict[str, bytes]) -> str:
+    """The page as HTML.
+
+    Args:
+        comparison: what is reported.
+        images: PNG files by the names of the figures.
+    """
+    figures = "".join(
+        f'<figure id="{name}"><img alt="{escape(_CAPTIONS[name])}" '
+        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        f"<figcaption>{escape(_CAPTIONS[name])}</figcaption></figure>\n"
+        for name, png in images.items()
+    )
+    notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in _notes(comparison))
+    title = escape(comparison.name)
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{_STYLE}</style></head><body>
+<h1>{title}</h1>
+<p class="question">{escape(comparison.question)}</p>
+<p>{escape(_protocol(comparison))}</p>
+{notes}<h2>Results</h2>
+{_html_table(_results(comparison))}
+<h2>Against {escape(comparison.control or "no control")}</h2>
+{_html_table(_against_control(comparison))}
+{"".join(f"<p>{escape(line)}</p>" for line in power_lines(comparison))}
+<h2>Steering and health</h2>
+{_html_table(_steering(comparison))}
+<h2>Figures</h2>
+{figures}<h2>Ledger</h2>
+{_html_table(_spent(comparison))}
+</body></html>
+"""
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    few = [row["label"] for row in comparison.table if row["is_anecdote"]]
+    anecdote = [f"Fewer than {FEWEST_SEEDS} seeds: an anecdote, no claim about the policies ({', '.join(few)})."]
+    return (anecdote if few else []) + comparison.notes
+
+
+def _protocol(comparison: Comparison) -> str:
+    tried = comparison.settings_tried
+    tuning = f"{tried} trial settings on other seeds" if tried else "none beforehand, as the experiment says"
+    return (
+        f"Primary metric: {comparison.metric}. Compared up to {comparison.budget:,.0f} generated tokens a run; "
+        f"threshold {comparison.threshold:g}; differences below {comparison.margin:g} do not matter. Intervals are of "
+        "95 %, by the bootstrap over seeds; differences are within seeds, their p-values adjusted by Holm's method, "
+        "those of equivalence not. Over steps, two policies are compared as far as all runs of both went. Tuning of "
+        f"every policy: {tuning}."
+    )
+
+
+def power_lines(comparison: Comparison) -> list[str]:
+    """For every cell, how many seeds a difference of the observed size needs, and what so many seeds can show."""
+    return [
+        f"{row['label']}: a difference of the observed size needs {_count(row['pairs_needed'])} seeds for a power of "
+        f"0.8; {row['pairs']} seeds show one of {_number(comparison, row['detectable'])}."
+        for row in comparison.table
+        if "detectable" in row
+    ]
+
+
+Table = list[list[str]]
+
+
+def _results(comparison: Comparison) -> Table:
+    head = ["policy", "seeds", f"{comparison.metric} (primary)", "interquartile mean by arm", "final success"]
+    rows = [[*head, f"tokens to {comparison.threshold:g}, mean", "median", "reached", "forgetting"]]
+    for row in comparison.table:
+        seeds = f"{row['seeds']}{', an anecdote' if row['is_anecdote'] else ''}"
+        several = format_interval(row["interquartile_mean"]) if "interquartile_mean" in row else "-"
+        primary = format_interval(row["primary"], comparison.metric == "tokens_to_threshold")
+        times = format_interval(row["tokens_to_threshold"], True)
+        median = row["median_to_threshold"]
+        never = f"> {comparison.budget:,.0f}"
+        rows.append([row["label"], seeds, primary, several, format_interval(row["final"]), times])
+        rows[-1] += [never if math.isnan(median) else f"{median:,.0f}"]
+        rows[-1] += [f"{row['runs_that_reached']}/{row['seeds']}", format_interval(row["forgetting"])]
+    return rows
+
+
+def _against_control(comparison: Comparison) -> Table:
+    head = ["policy", "pairs", "difference", "p, Holm", "p, equivalence", "verdict", "probability of improvement"]
+    rows = [[*head, "area over steps, difference"]]
+    for row in comparison.table:
+        if "difference" in row:
+            rows.append(
+                [
+                    row["label"],
+                    f"{row['pairs']}{', an anecdote' if row['pairs'] < FEWEST_SEEDS else ''}",
+                    format_interval(row["difference"], comparison.metric == "tokens_to_threshold", sign="+"),
+                    format_p_value(row.get("p_holm", math.nan)),
+                    format_p_value(row["equivalence_p"]),
+                    row["verdict"],
+                    format_interval(row["improvement"]) if "improvement" in row else "-",
+                    format_interval(row["difference_over_steps"], sign="+"),
+                ]
+            )
+    return rows
+
+
+def _steering(comparison: Comparison) -> Table:
+    keys = ("effective_arms", "largest_share", "kl_from_uniform", "zero_variance", "truncated")
+    head = [
+        "policy",
+        "seeds",
+        "effective arms",
+        "largest share",
+        "KL from uniform",
+        "without variance",
+        "truncated",
+    ]
+    return [
+        head,
+        *([r["label"], str(r["seeds"]), *(format_interval(r[key]) for key in keys)] for r in comparison.table),
+    ]
+
+
+def _spent(comparison: Comparison) -> Table:
+    names = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
+    head = ["policy", "seeds", "generated", "redrawn", "trained on", "in evaluation"]
+    first = next(iter(comparison.cells.values()))
+    phases = list(next(iter(first.runs.values())).ledger["seconds"])
+    rows = [[*head, *(f"{phase}, s" for phase in phases)]]
+    for label, cell in comparison.cells.items():
+        ledgers = [run.ledger for run in cell.runs.values()]
+        means = [sum(one["tokens"][name] for one in ledgers) / len(ledgers) for name in names]
+        seconds = [sum(one["seconds"][phase] for one in ledgers) / len(ledgers) for phase in phases]
+        rows.append([label, str(len(ledgers)), *(f"{m:,.0f}" for m in means), *(f"{s:,.1f}" for s in seconds)])
+    return rows
+
+
+def _html_table(rows: Table) -> str:
+    def line(cells: Iterable[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>\n"
+
+    body = "".join(line(row, "td") for row in rows[1:])
+    return f'<div class="table"><table><thead>{line(rows[0], "th")}</thead><tbody>{body}</tbody></table></div>'
+
+
+def markdown(rows: Table) -> str:
+    """A table as Markdown."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def markdown_tables(comparison: Comparison) -> str:
+    """The report's tables as Markdown: results, differences to the control, steering, and what was spent."""
+    return "\n\n".join(markdown(table(comparison)) for table in (_results, _against_control, _steering, _spent))
+
+
+def format_interval(interval: Interval, large: bool = False, sign: str = "") -> str:
+    """An estimate with its interval, to three digits or, if it is large, to none; sign "+" for differences."""
+    form = f"{sign},.0f" if large else f"{sign}.3f"
+    value, low, high = interval
+    if math.isnan(value):
+        return "-"
+    return f"{value:{form}}" + ("" if math.isnan(low) else f" [{low:{form}}, {high:{form}}]")
+
+
+def _number(comparison: Comparison, value: float) -> str:
+    return f"{value:,.0f}" if comparison.metric == "tokens_to_threshold" else f"{value:.4f}"
+
+
+def format_p_value(p: float) -> str:
+    """To three digits; "-" for NaN."""
+    return "-" if math.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}"
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}" if math.isfinite(number) else "more than 10,000"

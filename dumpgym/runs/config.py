@@ -1,0 +1,133 @@
+"""What a training run is made of: frozen dataclasses whose default instance is the main job."""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+
+from annotated_types import Ge, Gt, MinLen
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from dumpgym.agents.grpo.config import GRPOConfig
+from dumpgym.contracts.errors import DumpgymError, InvalidValueError
+
+Config = TypeVar("Config")
+Option = bool | int | float | str | tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        output: the run's directory.
+        seed: of the puzzles, the policy and the sampling.
+        steps: batches to train on, at most.
+        budget_tokens: the run also ends with the step in which so many tokens have been generated in training.
+        budget_seconds: the run also ends with the step in which it has trained so long, evaluations apart.
+        arms: environment ids; the bandit's arms, easiest first.
+        policy: id of the bandit policy.
+        policy_options: options of the policy, e.g. ``temperature 0.2``.
+        signal: the bandit's reward, by its name in the registry of signals.
+        prompts_per_step: groups in a batch.
+        num_generations: completions per prompt.
+        max_redraws: group filter: most times in a step that groups of equal rewards are left out of the batch and
+            others drawn in their place; 0 leaves none out.
+        evaluate_every: steps between two evaluations.
+        evaluation_problems: held-out problems per arm in these.
+        final_evaluation_problems: held-out problems per arm before and after training.
+        checkpoint_every: steps between two checkpoints.
+        max_completion_lengths: in tokens, one an arm; none: the agent's own limit for all.
+        transcripts_per_arm: completions of each arm that an evaluation logs.
+        trackers: that are shown the metrics besides the logs.
+        agent: settings of the language model and of GRPO.
+    """
+
+    output: Path = Path("runs/train")
+    seed: Annotated[int, Ge(0)] = 0
+    steps: Annotated[int, Ge(1)] = 40
+    budget_tokens: Annotated[int, Ge(1)] | None = None
+    budget_seconds: Annotated[float, Gt(0)] | None = None
+    arms: Annotated[tuple[str, ...], MinLen(1)] = tuple(f"dumpgym/KnightsKnaves{n}-v0" for n in range(2, 8))
+    policy: str = "dump"
+    policy_options: dict[str, Option] = field(default_factory=dict)
+    signal: str = "mean_absolute_advantage"
+    prompts_per_step: Annotated[int, Ge(1)] = 16
+    num_generations: Annotated[int, Ge(2)] = 8
+    max_redraws: Annotated[int, Ge(0)] = 0
+    evaluate_every: Annotated[int, Ge(1)] = 5
+    evaluation_problems: Annotated[int, Ge(1)] = 32
+    final_evaluation_problems: Annotated[int, Ge(2)] = 100
+    checkpoint_every: Annotated[int, Ge(1)] = 10
+    max_completion_lengths: tuple[Annotated[int, Ge(1)], ...] = ()
+    transcripts_per_arm: Annotated[int, Ge(0)] = 2
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    agent: GRPOConfig = field(default_factory=GRPOConfig)
+
+
+STRICT = ConfigDict(extra="forbid")
+TrainConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+GRPOConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+
+
+def validated(values: dict[str, Any], config_class: type[Config]) -> Config:
+    """Makes a configuration from plain values.
+
+    Args:
+        values: by field name, nested as the dataclasses are.
+        config_class: the dataclass to make.
+
+    Raises:
+        DumpgymError: for an unknown key or a value out of range; one line that names the key and what is accepted.
+    """
+    try:
+        return TypeAdapter(config_class).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "unexpected_keyword_argument":
+            accepted = ", ".join(f.name for f in dataclasses.fields(_class_of(config_class, first["loc"])))
+            raise DumpgymError(f"unknown configuration key {key!r}; accepted: {accepted}") from error
+        if first["type"].startswith("missing"):
+            raise DumpgymError(f"the configuration has no {key!r}; accepted: one that has") from error
+        raise InvalidValueError(key, first["input"], first["msg"].removeprefix("Input should be ")) from error
+
+
+def _class_of(config_class: Any, path: Sequence[int | str]) -> Any:
+    """The dataclass whose field the last part of a path names, within a dataclass or a tuple of them."""
+    for part in path[:-1]:
+        if isinstance(part, str):
+            kind = get_type_hints(config_class)[part]
+            config_class = get_args(kind)[0] if get_args(kind) else kind
+    return config_class
+
+
+def load_toml(path: Path) -> TrainConfig:
+    """Reads a configuration file; what it leaves out keeps its default.
+
+    Raises:
+        DumpgymError: if it cannot be read, is no TOML, or holds a key or a value that is not accepted.
+    """
+    return validated(read_toml(path), TrainConfig)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file.
+
+    Raises:
+        DumpgymError: if it cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidValueError("configuration file", str(path), "a file that can be read") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DumpgymError(f"{path} is not valid TOML: {error}") from error
+
+
+def to_json(config: TrainConfig) -> str:
+    """The configuration as JSON that ``validated`` reads back."""
+    return json.dumps(dataclasses.asdict(config) | {"output": str(config.output)}, indent=2)

@@ -1,0 +1,193 @@
+"""A policy and a student in lockstep: many seeds of one pair at a time, and what each seed is measured by."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import trapezoid
+
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.learner import Student
+from dumpgym.contracts.policy import PER_GROUP, BanditPolicy, Feedback
+from dumpgym.contracts.policy_registry import find_policy, policy_for_run
+from dumpgym.contracts.specs import read_spec
+from dumpgym.contracts.student_registry import make_students
+from dumpgym.signals.signal import make_signal
+from dumpgym.simulating.oracle import PlannedShares, Predictable, best_allocation
+from dumpgym.statistics.intervals import effective_number
+
+ORACLE = "oracle"
+"""The name of a student's best allocation, where a policy is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """What happened in every run, one row a run.
+
+    Attributes:
+        success: success of every arm before every step and after the last, (runs, steps + 1, num_arms).
+        shares: realised share of every arm in the batch, (runs, steps, num_arms).
+        tokens: generated in every step, (runs, steps).
+        counts: which arms count, (num_arms,).
+    """
+
+    success: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+    counts: NDArray[np.bool_]
+
+    @property
+    def mean_success(self) -> NDArray[np.float64]:
+        """The mean over the arms that count, (runs, steps + 1)."""
+        mean: NDArray[np.float64] = self.success[..., self.counts].mean(axis=-1)
+        return mean
+
+    def measures(self, threshold: float) -> dict[str, NDArray[np.float64]]:
+        """What every run is measured by, each of shape (runs,).
+
+        Args:
+            threshold: the mean success of "steps_to_threshold".
+
+        Returns:
+            "area" is the mean over steps of the mean success (trapezoid rule), "final" the mean success at the end,
+            "steps_to_threshold" the first step from which the mean success was at or above the threshold twice in a
+            row, NaN if never, "effective_arms" the mean over steps of exp(entropy) of the batch's shares, "tokens" the
+            tokens generated.
+        """
+        mean = self.mean_success
+        above = (mean[:, :-1] >= threshold) & (mean[:, 1:] >= threshold)
+        reached = np.where(above.any(axis=1), above.argmax(axis=1), np.nan)
+        return {
+            "area": trapezoid(mean, axis=1) / self.tokens.shape[1],
+            "final": mean[:, -1],
+            "steps_to_threshold": reached,
+            "effective_arms": effective_number(self.shares).mean(axis=1),
+            "tokens": self.tokens.sum(axis=1).astype(np.float64),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """How a student practises in a simulation.
+
+    Attributes:
+        steps: batches, at least 1.
+        prompts_per_step: groups in a batch, at least 1.
+        num_generations: completions in a group, at least 2.
+        signal: the bandit's reward, by its name in the registry of signals.
+    """
+
+    steps: int = 150
+    prompts_per_step: int = 128
+    num_generations: int = 16
+    signal: str = "mean_absolute_advantage"
+
+
+class Policy(Protocol):
+    """What a simulation asks of a policy: one run's, or that of as many runs as its shape says."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(..., num_arms)."""
+        ...
+
+    def select_arms(self, size: int) -> NDArray[np.int64]:
+        """See ``BanditPolicy``."""
+        ...
+
+    def update(self, feedback: Feedback) -> None:
+        """See ``BanditPolicy``."""
+        ...
+
+
+class SeparatePolicies:
+    """Policies that serve one run each, as one that serves them all.
+
+    Args:
+        policies: one a run.
+    """
+
+    def __init__(self, policies: Sequence[BanditPolicy]) -> None:
+        self.policies = policies
+        self.shape = (len(policies), policies[0].num_arms)
+
+    def select_arms(self, size: int) -> NDArray[np.int64]:
+        """The arms of every run's batch, (runs, size)."""
+        return np.stack([policy.select_arms(size) for policy in self.policies])
+
+    def update(self, feedback: Feedback) -> None:
+        """Tells every policy its row of the feedback."""
+        for i, policy in enumerate(self.policies):
+            policy.update(Feedback(step=feedback.step, **{name: getattr(feedback, name)[i] for name in PER_GROUP}))
+
+
+def run(policy: Policy, student: Student, practice: Practice) -> Paths:
+    """Lets a student practise under a policy.
+
+    Args:
+        policy: of one run, or of as many runs as the student has.
+        student: its arms are the policy's.
+        practice: how long and in what batches.
+    """
+    compute = make_signal(practice.signal, policy.shape)
+    success, shares, tokens = [student.success()], [], []
+    for step in range(practice.steps):
+        arms = policy.select_arms(practice.prompts_per_step)
+        outcomes = student.practise(arms, practice.num_generations)
+        policy.update(Feedback.of_outcomes(step, outcomes, compute(outcomes)))
+        success.append(student.success())
+        shares.append((arms[..., None] == np.arange(policy.shape[-1])).mean(axis=-2))
+        tokens.append(outcomes.tokens.sum(axis=-1))
+    rows = [np.stack(values, axis=-2) for values in (success, shares)]
+    all_tokens = np.stack(tokens, axis=-1)
+    if len(policy.shape) == 1:
+        rows, all_tokens = [values[None] for values in rows], all_tokens[None]
+    return Paths(rows[0], rows[1], all_tokens, student.counts)
+
+
+def run_seeds(policy: str, student: str, seeds: Sequence[int], practice: Practice) -> Paths:
+    """Runs a policy on a student once a seed: in lockstep where both can, one run after another elsewhere.
+
+    Run s is paired across policies: the student's problems and luck depend on the seed and on what was practised.
+
+    Args:
+        policy: ``id?option=value&...``, or "oracle" for the best allocation to a student that has one.
+        student: ``id?argument=value&...``, see ``dumpgym.contracts.student_registry.make_students``.
+        seeds: one a run.
+        practice: how long and in what batches.
+
+    Raises:
+        DumpgymError: if there is no such policy or student, or an option is out of range.
+    """
+    made = make_students(student, seeds)
+    make: Callable[..., BanditPolicy]
+    if policy == ORACLE:
+        vectorised = True
+        make = partial(PlannedShares, _oracle_shares(made[0][0], practice))
+    else:
+        policy_id, options = read_spec("policy", policy)
+        vectorised = find_policy(policy_id).vectorised
+        num_arms = len(made[0][0].arm_names)
+        make = partial(policy_for_run, policy_id, options, num_arms=num_arms, steps=practice.steps)
+    parts: list[Paths] = []
+    for pupil, group in made:
+        lockstep = pupil.success().ndim > 1
+        served: Policy
+        if lockstep and not vectorised:
+            served = SeparatePolicies([make(seed=seed) for seed in group])
+        else:
+            served = make(seed=group[0], num_runs=len(group) if lockstep else None)
+        parts.append(run(served, pupil, practice))
+    joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("success", "shares", "tokens")]
+    return Paths(joined[0], joined[1], joined[2], parts[0].counts)
+
+
+def _oracle_shares(student: Student, practice: Practice) -> NDArray[np.float64]:
+    if not isinstance(student, Predictable):
+        raise InvalidValueError(
+            "policy", ORACLE, f"a student with expected_path, which {type(student).__name__} has not"
+        )
+    return best_allocation(student, practice.steps, practice.num_generations)

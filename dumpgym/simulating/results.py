@@ -1,0 +1,178 @@
+"""What a simulation found: every policy's numbers with intervals, as a table to read and as JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from dumpgym.simulating.lockstep import ORACLE, Paths
+from dumpgym.statistics.intervals import interval_over_runs
+
+CONTROL = "uniform"
+"""The policy that all others are compared with."""
+Interval = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """How a policy did on a student.
+
+    Attributes:
+        measures: see ``Paths.measures``, each of shape (runs,).
+        curve: mean over runs of the mean success, (steps + 1,).
+        shares: mean over runs of every arm's share, (steps, num_arms).
+        success: mean over runs of every arm's success at the end, (num_arms,).
+    """
+
+    measures: dict[str, NDArray[np.float64]]
+    curve: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    success: NDArray[np.float64]
+
+    @classmethod
+    def of_paths(cls, paths: Paths, threshold: float) -> Self:
+        """Reduces the runs to what is reported."""
+        return cls(
+            paths.measures(threshold),
+            paths.mean_success.mean(axis=0),
+            paths.shares.mean(axis=0),
+            paths.success[:, -1].mean(axis=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StudentResult:
+    """How all policies did on a student.
+
+    Attributes:
+        arm_names: of its arms.
+        policies: by their specification; the oracle by the name "oracle", if there is one.
+        rows: the table, best area first; see ``summarise``.
+    """
+
+    arm_names: Sequence[str]
+    policies: dict[str, PolicyResult]
+    rows: list[dict[str, Any]]
+
+
+def summarise(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[str, Any]]:
+    """One row a policy, best area first. Every number is (value, lower, upper) with a 95 % bootstrap interval.
+
+    Differences are paired: run s of a policy minus run s of uniform, or of the oracle. Steps to the threshold are a
+    median, in which a run that never reached it counts as steps + 1.
+
+    Args:
+        policies: results, with "uniform" among them.
+        steps: of a run.
+    """
+    areas = {name: result.measures["area"] for name, result in policies.items()}
+    rows = []
+    for name in sorted(areas, key=lambda policy: -areas[policy].mean()):
+        measures = policies[name].measures
+        reached = measures["steps_to_threshold"]
+        row: dict[str, Any] = {
+            "policy": name,
+            **{key: interval_over_runs(measures[key]) for key in ("area", "final", "effective_arms", "tokens")},
+            "area_minus_uniform": interval_over_runs(areas[name] - areas[CONTROL]),
+            "steps_to_threshold": interval_over_runs(np.nan_to_num(reached, nan=steps + 1), np.median),
+            "runs_that_reached": int(np.isfinite(reached).sum()),
+            "runs": len(reached),
+        }
+        if ORACLE in areas:
+            row["regret"] = interval_over_runs(areas[ORACLE] - areas[name])
+        rows.append(row)
+    return rows
+
+
+def to_json(result: StudentResult) -> dict[str, Any]:
+    """Everything as JSON-compatible values, numbers to six digits."""
+    return {
+        "arms": list(result.arm_names),
+        "table": result.rows,
+        "policies": {
+            name: {
+                "measures": {key: _rounded(values) for key, values in found.measures.items()},
+                "curve": _rounded(found.curve),
+                "mean_shares": _rounded(found.shares.mean(axis=0)),
+                "final_success": _rounded(found.success),
+            }
+            for name, found in result.policies.items()
+        },
+    }
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
+
+
+def _steps(row: Mapping[str, Any], steps: int) -> list[str]:
+    """The median steps to the threshold and the ends of its interval, as text."""
+    return [f"{x:g}" if x <= steps else f">{steps}" for x in row["steps_to_threshold"]]
+
+
+def rich_table(student: str, result: StudentResult, steps: int) -> Table:
+    """The table for a terminal, of 80 columns where names are short.
+
+    Behind the difference stands half of its interval's width, and behind the median steps to the threshold the number
+    of runs that reached it, where some did not.
+    """
+    title = f"{escape(student)}: {result.rows[0]['runs']} paired seeds, means, 95 % intervals"
+    table = Table(title=title, box=SIMPLE, pad_edge=False)
+    table.add_column("policy", overflow="fold")
+    for column in ("area", "minus uniform", "final", "to threshold", "regret", "arms"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in result.rows:
+        value, low, high = row["area_minus_uniform"]
+        reached = row["runs_that_reached"]
+        table.add_row(
+            escape(row["policy"]),
+            f"{row['area'][0]:.3f}",
+            f"{value:+.3f} ±{(high - low) / 2:.3f}",
+            f"{row['final'][0]:.3f}",
+            _steps(row, steps)[0] + (f" ({reached})" if reached < row["runs"] else ""),
+            f"{row['regret'][0]:.3f}" if "regret" in row else "-",
+            f"{row['effective_arms'][0]:.1f}",
+        )
+    return table
+
+
+def markdown_table(student: str, result: StudentResult, steps: int) -> str:
+    """The table as Markdown, under a heading, with all intervals."""
+
+    def spread(row: Mapping[str, Any], key: str, form: str) -> str:
+        return f"{row[key][0]:{form}} [{row[key][1]:{form}}, {row[key][2]:{form}}]" if key in row else "-"
+
+    columns = [
+        "policy",
+        "area under the curve",
+        "minus uniform",
+        f"success after {steps} steps",
+        "median steps to threshold",
+        "runs that reached it",
+        "regret to the oracle",
+        "effective arms in a batch",
+        "million tokens",
+    ]
+    lines = [columns, ["---"] * len(columns)]
+    for row in result.rows:
+        middle, low, high = _steps(row, steps)
+        lines.append(
+            [
+                f"`{row['policy']}`",
+                spread(row, "area", ".3f"),
+                spread(row, "area_minus_uniform", "+.3f"),
+                spread(row, "final", ".3f"),
+                f"{middle} [{low}, {high}]",
+                f"{row['runs_that_reached']}/{row['runs']}",
+                spread(row, "regret", ".3f"),
+                f"{row['effective_arms'][0]:.1f}",
+                f"{row['tokens'][0] / 1e6:.0f}",
+            ]
+        )
+    body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"## `{student}`, {result.rows[0]['runs']} seeds\n\n{body}\n"

@@ -1,0 +1,172 @@
+"""``dumpgym simulate``: many policies on simulated students over many seeds, in parallel, as a table and a figure."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Le, MinLen
+from rich.console import Console
+from rich.progress import Progress
+
+import dumpgym
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.policy_registry import policy_for_run, policy_registry
+from dumpgym.contracts.specs import read_spec
+from dumpgym.contracts.student_registry import make_students
+from dumpgym.reporting.figures.simulation import save_simulation_figure
+from dumpgym.signals.signal import make_signal
+from dumpgym.simulating.lockstep import ORACLE, Practice, run_seeds
+from dumpgym.simulating.oracle import Predictable
+from dumpgym.simulating.results import (
+    CONTROL,
+    PolicyResult,
+    StudentResult,
+    markdown_table,
+    rich_table,
+    summarise,
+    to_json,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateConfig:
+    """A comparison of policies on simulated students.
+
+    Attributes:
+        output: directory for results.json, table.md and a figure for every student.
+        policies: ``id?option=value&...``, or ``module:id?...`` for one's own; none for all that are registered.
+            Uniform is always among them, as the control.
+        students: ``id?argument=value&...``, with "skills", "softmax" or "replay", or ``module:Class?...``.
+        seeds: runs of every pair of a policy and a student.
+        first_seed: the seeds are first_seed, first_seed + 1, ...
+        steps: batches in a run.
+        prompts_per_step: groups in a batch.
+        num_generations: completions in a group.
+        signal: the bandit's reward, by its name in the registry of signals.
+        threshold: the mean success that is reached sooner or later.
+        oracle: whether to compare with the best allocation, for students for which it can be computed.
+        processes: that share the work; 0 for one a core, 1 for none but the caller's.
+    """
+
+    output: Path = Path("runs/simulate")
+    policies: tuple[str, ...] = ()
+    students: Annotated[tuple[str, ...], MinLen(1)] = ("skills",)
+    seeds: Annotated[int, Ge(2)] = 200
+    first_seed: Annotated[int, Ge(0)] = 0
+    steps: Annotated[int, Ge(1)] = 150
+    prompts_per_step: Annotated[int, Ge(1)] = 128
+    num_generations: Annotated[int, Ge(2)] = 16
+    signal: str = "mean_absolute_advantage"
+    threshold: Annotated[float, Ge(0), Le(1)] = 0.5
+    oracle: bool = True
+    processes: Annotated[int, Ge(0)] = 0
+
+    @property
+    def practice(self) -> Practice:
+        """How the students practise."""
+        return Practice(self.steps, self.prompts_per_step, self.num_generations, self.signal)
+
+
+def simulate(config: SimulateConfig, console: Console | None = None) -> dict[str, StudentResult]:
+    """Runs the comparison and writes its files.
+
+    Args:
+        config: what to compare.
+        console: shows the progress and the tables; None for silence.
+
+    Raises:
+        DumpgymError: if a policy, student or signal does not exist, an option is out of range, or the directory is in
+            use; nothing has been run then.
+    """
+    policies = tuple(dict.fromkeys((CONTROL, *(config.policies or policy_registry))))
+    _check(config, policies)
+    found: dict[str, dict[str, PolicyResult]] = {student: {} for student in config.students}
+    for student, policy, result in _run_all(config, policies, console):
+        found[student][policy] = result
+    config.output.mkdir(parents=True, exist_ok=True)
+    results = {
+        student: StudentResult(_arm_names(student), of_policies, summarise(of_policies, config.steps))
+        for student, of_policies in found.items()
+    }
+    if console is not None:
+        for student, of_student in results.items():
+            console.print(rich_table(student, of_student, config.steps))
+    _write(config, results)
+    return results
+
+
+def _check(config: SimulateConfig, policies: Sequence[str]) -> None:
+    if config.output.exists() and (not config.output.is_dir() or any(config.output.iterdir())):
+        raise InvalidValueError("output", str(config.output), "a directory that is new or empty")
+    for student in config.students:
+        num_arms = len(_arm_names(student))
+        make_signal(config.signal, (num_arms,))
+        for policy in policies:
+            policy_id, options = read_spec("policy", policy)
+            policy_for_run(policy_id, options, num_arms=num_arms, seed=0, steps=config.steps)
+
+
+def _arm_names(student: str) -> Sequence[str]:
+    return make_students(student, [0])[0][0].arm_names
+
+
+def _has_oracle(student: str) -> bool:
+    return isinstance(make_students(student, [0])[0][0], Predictable)
+
+
+def _run_all(
+    config: SimulateConfig, policies: Sequence[str], console: Console | None
+) -> Iterator[tuple[str, str, PolicyResult]]:
+    """Every pair of student and policy with its result, as they come."""
+    pairs = [(student, ORACLE) for student in config.students if config.oracle and _has_oracle(student)]
+    pairs += [(student, policy) for student in config.students for policy in policies]
+    workers = min(config.processes or os.cpu_count() or 1, len(pairs))
+    with Progress(console=console, disable=console is None, transient=True) as progress:
+        task = progress.add_task("simulating", total=len(pairs))
+        for pair, result in _in_process(config, pairs) if workers == 1 else _in_pool(config, pairs, workers):
+            yield *pair, result
+            progress.advance(task)
+
+
+Pair = tuple[str, str]
+"""A student and a policy."""
+
+
+def _in_process(config: SimulateConfig, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, PolicyResult]]:
+    for student, policy in pairs:
+        yield (student, policy), run_pair(config, student, policy)
+
+
+def _in_pool(config: SimulateConfig, pairs: Sequence[Pair], workers: int) -> Iterator[tuple[Pair, PolicyResult]]:
+    # Forking would copy the threads' locks of whatever the caller runs, which may never open again.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures: dict[Future[PolicyResult], Pair] = {pool.submit(run_pair, config, *pair): pair for pair in pairs}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def run_pair(config: SimulateConfig, student: str, policy: str) -> PolicyResult:
+    """Runs one policy on one student over all seeds; the policy "oracle" is the student's best allocation."""
+    seeds = range(config.first_seed, config.first_seed + config.seeds)
+    return PolicyResult.of_paths(run_seeds(policy, student, seeds, config.practice), config.threshold)
+
+
+def _write(config: SimulateConfig, results: Mapping[str, StudentResult]) -> None:
+    """results.json with the configuration and every number, table.md, and a figure for every student."""
+    settings = dataclasses.asdict(config) | {"output": str(config.output)}
+    students = {student: to_json(result) for student, result in results.items()}
+    record = {"dumpgym": dumpgym.__version__, "config": settings, "students": students}
+    (config.output / "results.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    tables = [markdown_table(student, result, config.steps) for student, result in results.items()]
+    (config.output / "table.md").write_text("\n".join(tables), encoding="utf-8")
+    for i, (student, result) in enumerate(results.items()):
+        save_simulation_figure(config.output / (f"figure{i or ''}.png"), student, result)

@@ -1,0 +1,216 @@
+"""Contract tests that authors inherit: run them on a policy of your own as we run them on ours."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.policy import BanditPolicy, Feedback
+
+MakePolicy = Callable[..., BanditPolicy]
+
+NUM_ARMS = 4
+STEPS = (0, 1, 2, 5, 3, 4, 4, 7)  # feedback comes late and out of order
+
+
+def make_feedback(
+    arm: ArrayLike, signal: ArrayLike, *, step: int = 0, group_size: ArrayLike = 8, successes: ArrayLike | None = None
+) -> Feedback:
+    """Feedback of which only the arms, their signals and their successes matter.
+
+    Args:
+        arm: arm of each group, shape (..., groups).
+        signal: learnability of each group, shape (..., groups).
+        step: the step that it belongs to.
+        group_size: completions in every group, one number for all, or of shape (..., groups).
+        successes: of each group, shape (..., groups); None for half of the completions.
+
+    Returns:
+        Feedback whose arrays are new.
+    """
+    arms = np.array(arm, dtype=np.int64)
+    sizes = np.broadcast_to(np.array(group_size, dtype=np.int64), arms.shape).copy()
+    signals = np.array(signal, dtype=np.float64)
+    solved = sizes // 2 if successes is None else np.array(successes, dtype=np.int64)
+    return Feedback(step, arms, signals, solved, sizes, 100 * sizes, np.zeros_like(arms))
+
+
+def check_policy(make: MakePolicy, *, symmetric: bool | None = None, vectorised: bool = False) -> None:
+    """Checks that a policy keeps the contract of ``BanditPolicy``.
+
+    Args:
+        make: called as ``make(num_arms, seed)``, returns a new policy; it is asked for 1 and 4 arms.
+        symmetric: whether the policy must treat its arms alike, so that permuting them permutes the probabilities;
+            None for what the policy's class says of itself.
+        vectorised: whether the policy must also serve many runs in lockstep; ``make`` is called as
+            ``make(num_arms, seed, num_runs=R)`` then.
+
+    Raises:
+        AssertionError: if an invariant fails, with the invariant as its message.
+    """
+    for num_arms in (1, NUM_ARMS):
+        _check_draws(make, num_arms)
+    _check_seed(make)
+    _check_saved_state(make)
+    _check_refused_feedback(make)
+    _check_refused_state(make)
+    _check_aliasing(make)
+    if symmetric is None:
+        symmetric = make(NUM_ARMS, 0).symmetric and not make(NUM_ARMS, 0).draws_in_update
+    if symmetric:
+        _check_symmetry(make)
+    if vectorised:
+        _check_lockstep(make)
+
+
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _state(policy: BanditPolicy) -> str:
+    try:
+        return json.dumps(policy.state_dict(), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"state_dict() is not JSON: {error}") from error
+
+
+def _random_feedback(rng: np.random.Generator, num_arms: int, step: int, group_size: int | None = None) -> Feedback:
+    arm = rng.integers(num_arms, size=16)
+    size = int(rng.integers(1, 33)) if group_size is None else group_size
+    successes = rng.binomial(size, (arm + 1) / (num_arms + 1))
+    return make_feedback(arm, rng.random(16) * (arm + 1) / num_arms, step=step, group_size=size, successes=successes)
+
+
+def _play(policy: BanditPolicy, rng: np.random.Generator, steps: Iterable[int] = STEPS) -> list[NDArray[Any]]:
+    """Runs some batches; returns the probabilities and the arms of each, to compare runs."""
+    record: list[NDArray[Any]] = []
+    for step in steps:
+        record += [policy.probabilities(), policy.select_arms(16)]
+        policy.update(_random_feedback(rng, policy.num_arms, step))
+    return record
+
+
+def _same(first: list[NDArray[Any]], second: list[NDArray[Any]]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def _check_probabilities(policy: BanditPolicy) -> None:
+    p = policy.probabilities()
+    _expect(p.shape == (policy.num_arms,), f"probabilities() has shape {p.shape}, not ({policy.num_arms},)")
+    _expect(bool(np.isfinite(p).all()), f"probabilities() are not all finite: {p}")
+    _expect(abs(p.sum() - 1) < 1e-9, f"probabilities() sum to {p.sum()}, not 1: {p}")
+    _expect(bool((p >= np.maximum(policy.floor - 1e-12, 0)).all()), f"probabilities() {p} fall below {policy.floor}")
+    _expect(bool((p <= policy.cap + 1e-12).all()), f"probabilities() {p} exceed the cap {policy.cap}")
+
+
+def _check_draws(make: MakePolicy, num_arms: int) -> None:
+    """Of 20,000 draws, an arm's share is off by 0.03 with a chance below 1e-15 (Hoeffding)."""
+    policy, rng = make(num_arms, 0), np.random.default_rng(0)
+    for steps in ([], [0], STEPS[1:]):
+        _play(policy, rng, steps)
+        _check_probabilities(policy)
+        p = policy.probabilities()
+        for size in (1, 20_000):
+            arms = policy.select_arms(size)
+            _expect(arms.shape == (size,), f"select_arms({size}) has shape {arms.shape}")
+            _expect(arms.dtype == np.int64, f"select_arms() has dtype {arms.dtype}, not int64")
+            _expect(bool(((arms >= 0) & (arms < num_arms)).all()), "select_arms() drew an arm that does not exist")
+        share = np.bincount(arms, minlength=num_arms) / arms.size
+        _expect(float(np.abs(share - p).max()) < 0.03, f"select_arms() drew shares {share}, probabilities() say {p}")
+
+
+def _check_seed(make: MakePolicy) -> None:
+    first, second = (_play(make(NUM_ARMS, 7), np.random.default_rng(1)) for _ in range(2))
+    _expect(_same(first, second), "two policies with the same seed draw different arms")
+
+
+def _check_saved_state(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 3)
+    _play(policy, np.random.default_rng(2))
+    state, saved = policy.state_dict(), _state(policy)
+    expected = _play(policy, np.random.default_rng(3))
+    _expect(json.dumps(state) == saved, "what state_dict() returned changes when the policy goes on")
+    restored = make(NUM_ARMS, 4)
+    restored.load_state_dict(json.loads(saved))
+    _expect(_same(_play(restored, np.random.default_rng(3)), expected), "a restored policy does not go on bit for bit")
+    _expect(_state(restored) == _state(policy), "a restored policy does not reach the same state")
+
+
+def _check_refused_feedback(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 0)
+    _play(policy, np.random.default_rng(5))
+    before = _state(policy)
+    bad = [([0, arm], [0.5, signal]) for arm, signal in ((NUM_ARMS, 0.5), (-1, 0.5), (0, np.nan), (0, np.inf))]
+    for arms, signals in ([], []), *bad:
+        what = f"feedback with arms {arms} of {NUM_ARMS} and signals {signals}"
+        try:
+            policy.update(make_feedback(arms, signals))
+        except InvalidValueError:
+            _expect(_state(policy) == before, f"refused {what} changed the policy")
+        else:
+            raise AssertionError(f"{what} is not refused")
+
+
+def _check_refused_state(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 0)
+    _play(policy, np.random.default_rng(8))
+    before = _state(policy)
+    for what, state in (
+        (f"{NUM_ARMS + 1} arms", make(NUM_ARMS + 1, 0).state_dict()),
+        ("another policy", {**policy.state_dict(), "type": "another policy"}),
+    ):
+        try:
+            policy.load_state_dict(state)
+        except InvalidValueError:
+            _expect(_state(policy) == before, f"a refused state of {what} changed the policy")
+        else:
+            raise AssertionError(f"a state of {what} is not refused")
+
+
+def _check_aliasing(make: MakePolicy) -> None:
+    policy = make(NUM_ARMS, 0)
+    feedback = _random_feedback(np.random.default_rng(6), NUM_ARMS, 0)
+    policy.update(feedback)
+    before, probabilities = _state(policy), policy.probabilities()
+    for values in (feedback.arm, feedback.signal, feedback.successes, feedback.group_size, feedback.tokens):
+        values.fill(1)
+    policy.probabilities().fill(0.5)
+    unchanged = _state(policy) == before and np.array_equal(policy.probabilities(), probabilities)
+    _expect(unchanged, "the policy shares arrays with its caller")
+
+
+def _check_symmetry(make: MakePolicy) -> None:
+    first, second, new_index = make(NUM_ARMS, 0), make(NUM_ARMS, 0), np.array([2, 0, 3, 1])
+    rng = np.random.default_rng(7)
+    for step in STEPS:
+        feedback = _random_feedback(rng, NUM_ARMS, step)
+        first.update(feedback)
+        second.update(dataclasses.replace(feedback, arm=new_index[feedback.arm]))
+        p, q = first.probabilities(), second.probabilities()[new_index]
+        _expect(bool(np.allclose(p, q, rtol=0, atol=1e-9)), f"permuting the arms does not permute {p}: it gives {q}")
+
+
+def _check_lockstep(make: MakePolicy) -> None:
+    """Runs in lockstep that are told what two policies by themselves are told must reach their probabilities."""
+    both, alone = make(NUM_ARMS, 0, num_runs=2), [make(NUM_ARMS, 0), make(NUM_ARMS, 0)]
+    stochastic, rng = both.draws_in_update, np.random.default_rng(9)
+    for step in STEPS:
+        told = [_random_feedback(rng, NUM_ARMS, step, group_size=8) for _ in alone]
+        p = np.stack([policy.probabilities() for policy in alone])
+        same = stochastic or np.allclose(both.probabilities(), p, rtol=0, atol=1e-9)
+        _expect(same, f"runs in lockstep have the probabilities {both.probabilities()}, by themselves {p}")
+        arms = both.select_arms(16)
+        _expect(arms.shape == (2, 16), f"select_arms(16) of 2 runs has shape {arms.shape}")
+        for policy, feedback in zip(alone, told, strict=True):
+            policy.update(feedback)
+        rows = [[getattr(feedback, name) for feedback in told] for name in ("arm", "signal", "successes")]
+        both.update(make_feedback(rows[0], rows[1], step=step, successes=rows[2]))
+    restored = make(NUM_ARMS, 1, num_runs=2)
+    restored.load_state_dict(json.loads(_state(both)))
+    same = np.array_equal(restored.select_arms(64), both.select_arms(64))
+    _expect(same, "restored runs in lockstep do not go on bit for bit")

@@ -1,0 +1,106 @@
+"""The ledger: what a run has spent, in tokens by arm and seconds by phase. Every claim of efficiency reads from it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.contracts.state import Stateful
+from dumpgym.runs.directory import RunDirectory
+from dumpgym.training.puzzle_student import Lesson
+
+TOKENS = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
+"""The columns of the ledger, by the names under which they are logged."""
+
+
+class Ledger(Stateful):
+    """Adds up what a run spends.
+
+    Args:
+        names: of the arms.
+
+    Attributes:
+        num_tokens: generated in training, redrawn ones among them, (num_arms,).
+        redrawn_tokens: of groups that the group filter left out of the batch, (num_arms,).
+        trained_tokens: that a gradient was computed for, each counted once, (num_arms,).
+        evaluation_tokens: generated in evaluation, (num_arms,).
+        seconds: by phase: "generate", "verify", "learn", "evaluate", and "other" for all the rest of training.
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = TOKENS
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.num_tokens, self.redrawn_tokens, self.trained_tokens, self.evaluation_tokens = np.zeros(
+            (len(TOKENS), len(names)), dtype=np.int64
+        )
+        self.seconds = dict.fromkeys(("generate", "verify", "learn", "evaluate", "other"), 0.0)
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds so far, but for those of evaluations."""
+        return sum(self.seconds.values()) - self.seconds["evaluate"]
+
+    def add_lesson(self, lesson: Lesson, seconds: float) -> None:
+        """Takes in a step of training that took so many seconds in all."""
+        outcomes = lesson.outcomes
+        trained = lesson.learned.by_group.get("num_tokens", np.where(lesson.without_variance, 0, outcomes.tokens))
+        for column, tokens in (
+            (self.num_tokens, outcomes.tokens),
+            (self.redrawn_tokens, np.where(lesson.kept, 0, outcomes.tokens)),
+            (self.trained_tokens, np.nan_to_num(trained).astype(np.int64)),
+        ):
+            np.add.at(column, outcomes.arm, tokens)
+        for phase, spent in lesson.seconds.items():
+            self.seconds[phase] += spent
+        self.seconds["other"] += seconds - sum(lesson.seconds.values())
+
+    def add_evaluation(self, tokens: Mapping[str, int], seconds: float) -> None:
+        """Takes in an evaluation.
+
+        Args:
+            tokens: by the arms' names.
+            seconds: that it took in all.
+        """
+        self.evaluation_tokens += [tokens[name] for name in self.names]
+        self.seconds["evaluate"] += seconds
+
+    def record(self) -> dict[str, Any]:
+        """The present state as a log has it: in all and by arm, and the seconds so far."""
+        columns: dict[str, NDArray[np.int64]] = {column: getattr(self, column) for column in TOKENS}
+        return {
+            **{column: int(tokens.sum()) for column, tokens in columns.items()},
+            **{
+                f"arms/{name}/{column}": int(tokens[i])
+                for column, tokens in columns.items()
+                for i, name in enumerate(self.names)
+            },
+            **{f"time/{phase}": seconds for phase, seconds in self.seconds.items()},
+            "time/seconds": sum(self.seconds.values()),
+        }
+
+
+def read_ledger(run: RunDirectory) -> dict[str, Any]:
+    """What a run has spent, from its logs.
+
+    Returns:
+        ``tokens``, the columns of ``TOKENS`` in all; ``arms``, the same by arm; ``seconds`` by phase; ``steps`` taken.
+    """
+    records = [log[-1] for log in (run.read("metrics.jsonl"), run.read("evaluations.jsonl")) if log]
+    last = max(records, key=lambda record: record["time/seconds"])
+    arms: dict[str, dict[str, int]] = {}
+    for key, value in last.items():
+        if key.startswith("arms/") and key.endswith(TOKENS):
+            name, column = key.removeprefix("arms/").rsplit("/", 1)
+            arms.setdefault(name, {})[column] = value
+    return {
+        "steps": last["step"],
+        "tokens": {column: last[column] for column in TOKENS},
+        "arms": arms,
+        "seconds": {
+            key.removeprefix("time/"): value
+            for key, value in last.items()
+            if key.startswith("time/") and key != "time/seconds"
+        },
+    }

@@ -1,0 +1,114 @@
+"""What a step is reported as: plain functions from a batch to named numbers, and from a run's logs to its summary."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.contracts.arms import Evaluation
+from dumpgym.runs.directory import RunDirectory
+from dumpgym.statistics.intervals import effective_number, success_change
+from dumpgym.training.ledger import read_ledger
+from dumpgym.training.puzzle_student import UNREADABLE, Lesson
+
+
+def batch_metrics(lesson: Lesson) -> dict[str, float]:
+    """Rewards and lengths of a batch."""
+    completions = lesson.completions
+    rewards = lesson.rewards
+    return {
+        "reward": float(rewards.mean()),
+        "reward_std": float(rewards.std(axis=1, ddof=1).mean()),
+        "frac_reward_zero_std": float(lesson.without_variance.mean()),
+        "completions/mean_length": float(completions.num_tokens.mean()),
+        "completions/clipped_ratio": float(completions.truncated.mean()),
+    }
+
+
+def policy_metrics(requested: NDArray[np.float64]) -> dict[str, float]:
+    """How concentrated the requested shares are, shape (num_arms,)."""
+    effective = float(effective_number(requested))
+    return {
+        "policy/effective_arms": effective,
+        "policy/largest_share": float(requested.max()),
+        "policy/kl_from_uniform": float(np.log(len(requested) / effective)),
+    }
+
+
+def arm_metrics(
+    names: Sequence[str], requested: NDArray[np.float64], signal: NDArray[np.float64], lesson: Lesson
+) -> dict[str, float]:
+    """Requested and realised share of every arm, and learnability, success and format of those in the batch.
+
+    Args:
+        names: of the arms.
+        requested: the policy's probabilities, (num_arms,).
+        signal: learnability of each group, (groups,).
+        lesson: the batch.
+    """
+    metrics: dict[str, float] = {}
+    outcomes = lesson.outcomes
+    for i, name in enumerate(names):
+        mine = outcomes.arm == i
+        metrics[f"arms/{name}/requested_share"] = float(requested[i])
+        metrics[f"arms/{name}/share"] = float(mine.mean())
+        if mine.any():
+            metrics[f"arms/{name}/learnability"] = float(signal[mine].mean())
+            metrics[f"arms/{name}/success"] = float(outcomes.successes[mine].mean() / outcomes.num_generations)
+            metrics[f"arms/{name}/format"] = 1 - float(lesson.unreadable[mine].mean() / outcomes.num_generations)
+    return metrics
+
+
+def evaluation_metrics(prefix: str, result: Evaluation) -> dict[str, Any]:
+    """Success and format of every arm, the mean success over arms, and which problems were solved.
+
+    Args:
+        prefix: of the names: "eval" for greedy completions, "eval_sampled" for sampled ones.
+        result: of the evaluation.
+    """
+    success = {name: float(np.mean(solved)) for name, solved in result.successes.items()}
+    metrics: dict[str, Any] = {f"{prefix}/success": float(np.mean(list(success.values())))}
+    for name, answers in result.answers.items():
+        readable = [answer.verdict.outcome not in UNREADABLE for answer in answers]
+        metrics |= {f"{prefix}/{name}/success": success[name], f"{prefix}/{name}/format": float(np.mean(readable))}
+    solved = {name: [int(s) for s in successes] for name, successes in result.successes.items()}
+    return metrics | {f"{prefix}/solved": solved}
+
+
+def summarise(run: RunDirectory) -> dict[str, Any]:
+    """Success before and after a finished run, in the mean over arms and for each, with intervals and costs.
+
+    The numbers at the top are greedy success; those under "sampled" are at the training temperature.
+    """
+    evaluations, last, ledger = run.read("evaluations.jsonl"), run.read("metrics.jsonl")[-1], read_ledger(run)
+    before, after = evaluations[0], evaluations[-1]
+    names = list(before["eval/solved"])
+
+    def change(chosen: Sequence[str]) -> dict[str, Any]:
+        greedy, sampled = (
+            success_change(_solved(before, mode, chosen), _solved(after, mode, chosen))
+            for mode in ("eval", "eval_sampled")
+        )
+        return {**greedy, "sampled": sampled}
+
+    return {
+        **change(names),
+        "generated_tokens": ledger["tokens"]["num_tokens"],
+        "evaluation_tokens": ledger["tokens"]["evaluation_tokens"],
+        "seconds": sum(ledger["seconds"].values()),
+        "steps": ledger["steps"],
+        "ledger": ledger,
+        "arms": {
+            name: {
+                **change([name]),
+                "problems": last[f"arms/{name}/count"],
+                "generated_tokens": ledger["arms"][name]["num_tokens"],
+            }
+            for name in names
+        },
+    }
+
+
+def _solved(evaluation: Mapping[str, Any], mode: str, names: Sequence[str]) -> dict[str, list[bool]]:
+    return {name: evaluation[f"{mode}/solved"][name] for name in names}

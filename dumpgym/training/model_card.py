@@ -1,0 +1,100 @@
+"""The card of a trained model: how it was made and what it can do, as the Hugging Face hub reads it."""
+
+import importlib.metadata
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dumpgym
+from dumpgym.runs.config import TrainConfig
+
+PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
+
+
+def versions() -> dict[str, Any]:
+    """Of dumpgym, Python and the libraries that decide about a run's numbers, and the command of this process."""
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    program = Path(sys.argv[0]).name  # without its folder, which is this machine's own affair
+    command = ["dumpgym" if program == "__main__.py" else program, *sys.argv[1:]]
+    return {"dumpgym": dumpgym.__version__, "python": platform.python_version(), **packages, "command": command}
+
+
+def write_model_card(
+    directory: Path, config: TrainConfig, summary: Mapping[str, Any], made_by: Mapping[str, Any]
+) -> None:
+    """Writes the card beside the weights, as ``README.md``.
+
+    Args:
+        directory: of the model.
+        config: of the run.
+        summary: of the finished run, as ``dumpgym.training.metrics.summarise`` makes it.
+        made_by: what ``versions`` returned, of the command that began the run.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    is_adapter = (directory / "adapter_config.json").exists()
+    data = ModelCardData(
+        base_model=config.agent.model if _on_the_hub(config.agent.model) else None,
+        library_name="peft" if is_adapter else "transformers",
+        pipeline_tag="text-generation",
+        tags=["grpo", "curriculum", "dumpgym"],
+    )
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(config, summary, made_by)}").save(directory / "README.md")
+
+
+def _on_the_hub(model: str) -> bool:
+    return model != "embedded" and not Path(model).exists()
+
+
+def card_text(config: TrainConfig, summary: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
+    """The card without its metadata; see ``write_model_card``."""
+    command = shlex.join(made_by["command"])
+    used = [f"{name} {made_by[name]}" for name in ("dumpgym", "python", *PACKAGES)]
+    options = "".join(f", `{name}` {value}" for name, value in config.policy_options.items())
+    rows = [_row("mean over arms", summary), *(_row(f"`{name}`", arm) for name, arm in summary["arms"].items())]
+    return f"""# A model trained by dumpgym
+
+`{config.agent.model}`, trained by GRPO for {summary["steps"]} steps of {config.prompts_per_step} prompts with
+{config.num_generations} completions each. A bandit chose the puzzle distributions of every batch: policy
+`{config.policy}`{options}, on the signal `{config.signal}`. Seed {config.seed}; one seed is an anecdote.
+
+```bash
+{command}
+```
+
+## Success on {config.final_evaluation_problems} held-out problems of each arm
+
+Greedy, with the 95 % interval of the difference (paired bootstrap over problems).
+
+| arm | before | after | difference | interval |
+|---|---|---|---|---|
+{chr(10).join(rows)}
+
+Sampled at temperature {config.agent.temperature:g}, mean over arms:
+{summary["sampled"]["success_before"]:.3f} before and {summary["sampled"]["success_after"]:.3f} after.
+
+## Training
+
+Generated tokens: {summary["generated_tokens"]:,} in training, {summary["evaluation_tokens"]:,} in evaluation. Time:
+{summary["seconds"]:,.0f} s.
+
+| arm | environment | problems | generated tokens |
+|---|---|---|---|
+{chr(10).join(_cost(spec, name, arm) for spec, (name, arm) in zip(config.arms, summary["arms"].items(), strict=True))}
+
+Versions: {", ".join(used)}. The run's
+`config.json` has all settings.
+"""
+
+
+def _row(name: str, change: Mapping[str, Any]) -> str:
+    low, high = change["success_difference_interval"]
+    before, after, difference = (change[f"success_{key}"] for key in ("before", "after", "difference"))
+    return f"| {name} | {before:.3f} | {after:.3f} | {difference:+.3f} | [{low:+.3f}, {high:+.3f}] |"
+
+
+def _cost(spec: str, name: str, arm: Mapping[str, Any]) -> str:
+    return f"| `{name}` | `{spec}` | {arm['problems']:,} | {arm['generated_tokens']:,} |"

@@ -1,0 +1,240 @@
+"""A learner with its puzzles, as a student: problems are drawn, completed, judged and learned from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.contracts.arms import Arm, evaluate, limits_of
+from dumpgym.contracts.errors import DumpgymError, NonFiniteError
+from dumpgym.contracts.learner import Completions, Learned, Learner, Outcomes, Rollouts
+from dumpgym.contracts.puzzle_env import Problem, Verdict
+from dumpgym.contracts.state import Stateful
+
+UNREADABLE = ("bad_format", "unparseable")
+"""Outcomes of completions in which the verifier found no answer to judge."""
+
+_SHOWN_PROMPT = 80  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One batch of practice, in full.
+
+    Attributes:
+        problems: one a group.
+        completions: of all groups that were generated.
+        verdicts: a list of num_generations verdicts a group.
+        rewards: of every completion, (groups, num_generations).
+        outcomes: what a bandit is told of it.
+        kept: which groups the learner was given; the group filter left out the others, (groups,).
+        learned: what the learner says of it; NaN of groups that it was not given.
+        seconds: by phase: "generate", "verify" and "learn".
+    """
+
+    problems: Sequence[Problem]
+    completions: Completions
+    verdicts: Sequence[Sequence[Verdict]]
+    rewards: NDArray[np.float64]
+    outcomes: Outcomes
+    kept: NDArray[np.bool_]
+    learned: Learned
+    seconds: Mapping[str, float]
+
+    @property
+    def unreadable(self) -> NDArray[np.int64]:
+        """Completions of every group without an answer to judge, (groups,)."""
+        return np.array([sum(verdict.outcome in UNREADABLE for verdict in group) for group in self.verdicts])
+
+    @property
+    def without_variance(self) -> NDArray[np.bool_]:
+        """Which groups have equal rewards, and so nothing to teach, (groups,).
+
+        By equality, since the standard deviation of equal rewards may be rounded to something else than 0.
+        """
+        equal: NDArray[np.bool_] = (self.rewards == self.rewards[:, :1]).all(axis=1)
+        return equal
+
+
+class BrokenLessonError(DumpgymError):
+    """A reward, or a number of the learner, was not finite. The learner has not changed.
+
+    Attributes:
+        lesson: what was generated and judged; nothing was learned from it.
+        groups: numbers of the groups that are to blame; of all groups, where that is not known.
+    """
+
+    def __init__(self, error: NonFiniteError, lesson: Lesson, arm_names: Sequence[str]) -> None:
+        self.lesson = lesson
+        self.groups = error.groups or tuple(range(len(lesson.problems)))
+        arms = dict.fromkeys(arm_names[lesson.outcomes.arm[group]] for group in self.groups)
+        prompt = " ".join(lesson.problems[self.groups[0]].prompt.split())
+        shown = prompt if len(prompt) <= _SHOWN_PROMPT else prompt[: _SHOWN_PROMPT - 3] + "..."
+        first = "prompt" if len(self.groups) == 1 else f"first of {len(self.groups)} prompts"
+        super().__init__(f"{error}, arm {', '.join(arms)}, {first} {shown!r}")
+
+
+class PuzzleStudent(Stateful):
+    """A ``Student`` made of a learner and its arms.
+
+    Arm d's i-th problem is that of the address (seed, "train", i), whatever else is drawn. No prompt stands twice in a
+    batch: an arm whose next problem is there already, as when a finite set begins anew or two arms share a
+    distribution, gives the one after it; only an arm that has fewer problems than the batch has slots repeats itself.
+
+    Args:
+        learner: generates and learns.
+        arms: puzzle distributions, easiest first.
+        seed: of the problems.
+        evaluation_problems: held-out problems an arm for ``success``.
+
+    Attributes:
+        drawn: problems of every arm that were drawn so far, those left out as repeats among them, (num_arms,).
+        practised: problems of every arm that were in a batch so far, (num_arms,).
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("drawn", "practised")
+
+    def __init__(self, learner: Learner, arms: Sequence[Arm], *, seed: int = 0, evaluation_problems: int = 32) -> None:
+        self.learner = learner
+        self.arms = arms
+        self.seed = seed
+        self.evaluation_problems = evaluation_problems
+        self.arm_names = [arm.name for arm in arms]
+        self.counts = np.ones(len(arms), dtype=np.bool_)
+        self.drawn: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
+        self.practised: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
+
+    def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
+        """Completes one problem of each of the arms and learns; see ``Student``."""
+        return self.lesson(arms, num_generations).outcomes
+
+    def success(self) -> NDArray[np.float64]:
+        """Greedy success on the first held-out problems of every arm, (num_arms,)."""
+        found = evaluate(self.learner, self.arms, self.evaluation_problems, seed=self.seed, greedy=True)
+        return np.array([np.mean(found.successes[name]) for name in self.arm_names])
+
+    def lesson(
+        self,
+        arms: NDArray[np.int64],
+        num_generations: int,
+        *,
+        redraw: Callable[[int], NDArray[np.int64]] | None = None,
+        max_redraws: int = 0,
+    ) -> Lesson:
+        """``practise``, with everything that was said and judged.
+
+        Args:
+            arms: shape (groups,).
+            num_generations: completions in a group.
+            redraw: draws so many arms. Where ``max_redraws`` is above 0, groups whose rewards are equal are left out of
+                the batch, and as many others are drawn in their place (the dynamic sampling of DAPO, arXiv 2503.14476).
+            max_redraws: most times that this is done in a step. What is lacking then is not replaced; without any group
+                left, the first ones stay.
+
+        Raises:
+            BrokenLessonError: if a reward, or a number of the learner, is not finite.
+        """
+        lesson = self._attempt(arms, num_generations)
+        for _ in range(max_redraws if redraw is not None else 0):
+            lacking = len(arms) - int((~lesson.without_variance).sum())
+            if lacking <= 0 or redraw is None:
+                break
+            lesson = _joined(lesson, self._attempt(redraw(lacking), num_generations, lesson.problems))
+        if max_redraws and not lesson.without_variance.all():
+            lesson = replace(lesson, kept=~lesson.without_variance)
+        elif max_redraws:
+            lesson = replace(lesson, kept=np.arange(len(lesson.kept)) < len(arms))
+        return self._learn(lesson)
+
+    def _attempt(self, arms: NDArray[np.int64], num_generations: int, others: Sequence[Problem] = ()) -> Lesson:
+        """Completes and judges problems that are none of the others."""
+        started = perf_counter()
+        problems = self._next_problems(arms, others)
+        completions = self.learner.generate(
+            [problem.learner_prompt for problem in problems],
+            num_generations,
+            max_completion_lengths=limits_of(self.arms[arm] for arm in arms),
+        )
+        generated = perf_counter()
+        verdicts = [
+            [
+                self.arms[arm].env.verify(problem, text)
+                for text in completions.texts[i * num_generations : (i + 1) * num_generations]
+            ]
+            for i, (arm, problem) in enumerate(zip(arms, problems, strict=True))
+        ]
+        rewards = np.array([[verdict.reward for verdict in group] for group in verdicts])
+        solved = np.array([[verdict.success for verdict in group] for group in verdicts])
+        verified = perf_counter()
+        outcomes = Outcomes(
+            arm=arms,
+            successes=solved.sum(axis=1),
+            num_generations=num_generations,
+            tokens=completions.num_tokens.sum(axis=1),
+            truncated=completions.truncated.sum(axis=1),
+            rewards=rewards,
+            solved=solved,
+            seconds=generated - started if completions.seconds is None else completions.seconds,
+        )
+        seconds = {"generate": generated - started, "verify": verified - generated}
+        kept = np.ones(len(arms), dtype=np.bool_)
+        return Lesson(problems, completions, verdicts, rewards, outcomes, kept, Learned({}), seconds)
+
+    def _learn(self, lesson: Lesson) -> Lesson:
+        started = perf_counter()
+        kept = np.flatnonzero(lesson.kept)
+        try:
+            rollouts = Rollouts(lesson.completions.take(kept.tolist()), lesson.rewards[kept])
+            learned = self.learner.learn(rollouts)
+        except NonFiniteError as error:
+            of_all = NonFiniteError(error.quantity, kept[list(error.groups)].tolist())
+            raise BrokenLessonError(of_all, lesson, self.arm_names) from error
+        by_group = {name: np.full(len(lesson.kept), np.nan) for name in learned.by_group}
+        for name, values in learned.by_group.items():
+            by_group[name][kept] = values
+        seconds = {**lesson.seconds, "learn": perf_counter() - started}
+        return replace(lesson, learned=Learned(learned.metrics, by_group), seconds=seconds)
+
+    def _next_problems(self, arms: NDArray[np.int64], others: Sequence[Problem]) -> list[Problem]:
+        problems: list[Problem] = []
+        prompts = {problem.prompt for problem in others}
+        for arm in arms:
+            for _ in range(
+                len(arms) + len(others)
+            ):  # the batch holds fewer prompts yet: without repeats of its own, an arm finds one
+                problem = self.arms[arm].env.sample_problem(self.seed, "train", int(self.drawn[arm]))
+                self.drawn[arm] += 1
+                if problem.prompt not in prompts:
+                    break
+            self.practised[arm] += 1
+            prompts.add(problem.prompt)
+            problems.append(problem)
+        return problems
+
+
+def _joined(one: Lesson, more: Lesson) -> Lesson:
+    """Two attempts as one, before anything was learned from them."""
+    first, second = one.outcomes, more.outcomes
+    rewards = np.concatenate([one.rewards, more.rewards])
+    outcomes = Outcomes(
+        **{
+            name: np.concatenate([getattr(first, name), getattr(second, name)])
+            for name in ("arm", "successes", "tokens", "truncated", "solved")
+        },
+        num_generations=first.num_generations,
+        rewards=rewards,
+        seconds=first.seconds + second.seconds,
+    )
+    return Lesson(
+        [*one.problems, *more.problems],
+        one.completions.joined(more.completions),
+        [*one.verdicts, *more.verdicts],
+        rewards,
+        outcomes,
+        np.concatenate([one.kept, more.kept]),
+        one.learned,
+        {phase: spent + more.seconds[phase] for phase, spent in one.seconds.items()},
+    )

@@ -1,0 +1,109 @@
+"""The run's metrics in the tracker that a team looks at: TensorBoard, Weights & Biases or trackio, through accelerate.
+
+What is tracked are the numbers of ``metrics.jsonl`` and the successes of ``evaluations.jsonl`` by their names, at their
+steps; the logs themselves are the record. A run that goes on from a checkpoint tells its tracker so: TensorBoard
+forgets what came after it, and the others, which keep it, get the same numbers at the same steps again.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Self
+
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.runs.config import TrainConfig
+
+_PROJECT = "dumpgym"
+_SHOWN: dict[str, str | tuple[str, ...]] = {  # log: what the names of its numbers begin with
+    "metrics.jsonl": "",
+    "evaluations.jsonl": ("eval/", "eval_sampled/"),
+}
+
+
+class Trackers:
+    """An observer of a training run, and a context that ends its trackers however the run ends.
+
+    TensorBoard writes into ``trackers/tensorboard`` in the run's directory, Weights & Biases into ``trackers/wandb``
+    (and to its server, unless ``WANDB_MODE`` is "offline"), trackio where ``TRACKIO_DIR`` says.
+
+    Args:
+        config: the run's configuration, which names them.
+        is_main: whether this process is the one of the run that tracks.
+
+    Raises:
+        InvalidValueError: if the package of a tracker is not installed.
+    """
+
+    def __init__(self, config: TrainConfig, *, is_main: bool = True) -> None:
+        self.config = config
+        self.names = config.trackers if is_main else ()
+        for name in self.names:
+            if find_spec(name) is None:
+                raise InvalidValueError("trackers", name, f"one that is installed: pip install 'dumpgym[{name}]'")
+        self._open: list[Any] = []
+
+    def start(self, step: int, begun: bool) -> None:
+        """Begins to track a run, or goes on.
+
+        Args:
+            step: the last that is done.
+            begun: whether the evaluation before the first step is done, too.
+        """
+        if not self.names:
+            return
+        from accelerate import PartialState
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+        PartialState(cpu=self.config.agent.device == "cpu")  # without which its trackers do not log
+        for name in self.names:
+            run_name, options = self._options(name, step + 1 if begun else 0)
+            tracker = LOGGER_TYPE_TO_CLASS[name](run_name, **options)
+            tracker.start()
+            self._open.append(tracker)
+            if not begun:
+                tracker.store_init_configuration(_settings(self.config))
+
+    def _options(self, name: str, first: int) -> tuple[str, dict[str, Any]]:
+        folder = self.config.output / "trackers"
+        if name == "tensorboard":
+            return name, {"logging_dir": str(folder), "purge_step": first}
+        output = self.config.output.absolute()
+        run = "-".join(output.parts[1:][-3:])
+        if name == "trackio":
+            return _PROJECT, {"name": run, "resume": "allow", "embed": False}
+        folder.mkdir(exist_ok=True)
+        identity = hashlib.sha256(str(output).encode()).hexdigest()[:16]
+        return _PROJECT, {"name": run, "id": identity, "dir": str(folder), "resume": "allow"}
+
+    def observe(self, log: str, record: Mapping[str, Any]) -> None:
+        """Passes the numbers of a record on."""
+        if log not in _SHOWN or not self._open:
+            return
+        shown = {key: value for key, value in record.items() if key != "step" and key.startswith(_SHOWN[log])}
+        numbers = {key: value for key, value in shown.items() if isinstance(value, int | float)}
+        for tracker in self._open:
+            tracker.log(numbers, step=record["step"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._open:
+            self._open.pop().finish()
+
+
+def _settings(config: TrainConfig) -> dict[str, bool | int | float | str]:
+    """The configuration as names with plain values."""
+    values = dataclasses.asdict(config)
+    agent = {f"agent.{key}": value for key, value in values.pop("agent").items()}
+    options = {f"policy_options.{key}": value for key, value in values.pop("policy_options").items()}
+    plain = {**values, **agent, **options}
+    return {key: value if isinstance(value, int | float | str) else _text(value) for key, value in plain.items()}
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)

@@ -1,0 +1,57 @@
+"""Transcripts: what the learner was asked and said, so that a person can read what the numbers stand for.
+
+Each is one line of ``transcripts.jsonl``: of every training step the first completion, of every evaluation the first
+problems of each arm, which are the same ones each time, and of a step that went wrong all completions to blame.
+"""
+
+import math
+from typing import Any
+
+from dumpgym.contracts.arms import Answer, Evaluation
+from dumpgym.training.puzzle_student import BrokenLessonError, Lesson
+
+
+def transcript(step: int, arm: str, answer: Answer) -> dict[str, Any]:
+    """One completion, with its problem and its verdict, JSON-compatible.
+
+    Args:
+        step: steps done when it was generated, the one it belongs to among them.
+        arm: name of the arm.
+        answer: the completion.
+    """
+    reward = answer.verdict.reward
+    return {
+        "step": step,
+        "split": answer.problem.address[1],
+        "arm": arm,
+        "address": answer.problem.address,
+        "prompt": answer.problem.prompt,
+        "completion": answer.completion,
+        "outcome": answer.verdict.outcome,
+        "reward": reward if math.isfinite(reward) else str(reward),  # JSON has no infinity
+    }
+
+
+def of_step(step: int, arm_names: list[str], lesson: Lesson) -> dict[str, Any]:
+    """The first completion of a step's batch."""
+    return transcript(step, arm_names[lesson.outcomes.arm[0]], _answer(lesson, 0, 0))
+
+
+def of_evaluation(step: int, result: Evaluation, per_arm: int) -> list[dict[str, Any]]:
+    """The first ``per_arm`` answers of every arm."""
+    return [transcript(step, arm, answer) for arm, answers in result.answers.items() for answer in answers[:per_arm]]
+
+
+def of_broken_step(step: int, arm_names: list[str], error: BrokenLessonError) -> list[dict[str, Any]]:
+    """All completions of the groups that are to blame, each with what was wrong."""
+    lesson = error.lesson
+    return [
+        transcript(step, arm_names[lesson.outcomes.arm[group]], _answer(lesson, group, member)) | {"error": str(error)}
+        for group in error.groups
+        for member in range(lesson.outcomes.num_generations)
+    ]
+
+
+def _answer(lesson: Lesson, group: int, member: int) -> Answer:
+    text = lesson.completions.texts[group * lesson.outcomes.num_generations + member]
+    return Answer(lesson.problems[group], text, lesson.verdicts[group][member])

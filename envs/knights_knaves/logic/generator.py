@@ -1,0 +1,283 @@
+"""Random puzzles with exactly one solution, in blocks that are addressed by (seed, split, number).
+
+Plain rejection keeps the published distribution within each split: about one statement set in three has one solution
+(one in five at 50 people). Candidates are drawn and solved many at a time, by truth tables for few people and by search
+(see ``solver``) for many. A puzzle belongs to the test split or to the train split by its structure (see
+``structure``), so no test puzzle has a twin in train, whatever the seeds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.contracts.errors import InvalidValueError, require_number
+from dumpgym.contracts.puzzle_env import SPLITS, check_split
+from dumpgym.envs.knights_knaves.logic import equivalence, solver
+from dumpgym.envs.knights_knaves.logic.equivalence import LEAVES, Statement
+from dumpgym.envs.knights_knaves.logic.puzzle import MAX_PEOPLE, MIN_PEOPLE, OPERATORS, Puzzle, sample_statement
+from dumpgym.envs.knights_knaves.logic.statement_sets import (
+    CodedStatements,
+    NestedStatements,
+    StatementSets,
+    coded_candidates,
+    with_one_solution,
+)
+
+CHANGES = ("none", "statement", "leaf")
+MAX_LOOKAHEAD = 3
+_MAX_LEAVES = 9  # of one statement
+_BLOCK_SIZE, _SMALL_BLOCK_SIZE, _LEAST_BLOCK_SIZE = 256, 32, 8
+_BATCH_SIZE = 2048
+# Of random statement sets, by number of people.
+_SHARE_WITH_ONE_SOLUTION = ((2, 3, 5, 8, 14, 20, 30, 50, 100), (0.41, 0.38, 0.35, 0.32, 0.28, 0.25, 0.22, 0.19, 0.13))
+_BUDGET = 1_000_000  # work without a single hit after which a block is given up: a few seconds
+_CHANGE_ROUNDS, _CHANGES_A_ROUND = 16, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Which puzzles are drawn.
+
+    Attributes:
+        num_people: how many people there are.
+        depth: levels of nesting in a statement; a leaf is 1.
+        width: most parts of an "and" or "or".
+        lookahead: levels of case split that a puzzle must need (see ``solver.lookahead_levels``); None for any.
+        change: "statement" or "leaf" for puzzles in which one of these was drawn anew, so that the solution is another;
+            "none" for puzzles as they are.
+
+    Raises:
+        InvalidValueError: for a value out of range, or a depth and a width that allow statements of too many leaves.
+    """
+
+    num_people: int
+    depth: int = 2
+    width: int = 2
+    lookahead: int | None = None
+    change: str = "none"
+
+    def __post_init__(self) -> None:
+        require_number("num_people", self.num_people, low=MIN_PEOPLE, high=MAX_PEOPLE, whole=True)
+        # Leaves alone are linear equations modulo 2 that flipping everybody preserves: never exactly one solution.
+        require_number("depth", self.depth, low=2, high=4, whole=True)
+        # An "and" of leaves takes different ones, of which each speaker has 2 n - 1.
+        require_number("width", self.width, low=2, high=2 * self.num_people - 1, whole=True)
+        if self.width ** (self.depth - 1) > _MAX_LEAVES:
+            widest = int(_MAX_LEAVES ** (1 / (self.depth - 1)) + 1e-9)
+            raise InvalidValueError("width", self.width, f"a whole number at most {widest} at depth {self.depth}")
+        if self.lookahead is not None:
+            require_number("lookahead", self.lookahead, low=0, high=MAX_LOOKAHEAD, whole=True)
+        if self.change not in CHANGES:
+            raise InvalidValueError("change", self.change, f"one of {', '.join(CHANGES)}")
+
+    @property
+    def is_published(self) -> bool:
+        """Whether statements have the form of the published ones."""
+        return (self.depth, self.width) == (2, 2)
+
+    @property
+    def effort(self) -> int:
+        """What a statement set costs, roughly, as a multiple of what one person's statement costs."""
+        return self.num_people * (1 if self.is_published else 4) * (1 if self.change == "none" else 64)
+
+    @property
+    def block_size(self) -> int:
+        """Puzzles in a block; fewer where they take long to find."""
+        is_plain = self.is_published and self.lookahead is None and self.change == "none"
+        if self.num_people > 20:
+            return _SMALL_BLOCK_SIZE if is_plain else _LEAST_BLOCK_SIZE
+        return _BLOCK_SIZE if is_plain else _SMALL_BLOCK_SIZE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Puzzles that were drawn together.
+
+    Attributes:
+        sets: what people say.
+        solutions: who tells the truth, (puzzles, people).
+        originals: the puzzles as they were before the change, if there was one.
+    """
+
+    sets: StatementSets
+    solutions: NDArray[np.bool_]
+    originals: "Block | None" = None
+
+    def puzzle(self, row: int) -> Puzzle:
+        """One of the puzzles."""
+        return Puzzle(self.sets.statements(row), tuple(self.solutions[row].tolist()))
+
+    def lookahead_levels(self) -> NDArray[np.int64]:
+        """How many levels of case split each puzzle needs, (puzzles,)."""
+        return solver.lookahead_levels(self.sets.gates())
+
+
+def block_rng(distribution: Distribution, seed: int, split: str, number: int, purpose: int) -> np.random.Generator:
+    """The random stream of a block for one purpose: 0 statements, 1 words, 2 changes.
+
+    Words have a stream of their own, so that the same address is the same puzzle in all words.
+
+    Raises:
+        InvalidValueError: if the split is unknown, or the seed or the number is negative or no whole number.
+    """
+    require_number("seed", seed, low=0, whole=True)
+    require_number("index", number, low=0, whole=True)
+    return np.random.default_rng([seed, SPLITS.index(check_split(split)), distribution.num_people, number, purpose])
+
+
+@lru_cache(maxsize=64)
+def sample_block(distribution: Distribution, seed: int, split: str, number: int) -> Block:
+    """The puzzles ``number * block_size`` and following of a stream.
+
+    Raises:
+        InvalidValueError: if no puzzle of the distribution is found within a few seconds' worth of candidates.
+    """
+    rng = block_rng(distribution, seed, split, number, purpose=0)
+    change_rng = block_rng(distribution, seed, split, number, purpose=2)
+    blocks: list[Block] = []
+    missing, in_vain = distribution.block_size, 0
+    while missing:
+        size = _batch_size(distribution.num_people, split, missing)
+        candidates = _candidates(rng, distribution, size)
+        sets, roles = with_one_solution(candidates)
+        rows = np.flatnonzero(equivalence.is_test(sets.structure_hashes()) == (split == "test"))
+        block = Block(sets.take(rows), roles[rows])
+        if distribution.change != "none":
+            block = _changed(block, distribution, split, change_rng)
+        if distribution.lookahead is not None and len(block.sets):
+            rows = np.flatnonzero(block.lookahead_levels() == distribution.lookahead)
+            block = _take(block, rows)
+        block = _take(block, np.arange(min(missing, len(block.sets))))
+        missing -= len(block.sets)
+        in_vain = 0 if len(block.sets) else in_vain + len(candidates)
+        if in_vain * distribution.effort > _BUDGET:
+            accepted = f"settings that some puzzle meets; none of {in_vain} statement sets did"
+            raise InvalidValueError("distribution", distribution, accepted)
+        blocks.append(block)
+    return _joined(blocks)
+
+
+def _batch_size(num_people: int, split: str, missing: int) -> int:
+    """So many statement sets that one batch mostly yields all that are missing."""
+    share = np.interp(num_people, *_SHARE_WITH_ONE_SOLUTION)
+    share *= equivalence.TEST_SHARE if split == "test" else 1 - equivalence.TEST_SHARE
+    return min(_BATCH_SIZE, 24 + int(1.1 * missing / share))
+
+
+def _take(block: Block, rows: NDArray[np.int64]) -> Block:
+    originals = block.originals and _take(block.originals, rows)
+    return Block(block.sets.take(rows), block.solutions[rows], originals)
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    sets = [block.sets for block in blocks]
+    joined: StatementSets
+    if isinstance(sets[0], CodedStatements):
+        joined = CodedStatements(*(np.concatenate(arrays) for arrays in zip(*sets, strict=True)))
+    else:
+        joined = NestedStatements(statements for part in sets for statements in part)  # type: ignore[misc]
+    originals = [block.originals for block in blocks if block.originals]
+    return Block(
+        joined, np.concatenate([block.solutions for block in blocks]), _joined(originals) if originals else None
+    )
+
+
+def _candidates(rng: np.random.Generator, distribution: Distribution, size: int) -> StatementSets:
+    n, depth, width = distribution.num_people, distribution.depth, distribution.width
+    if distribution.is_published:
+        return coded_candidates(rng, n, size)
+    return NestedStatements(
+        tuple(sample_statement(lambda k: int(rng.integers(k)), p, n, depth, width) for p in range(n))
+        for _ in range(size)
+    )
+
+
+@cache
+def num_different(distribution: Distribution, split: str) -> tuple[float, bool]:
+    """How many puzzles there are at most that differ in their statements, and whether it is the number itself.
+
+    For two and three people they are enumerated, and the number is exact unless lookahead or a change restricts them
+    further; for more there are so many that nobody will run out of them.
+    """
+    num_people = distribution.num_people
+    if num_people > 3 or not distribution.is_published:
+        return np.inf, False
+    num_leaves = 2 * num_people
+    forms = [(o, a, b) for o in range(len(OPERATORS)) for a in range(num_leaves) for b in range(num_leaves)]
+    said = [[f for f in forms if _is_allowed(f, 2 * speaker + 1)] for speaker in range(num_people)]
+    chosen = np.stack(np.meshgrid(*(np.arange(len(s)) for s in said), indexing="ij"), -1).reshape(-1, num_people)
+    codes = np.stack([np.array(s)[chosen[:, speaker]] for speaker, s in enumerate(said)], 1)
+    sets, _ = with_one_solution(CodedStatements(codes[..., 0], codes[..., 1:]))
+    is_test = equivalence.is_test(sets.structure_hashes())
+    is_exact = distribution.lookahead is None and distribution.change == "none"
+    return float(np.count_nonzero(is_test == (split == "test"))), is_exact
+
+
+def _is_allowed(form: tuple[int, int, int], self_lie: int) -> bool:
+    """Whether a speaker can say it; a second leaf that is not said counts once."""
+    operator, first, second = form
+    if operator <= 1:
+        return first != self_lie and second == 0
+    return self_lie not in (first, second) and first != second
+
+
+def _changed(block: Block, distribution: Distribution, split: str, rng: np.random.Generator) -> Block:
+    """The puzzles after one change each, which gives another solution and the same split; those without are left out.
+
+    A few changes a puzzle are tried at a time.
+    """
+    originals = [block.puzzle(row) for row in range(len(block.sets))]
+    results: dict[int, Puzzle] = {}
+    for _ in range(_CHANGE_ROUNDS):
+        rows = [row for row in range(len(originals)) if row not in results for _ in range(_CHANGES_A_ROUND)]
+        if not rows:
+            break
+        tried = NestedStatements(_change_one(originals[row].statements, distribution, rng) for row in rows)
+        puzzles, roles = solver.find_solutions(tried.gates(), limit=2)
+        num_solutions = np.bincount(puzzles, minlength=len(tried))
+        is_test = equivalence.is_test(tried.structure_hashes())
+        for k, solution in zip(puzzles.tolist(), map(tuple, roles.tolist()), strict=True):
+            fits = num_solutions[k] == 1 and is_test[k] == (split == "test")
+            if fits and solution != originals[rows[k]].solution:
+                results.setdefault(rows[k], Puzzle(tried[k], solution))
+    kept = sorted(results)
+    changed = NestedStatements(results[row].statements for row in kept)
+    roles = np.array([results[row].solution for row in kept], bool).reshape(len(kept), distribution.num_people)
+    return Block(changed, roles, _take(block, np.array(kept, np.int64)))
+
+
+def _change_one(
+    statements: tuple[Statement, ...], distribution: Distribution, rng: np.random.Generator
+) -> tuple[Statement, ...]:
+    """One person's statement, or one leaf of it, drawn anew until it differs."""
+    speaker = int(rng.integers(len(statements)))
+    depth = distribution.depth if distribution.change == "statement" else 1
+
+    def fresh(old: Statement) -> Statement:
+        while True:
+            new = sample_statement(lambda k: int(rng.integers(k)), speaker, len(statements), depth, distribution.width)
+            if new != old:
+                return new
+
+    def with_new_leaf(statement: Statement) -> Statement:
+        if statement[0] in LEAVES:
+            return fresh(statement)
+        place = int(rng.integers(1, len(statement)))
+        return (*statement[:place], with_new_leaf(statement[place]), *statement[place + 1 :])
+
+    old = statements[speaker]
+    new = fresh(old) if distribution.change == "statement" else with_new_leaf(old)
+    while _has_equal_parts(new):
+        new = with_new_leaf(old)
+    return (*statements[:speaker], new, *statements[speaker + 1 :])
+
+
+def _has_equal_parts(statement: Statement) -> bool:
+    """Whether some connective has the same part twice, which no drawn statement has."""
+    if statement[0] in LEAVES:
+        return False
+    parts = statement[1:]
+    return len(set(parts)) < len(parts) or any(map(_has_equal_parts, parts))

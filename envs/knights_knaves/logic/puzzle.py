@@ -1,0 +1,88 @@
+"""What a puzzle is: statements as nested tuples, their grammar, and the assignments under which they hold.
+
+Person ``i`` utters one statement, such as ``('->', ('telling-truth', 2), ('lying', 0))``: if person 2 tells the truth,
+then person 0 lies. The grammar is the published one (DUMP, arXiv 2504.09710, where depth and width are 2). A fair die
+decides between a leaf, a negation, "and", "or", "->" and "<=>"; the parts of the last four differ from each other. A
+leaf says of one person, uniform over all, that they tell the truth or lie; nobody says "I lie", which would be a
+paradox.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.envs.knights_knaves.logic.equivalence import LEAVES, Statement
+from dumpgym.envs.knights_knaves.logic.solver import find_solutions, gates_of
+
+MIN_PEOPLE, MAX_PEOPLE = 2, 100
+OPERATORS = ("leaf", "not", "and", "or", "->", "<=>")
+
+
+@dataclass(frozen=True, slots=True)
+class Puzzle:
+    """One puzzle, without its words.
+
+    Attributes:
+        statements: what each person says, one nested tuple per person; people are numbered from 0.
+        solution: for each person, True for one who tells the truth; the only assignment there is.
+    """
+
+    statements: tuple[Statement, ...]
+    solution: tuple[bool, ...]
+
+
+def evaluate(statement: Statement, roles: Sequence[bool] | Mapping[int, bool]) -> bool:
+    """Whether a statement is true when ``roles[i]`` says that person ``i`` tells the truth."""
+    match statement:
+        case ("telling-truth", person):
+            return roles[person]
+        case ("lying", person):
+            return not roles[person]
+        case ("not", inner):
+            return not evaluate(inner, roles)
+        case ("and", *parts):
+            return all(evaluate(part, roles) for part in parts)
+        case ("or", *parts):
+            return any(evaluate(part, roles) for part in parts)
+        case ("->", first, second):
+            return not evaluate(first, roles) or evaluate(second, roles)
+        case ("<=>", first, second):
+            return evaluate(first, roles) == evaluate(second, roles)
+    raise InvalidValueError("statement", statement, "a nested tuple that begins with one of " + ", ".join(OPERATORS))
+
+
+def solutions(statements: Sequence[Statement], limit: int | None = None) -> list[tuple[bool, ...]]:
+    """The assignments under which exactly the truthful people's statements are true.
+
+    Args:
+        statements: what each person says.
+        limit: how many to look for at most; None for all.
+    """
+    limit = 2 ** len(statements) if limit is None else limit
+    _, roles = find_solutions(gates_of([statements]), limit)
+    return [tuple(row) for row in roles[:limit].tolist()]
+
+
+def sample_statement(draw: Callable[[int], int], speaker: int, num_people: int, depth: int, width: int) -> Statement:
+    """Draws one statement in the order in which the published generator draws (also where it ignores the outcome).
+
+    Args:
+        draw: called with a number k, returns a uniform whole number from 0 to k - 1.
+        speaker: who says it.
+        num_people: how many people there are.
+        depth: levels of nesting; 1 is a leaf.
+        width: most parts of an "and" or "or".
+    """
+    face = OPERATORS[draw(len(OPERATORS))]
+    if depth == 1 or face == "leaf":
+        while True:
+            leaf = (LEAVES[draw(len(LEAVES))], draw(num_people))
+            if leaf != ("lying", speaker):
+                return leaf
+    if face == "not":
+        return ("not", sample_statement(draw, speaker, num_people, depth - 1, width))
+    num_parts = 2 + draw(width - 1) if face in ("and", "or") else 2
+    parts: dict[Statement, None] = {}  # a part that stands already is drawn anew as a whole
+    while len(parts) < num_parts:
+        parts[sample_statement(draw, speaker, num_people, depth - 1, width)] = None
+    return (face, *parts)

@@ -1,0 +1,129 @@
+"""Puzzles as the lines of a JSON Lines file, with the fields that trainers read."""
+
+import json
+from collections.abc import Iterator
+from json.encoder import encode_basestring
+
+import numpy as np
+
+from dumpgym.contracts.errors import InvalidValueError, require_number
+from dumpgym.contracts.puzzle_env import check_split
+from dumpgym.envs.knights_knaves.dump_puzzles import NUM_PUZZLES, SPLIT_SIZES, published_order
+from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
+from dumpgym.envs.knights_knaves.logic.generator import num_different
+from dumpgym.envs.knights_knaves.problems import ProblemBlock, problem_block, published_block
+
+ENV_ID = "dumpgym/KnightsKnaves-v0"
+_LEAST_WINDOW, _LEAST_NEW = 2000, 0.01
+_SOON_COUNTED = 10_000  # counting the puzzles of three people takes longer than making so many
+
+
+def json_lines(
+    env: KnightsKnavesEnv, *, seed: int = 0, split: str = "train", num_puzzles: int, with_lookahead: bool = False
+) -> Iterator[str]:
+    """The first puzzles of a stream that differ in their statements, one JSON object each, without line breaks.
+
+    The fields are those that verl reads (``prompt`` as chat messages, ``data_source``, ``ability``, ``reward_model``
+    with the solution as ``ground_truth``, ``extra_info``); TRL takes ``prompt`` and hands the others to the reward.
+    ``extra_info`` holds the address, the environment as ``dumpgym.contracts.arms.make_env`` takes it, names, statements as Python
+    writes the nested tuples, and the solution.
+
+    Args:
+        env: says which puzzles and in which words.
+        seed: of the stream.
+        split: "train" or "test".
+        num_puzzles: how many.
+        with_lookahead: whether ``extra_info`` reports ``lookahead``, which takes longer than the rest.
+
+    Raises:
+        InvalidValueError: if there are not as many different puzzles; after those that there are.
+    """
+    require_number("num_puzzles", num_puzzles, low=1, whole=True)
+    check_split(split)
+    settings = env.settings
+    size = settings.block_size(split)
+    if settings.puzzles == "dump" and num_puzzles > size:
+        raise InvalidValueError("num_puzzles", num_puzzles, f"at most {size}, the paper's {split} puzzles")
+    most, is_exact = np.inf, False
+    if settings.puzzles == "random" and (settings.num_people == 2 or num_puzzles > _SOON_COUNTED):
+        most, is_exact = num_different(settings.distribution, split)
+    if num_puzzles > most:
+        raise InvalidValueError("num_puzzles", num_puzzles, f"at most {most:.0f}: there are no others")
+    shared = _shared_fields(env, seed, split)
+    seen: set[str] = set()
+    number, since, new = 0, 0, 0
+    while len(seen) < num_puzzles:
+        block = problem_block(settings, seed, split, number)
+        texts = block.block.sets.texts()
+        rows = []
+        for row, statements in enumerate(texts):
+            if statements not in seen and len(seen) < num_puzzles:
+                seen.add(statements)
+                rows.append(row)
+        yield from _lines(block, rows, texts, number * size, shared, with_lookahead)
+        number, since, new = number + 1, since + size, new + len(rows)
+        if len(seen) < num_puzzles and not is_exact and since >= max(_LEAST_WINDOW, len(seen)):
+            if new < _LEAST_NEW * since:
+                raise InvalidValueError(
+                    "num_puzzles", num_puzzles, f"at most {len(seen)}: hardly any others were found"
+                )
+            since = new = 0
+
+
+def _shared_fields(env: KnightsKnavesEnv, seed: int, split: str) -> tuple[str, str, str, str]:
+    """What stands in every line before the quiz, behind it, behind the solution, and behind the index."""
+    settings = env.settings
+    *system, user = settings.messages("{quiz}")
+    before, after = user["content"].split("{quiz}")
+    messages = "".join(json.dumps(message, ensure_ascii=False) + ", " for message in system)
+    arguments = "&".join(f"{name}={value}" for name, value in env.arguments.items())
+    return (
+        f'{{"prompt": [{messages}{{"role": "user", "content": "{before}',
+        encode_basestring(after)[1:]
+        + f'}}], "data_source": "{ENV_ID}", "ability": "logic", "reward_model": '
+        + '{"style": "rule", "ground_truth": "',
+        f'"}}, "extra_info": {{"seed": {seed}, "split": "{split}", "index": ',
+        f', "environment": "{ENV_ID}?{arguments}", "reward": "{env.reward_id}", "names": ["',
+    )
+
+
+def _lines(
+    block: ProblemBlock, rows: list[int], texts: list[str], first_index: int, shared: tuple[str, ...], lookahead: bool
+) -> Iterator[str]:
+    begin, behind_quiz, behind_solution, behind_index = shared
+    names = np.array(block.wording.names, dtype=object)[block.wording.name_of].tolist()
+    truth = np.array(["false", "true"], dtype=object)[block.block.solutions.astype(np.int64)].tolist()
+    for row in rows:
+        extra = block.origin(row) | ({"lookahead": block.lookahead_levels[row]} if lookahead else {})
+        more = "".join(f', "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in extra.items())
+        # All that JSON escapes in our words: quotation marks stand in quizzes alone, line breaks in answers alone.
+        quiz, answer = block.quizzes[row].replace('"', '\\"'), block.answers[row].replace("\n", "\\n")
+        people, solution = '", "'.join(names[row]), ", ".join(truth[row])
+        yield (
+            f"{begin}{quiz}{behind_quiz}{answer}{behind_solution}{first_index + row}{behind_index}"
+            f'{people}"], "solution": [{solution}], "statements": "{texts[row]}"{more}}}}}'
+        )
+
+
+def published_lines(env: KnightsKnavesEnv, split: str | None = None) -> Iterator[str]:
+    """The paper's puzzles with the fields of its files, and the split that each belongs to.
+
+    Args:
+        env: an environment with ``puzzles="dump"``.
+        split: "train" or "test" for these alone, in the paper's order; None for all in the order of their index.
+    """
+    place_to_split = {place: name for name in SPLIT_SIZES for place in published_order(name)}
+    places = list(range(NUM_PUZZLES)) if split is None else list(published_order(check_split(split)))
+    block = published_block(env.settings, places, np.random.default_rng(0))
+    assert block.published_index is not None
+    for row, (place, statements) in enumerate(zip(places, block.block.sets.texts(), strict=True)):
+        record = {
+            "quiz": block.quizzes[row],
+            "names": list(block.wording.people(row)),
+            "statements": statements,
+            "solution": block.block.solutions[row].tolist(),
+            "solution_text_format": block.answers[row],
+            "index": block.published_index[row],
+            "split": place_to_split[place],
+        }
+        yield json.dumps(record, ensure_ascii=False)

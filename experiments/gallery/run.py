@@ -1,0 +1,321 @@
+"""What do puzzles, verdicts and baselines look like? Writes gallery.md.
+
+    python experiments/gallery/run.py
+    python experiments/gallery/run.py --output README.md
+
+All of it comes from the code, the same bytes in each run; about a minute on one core. tests/experiments/test_gallery.py
+compares the file with what the code makes now: write it anew when puzzles, words or reasons have changed.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from dumpgym.commands.play import shown_prompt
+from dumpgym.contracts.puzzle_env import Problem
+from dumpgym.envs.knights_knaves.dump_puzzles import MAX_PEOPLE, MIN_PEOPLE
+from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
+from dumpgym.envs.knights_knaves.guessing import OperatorBaseline, operator_baseline, wilson_interval
+from dumpgym.envs.knights_knaves.language.english import instruction
+from dumpgym.envs.knights_knaves.language.words import ROLE_WORDS, RoleWords, plural
+from dumpgym.envs.knights_knaves.language.worked_solution import worked_solution
+from dumpgym.envs.knights_knaves.logic.equivalence import LEAVES, Statement
+from dumpgym.envs.knights_knaves.logic.puzzle import OPERATORS, Puzzle
+from dumpgym.envs.knights_knaves.problems import ProblemBlock, Settings, locate, problem_block
+from dumpgym.envs.knights_knaves.verifier import REWARDS
+
+SEED, SPLIT = 0, "train"
+SIZES = (2, 3, 4, 5, 6, 7, 8, 10, 14, 20, 50)
+BASELINE_SIZES = (*range(2, 15), 20, 50)
+BASELINE_VARIANTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"lookahead": 0},
+    {"lookahead": 1},
+    {"change": "statement"},
+    {"change": "leaf"},
+    {"width": 5},
+    {"depth": 3},
+    {"depth": 4},
+)
+ROLE_PAIRS = (*ROLE_WORDS[1:], RoleWords(*reversed(ROLE_WORDS[0])))
+LONG = 1500  # characters of a quiz that is folded away
+
+INTRODUCTION = f"""# Gallery
+
+Written by `python experiments/gallery/run.py`; everything below is what the code makes. A puzzle's address is its seed, its
+split and its index in that stream; where none is given, the address is ({SEED}, "{SPLIT}", index).
+
+*Lookahead* is how many levels of case split a puzzle needs: 0 where deduction from what is known is enough, k where
+supposing a role must be followed to a contradiction that itself needs k - 1 (`dumpgym.envs.knights_knaves.logic.solver.lookahead_levels`).
+
+Every prompt ends in the same instruction, which is left out in the first two sections:
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    output: Path = Path(__file__).parent / "README.md"
+
+
+# Puzzles
+
+
+def sizes() -> str:
+    """One puzzle for each number of people."""
+    return _section("Puzzles by number of people", *(_example(f"{n} people", Settings(num_people=n)) for n in SIZES))
+
+
+def variants() -> str:
+    """One puzzle for each variant: the same puzzle in other words, then other puzzles, then the paper's own."""
+    wordings: dict[str, dict[str, Any]] = {
+        "The puzzle in plain words": {},
+        **{
+            f"{plural(words.truthful).capitalize()} tell the truth": {"role_words": "/".join(words)}
+            for words in ROLE_PAIRS
+        },
+        "Uncommon names": {"names": "uncommon"},
+        "People are quoted in another order": {"reorder": True},
+    }
+    plain, index = Settings(), 1
+    shown = [_example(title, dataclasses.replace(plain, **arguments), index) for title, arguments in wordings.items()]
+    shown += [
+        _example(f"A changed {change}, beside the original", dataclasses.replace(plain, change=change), index)
+        for change in ("statement", "leaf")
+    ]
+    for depth in (3, 4):
+        settings = Settings(depth=depth)
+        shown.append(_example(f"Statements of depth {depth}", settings, _first(settings, _nesting, depth), nested=True))
+    wide = Settings(num_people=4, width=5)
+    shown.append(_example(f"Statements of width {wide.width}", wide, _first(wide, _breadth, wide.width), nested=True))
+    for lookahead, depth in ((0, 2), (1, 2), (2, 4)):
+        settings = Settings(num_people=4, lookahead=lookahead, depth=depth)
+        shown.append(_example(f"Lookahead {lookahead} at depth {depth}", settings))
+    published = Settings(puzzles="dump")
+    shown.append(_example("A puzzle of the paper: the first of its test split", published, split="test"))
+    problem = KnightsKnavesEnv(prompt="dump").sample_problem(SEED, SPLIT, index)
+    shown.append(
+        f"### The paper's prompt\n\n`{_call(Settings(prompt='dump'))}`\n\n{_fence(shown_prompt(problem, None))}"
+    )
+    return _section("Variants", *shown)
+
+
+def _example(title: str, settings: Settings, index: int = 0, *, split: str = SPLIT, nested: bool = False) -> str:
+    """A puzzle with its solution; with its original if it was changed, and its statements if they are ``nested``."""
+    block, row = locate(settings, SEED, split, index)
+    origin = block.origin(row)
+    address = f", index {index}" if split == SPLIT else f", address {(SEED, split, index)}"
+    address += f", number {origin['published_index']} of the published file" if "published_index" in origin else ""
+    parts = [f"### {title}", f"`{_call(settings)}`{address}"]
+    if "original_quiz" in origin:
+        before = dict(zip(block.wording.people(row), origin["original_solution"], strict=True))
+        parts += [f"> {origin['original_quiz']}", _solution(before, settings.words), "After the change:"]
+    quiz = f"> {block.quizzes[row]}"
+    long = len(quiz) > LONG
+    parts.append(f"<details><summary>{len(quiz) - 2:,} characters</summary>\n\n{quiz}\n\n</details>" if long else quiz)
+    if nested:
+        parts.append(_fence("\n".join(map(repr, block.block.puzzle(row).statements))))
+    after = dict(zip(block.wording.people(row), block.block.puzzle(row).solution, strict=True))
+    parts.append(f"{_solution(after, settings.words)} Lookahead {block.lookahead_levels[row]}.")
+    return "\n\n".join(parts)
+
+
+def _call(settings: Settings) -> str:
+    """The environment's arguments, but for the defaults."""
+    env = KnightsKnavesEnv(**dataclasses.asdict(settings))
+    arguments = {"num_people": settings.num_people, **env.arguments}
+    return f"KnightsKnavesEnv({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+
+
+def _solution(roles: dict[str, bool], words: RoleWords) -> str:
+    groups = []
+    for word, truthful in zip(words, (True, False), strict=True):
+        people = ", ".join(name for name, role in roles.items() if role == truthful)
+        groups.append(f"{plural(word).capitalize()}: {people or 'nobody'}.")
+    return " ".join(groups)
+
+
+def _first(settings: Settings, measure: Callable[[Statement], int], value: int) -> int:
+    """The index of the first puzzle with a statement whose measure has the value."""
+    for index in count():
+        block, row = locate(settings, SEED, SPLIT, index)
+        if value in map(measure, block.block.puzzle(row).statements):
+            return index
+    raise AssertionError
+
+
+def _nesting(statement: Statement) -> int:
+    return 1 if statement[0] in LEAVES else 1 + max(map(_nesting, statement[1:]))
+
+
+def _breadth(statement: Statement) -> int:
+    return len(statement) - 1
+
+
+# Verdicts
+
+
+def verdicts() -> str:
+    """A transcript for each outcome, and what each reward rule says of it."""
+    problem, puzzle = _guessable_puzzle()
+    parts = [f"The prompt, at the address {problem.address}:", _fence(problem.prompt)]
+    for remark, completion in _completions(puzzle, list(problem.answer)):
+        parts.append(_verdict(remark, problem, completion))
+    return _section("Verdicts", *parts)
+
+
+def _guessable_puzzle() -> tuple[Problem, Puzzle]:
+    """The first puzzle of three people in which giving up at the first contradiction gives a wrong answer."""
+    env = KnightsKnavesEnv()
+    for index in count():
+        problem, puzzle = env.sample_problem(SEED, SPLIT, index), env.sample_puzzle(SEED, SPLIT, index)
+        if not env.verify(problem, _given_up(puzzle, list(problem.answer))).success:
+            return problem, puzzle
+    raise AssertionError
+
+
+def _given_up(puzzle: Puzzle, names: Sequence[str]) -> str:
+    return worked_solution(puzzle, names, lambda conflicts: False)
+
+
+def _completions(puzzle: Puzzle, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    right = worked_solution(puzzle, names)
+    answered = right.removesuffix("</answer>")
+    yield "A search that goes on to the solution (`dumpgym.envs.knights_knaves.language.worked_solution`).", right
+    yield "The same search, which gives up at the first conflict and guesses.", _given_up(puzzle, names)
+    yield "The right answer, with a hedge behind it.", f"{answered}, or the other way round</answer>"
+    yield "The right answer, cut off before its last tag.", answered
+    yield "The right answer, with text in front.", f"Let me think about it.\n{right}"
+
+
+def _verdict(remark: str, problem: Problem, completion: str) -> str:
+    rows = []
+    outcomes: dict[str, None] = {}
+    for rule in REWARDS.values():
+        verdict = KnightsKnavesEnv(reward=rule.id).verify(problem, completion)
+        terms = ", ".join(f"{name} {value:+g}" for name, value in verdict.reward_terms.items())
+        outcomes[verdict.outcome] = None
+        rows.append([rule.id, verdict.outcome, terms, f"{verdict.reward:g}", f"`{verdict.reason}`"])  # it may hold tags
+    title = ", or ".join(f"`{outcome}`" for outcome in outcomes)
+    table = _table(["reward rule", "outcome", "reward terms", "reward", "reason"], rows)
+    return f"### {title}\n\n{remark}\n\n{_fence(completion)}\n\n{table}"
+
+
+# Baselines
+
+
+def baselines() -> str:
+    """What guessing achieves, by number of people and by variant."""
+    by_size = {n: operator_baseline(n, num_puzzles=num_puzzles(n)) for n in BASELINE_SIZES}
+    return _section(
+        "What a guess achieves",
+        THE_GUESS,
+        _table(SIZE_COLUMNS, [size_row(n, baseline) for n, baseline in by_size.items()]),
+        "How likely the speaker tells the truth, by operator, in the same train puzzles:",
+        _table(["people", *OPERATOR_COLUMNS], [truth_row(n, baseline) for n, baseline in by_size.items()]),
+        "Variants, at 5 people:",
+        _table(VARIANT_COLUMNS, [variant_row(arguments) for arguments in BASELINE_VARIANTS]),
+    )
+
+
+THE_GUESS = """\
+The guess gives everybody the more frequent role of those whose statements have the same operator, and reads nothing
+else of them. It is learnt from as many train puzzles as it is tried on test puzzles, and from the paper's train split
+for the paper's test split (`dumpgym.envs.knights_knaves.guessing`). Shares are in percent, in brackets their 95 % intervals (Wilson)
+for this guess and this split. Solved means that everybody's role is right; chance is a coin for everybody."""
+
+SIZE_COLUMNS = [
+    *("people", "test puzzles", "chance", "solved by the guess", "solved in train", "people right"),
+    *("of the paper's test puzzles", "lookahead 0", "lookahead 1", "lookahead 2 or more"),
+]
+OPERATOR_COLUMNS = [f"`{operator}`" for operator in OPERATORS]
+VARIANT_COLUMNS = ["arguments", "test puzzles", "solved by the guess", "people right", *OPERATOR_COLUMNS]
+
+
+def num_puzzles(num_people: int) -> int:
+    """Fewer where they take longer."""
+    return min(10_000, 50_000 // num_people)
+
+
+def size_row(num_people: int, baseline: OperatorBaseline) -> list[str]:
+    total = baseline.num_puzzles
+    published = "-"
+    if MIN_PEOPLE <= num_people <= MAX_PEOPLE:
+        paper = operator_baseline(Settings(num_people=num_people, puzzles="dump"))
+        published = _share(paper.solved, paper.solved_interval)
+    levels = Counter(min(level, 2) for level in _test_levels(Settings(num_people=num_people), total))
+    return [
+        *(str(num_people), f"{total:,}", _percent(2.0**-num_people)),
+        *(_share(baseline.solved, baseline.solved_interval), _percent(baseline.solved_in_train)),
+        *(_percent(baseline.people_right), published),
+        *(_share(levels[level] / total, wilson_interval(levels[level], total)) for level in range(3)),
+    ]
+
+
+def truth_row(num_people: int, baseline: OperatorBaseline) -> list[str]:
+    return [str(num_people), *_odds(baseline)]
+
+
+def variant_row(arguments: dict[str, Any]) -> list[str]:
+    baseline = operator_baseline(Settings(num_people=5, **arguments), num_puzzles=1000)
+    shown = ", ".join(f"`{name}={value!r}`" for name, value in arguments.items()) or "none"
+    solved = _share(baseline.solved, baseline.solved_interval)
+    return [shown, f"{baseline.num_puzzles:,}", solved, _percent(baseline.people_right), *_odds(baseline)]
+
+
+def _test_levels(settings: Settings, total: int) -> list[int]:
+    """How many levels of case split each of the first test puzzles needs."""
+    blocks: list[ProblemBlock] = []
+    while len(blocks) * settings.block_size("test") < total:
+        blocks.append(problem_block(settings, SEED, "test", len(blocks)))
+    return [level for block in blocks for level in block.lookahead_levels][:total]
+
+
+def _share(share: float, interval: tuple[float, float]) -> str:
+    low, high = map(_percent, interval)
+    return f"{_percent(share)} [{low}, {high}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}" if share >= 0.01 else f"{100 * share:.2g}"
+
+
+def _odds(baseline: OperatorBaseline) -> list[str]:
+    return ["-" if odds is None else f"{odds:.2f}" for odds in baseline.truth.values()]
+
+
+# Markdown
+
+
+def _section(title: str, *parts: str) -> str:
+    return "\n\n".join([f"## {title}", *parts]) + "\n"
+
+
+def _fence(text: str) -> str:
+    return f"```text\n{text.rstrip()}\n```"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(table_line(row) for row in (header, ["---"] * len(header), *rows))
+
+
+def table_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def gallery() -> str:
+    introduction = f"{INTRODUCTION}\n{_fence(instruction().lstrip())}\n"
+    return "\n".join([introduction, sizes(), variants(), verdicts(), baselines()])
+
+
+def main(options: Options) -> None:
+    options.output.write_text(gallery(), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

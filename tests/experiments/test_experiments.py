@@ -1,0 +1,89 @@
+"""The findings that are committed are those of the logs that are committed."""
+
+import json
+import runpy
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dumpgym.comparing.comparison import load_comparison
+from dumpgym.comparing.experiment import cells_of, load_experiment
+from dumpgym.reporting.findings import AnalysisConfig
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+FIGURES = {
+    "embedded_policies": {"finding.png", "arm_shares.png"},
+    "ablations": {"constants.png", "sweeps.png"},
+    "group_filtering": {"success.png", "ledger.png"},
+    "per_token_signal": {"success.png", "differences.png", "arm_shares.png"},
+}
+
+
+@pytest.fixture(scope="module", params=FIGURES)
+def experiment(request, tmp_path_factory):
+    """The name of an experiment, and the directory of its runs."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with tarfile.open(EXPERIMENTS / request.param / "runs.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return request.param, folder / "runs" / request.param
+
+
+def test_tables_scores_and_figures_are_those_of_the_runs(experiment, tmp_path):
+    name, runs = experiment
+    analysis = runpy.run_path(str(EXPERIMENTS / name / "analysis.py"))
+    analysis["main"](AnalysisConfig(runs=runs, output=tmp_path))
+    assert (tmp_path / "tables.md").read_text() == (EXPERIMENTS / name / "tables.md").read_text()
+    found, expected = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, EXPERIMENTS / name))
+    assert found == pytest.approx(expected)
+    assert {path.name for path in tmp_path.glob("*.png")} == FIGURES[name]
+
+
+def test_runs_were_compared_as_the_protocol_says(experiment):
+    name, runs = experiment
+    comparison = load_comparison([runs])
+    planned = load_experiment(EXPERIMENTS / name / "experiment.toml")
+    assert comparison.notes == []
+    assert len(comparison.cells) == len(cells_of(planned))
+    assert comparison.budget == planned.train["budget_tokens"]
+    first = {label: [run.evaluations[0]["eval/solved"] for run in cell.runs.values()] for label, cell in
+             comparison.cells.items()}  # fmt: skip
+    for label, cell in comparison.cells.items():
+        assert sorted(cell.runs) == list(range(planned.first_seed, planned.first_seed + planned.seeds))
+        assert first[label] == first["uniform"]  # the same weights on the same problems
+        assert all(run.tokens[-1] >= comparison.budget for run in cell.runs.values())
+
+
+def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment):
+    name, runs = experiment
+    analysis, comparison = runpy.run_path(str(EXPERIMENTS / "ablations" / "analysis.py")), load_comparison([runs])
+    axes = analysis["axes_of"](comparison)
+    assert {axis: len(labels) for axis, labels in axes.items()} == {
+        "embedded_policies": {"count_unit": 1},
+        "ablations": {"exploration": 3, "temperature": 5, "window": 3, "max_redraws": 1, "signal": 3},
+        "group_filtering": {"max_redraws": 1},
+        "per_token_signal": {"signal": 1},
+    }[name]
+    for axis, labels in axes.items():
+        areas = [comparison.values(label).mean() for label in ("dump", *labels)]
+        assert analysis["score"](comparison, axis) == pytest.approx(max(areas) - min(areas))
+
+
+@pytest.fixture(scope="module")
+def prediction():
+    return runpy.run_path(str(EXPERIMENTS / "simulator_prediction" / "run.py"))
+
+
+def test_a_correlation_is_that_of_the_orders(prediction):
+    rng = np.random.default_rng(0)
+    real = np.arange(6.0)[:, None] + 0.01 * rng.normal(size=(6, 8))
+    same = prediction["correlation"](real, 3 * real - 1)
+    assert same["spearman"] == same["interval_over_seeds"][0] == 1
+    assert same["p"] == pytest.approx(2 / 720, rel=0.2)  # two of the orders of six
+    assert prediction["correlation"](real, -real)["spearman"] == -1
+    assert prediction["halves"](real) == 1
+    noise = prediction["correlation"](rng.normal(size=(6, 8)), rng.normal(size=(6, 8)))
+    low, high = noise["interval_over_seeds"]
+    assert low < 0 < high
+    assert noise["p"] > 0.01

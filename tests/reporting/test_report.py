@@ -1,0 +1,279 @@
+"""Finished runs side by side: which are compared, what is said of them, and the page that says it."""
+
+import json
+import math
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dumpgym.commands.main import main
+from dumpgym.comparing.comparison import load_comparison, option_of
+from dumpgym.contracts.errors import DumpgymError
+from dumpgym.reporting.figures.effects import FIGURES
+from dumpgym.reporting.page import ReportConfig, markdown_tables, page, power_lines, report
+from dumpgym.statistics.intervals import area_under_curve, holm, interval_over_runs
+from tests.fakes.improver import run
+from tests.training.test_training import make_config
+
+CELLS = {
+    "uniform": {"policy": "uniform"},
+    "dump": {"policy": "dump"},
+    "dump75": {"policy": "dump", "policy_options": {"window": 75}},
+    "filtered": {"policy": "uniform", "max_redraws": 2},
+}
+LABELS = ["uniform", "dump", "dump (window 75)", "uniform; max_redraws 2"]
+DEFAULTS = "no experiment.json with the runs: primary metric, threshold, margin and control are defaults"
+SEEDS = 3
+BUDGET = 2000
+
+
+def make_run(directory, seed, **options):
+    settings = {"steps": 60, "budget_tokens": BUDGET, "prompts_per_step": 6, "num_generations": 4}
+    evaluations = {"evaluation_problems": 8, "final_evaluation_problems": 10}
+    run(make_config(directory, seed=seed, **{**settings, **evaluations, **options}))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for name, options in CELLS.items():
+        for seed in range(SEEDS):
+            make_run(folder / name / f"seed{seed}", seed, **options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def comparison(runs):
+    return load_comparison([runs])
+
+
+@pytest.fixture
+def copy(runs, tmp_path):
+    shutil.copytree(runs, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def evaluations(directory):
+    return [json.loads(line) for line in (directory / "evaluations.jsonl").read_text().splitlines()]
+
+
+def test_cells_are_told_apart_by_what_their_runs_differ_in(comparison):
+    assert sorted(comparison.cells) == sorted(LABELS)
+    assert comparison.control == next(iter(comparison.cells)) == "uniform"
+    assert all(list(cell.runs) == [0, 1, 2] for cell in comparison.cells.values())
+    assert comparison.arms == ["KnightsKnaves2", "KnightsKnaves3", "KnightsKnaves4"]
+    assert comparison.notes == [DEFAULTS]
+    assert comparison.budget == BUDGET
+
+
+def test_the_primary_metric_is_the_area_under_the_mean_success_up_to_the_budget(comparison, runs):
+    records = evaluations(runs / "dump75" / "seed1")
+    tokens, success = (np.array([r[key] for r in records], float) for key in ("num_tokens", "eval/success"))
+    assert tokens[-1] >= BUDGET
+    assert comparison.values("dump (window 75)")[1] == area_under_curve(tokens, success, BUDGET)
+    by_arm = comparison.values_by_arm("dump (window 75)")
+    assert by_arm.shape == (SEEDS, 3)
+    assert by_arm.mean(axis=1) == pytest.approx(comparison.values("dump (window 75)"))
+
+
+def test_the_table_says_what_the_runs_say(comparison):
+    rows = {row["label"]: row for row in comparison.table}
+    assert comparison.table[0]["label"] == "uniform"
+    others = [row["primary"][0] for row in comparison.table[1:]]
+    assert others == sorted(others, reverse=True)
+    for label, row in rows.items():
+        assert row["seeds"] == SEEDS
+        assert row["is_anecdote"]
+        assert row["primary"] == interval_over_runs(comparison.values(label))
+    differences = comparison.values("dump") - comparison.values("uniform")
+    assert rows["dump"]["difference"] == pytest.approx(interval_over_runs(differences))
+    ends = [
+        run.evaluations[-1]["step"] for label in ("uniform", "dump") for run in comparison.cells[label].runs.values()
+    ]
+    assert min(ends) < max(ends)
+    areas = [
+        [area_under_curve(run.of_evaluations("step"), run.success, min(ends)) for run in cell.runs.values()]
+        for cell in (comparison.cells["dump"], comparison.cells["uniform"])
+    ]
+    over_steps = interval_over_runs(np.subtract(*areas))
+    assert rows["dump"]["difference_over_steps"] == pytest.approx(over_steps)
+    adjusted = holm([row["p"] for row in comparison.table[1:]])
+    assert [row["p_holm"] for row in comparison.table[1:]] == pytest.approx(adjusted)
+    assert "difference" not in rows["uniform"]
+    assert rows["uniform"]["effective_arms"][0] == pytest.approx(3)
+    assert rows["uniform"]["kl_from_uniform"][0] == pytest.approx(0, abs=1e-9)
+    assert rows["dump"]["kl_from_uniform"][0] > 0
+
+
+def test_an_option_that_a_run_does_not_name_has_its_default(comparison):
+    windows = {label: option_of(comparison.cells[label].config, "window") for label in LABELS}
+    assert windows == {"uniform": None, "dump": 300, "dump (window 75)": 75, "uniform; max_redraws 2": None}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_can_be_had_alone(comparison, name):
+    figure = FIGURES[name](comparison)
+    figure.draw_without_rendering()
+    assert "3 seeds (an anecdote)" in figure.get_suptitle()
+    assert all(axes.get_children() for axes in figure.axes)
+
+
+def test_many_cells_take_no_height_from_the_curves(comparison):
+    uniform = comparison.cells["uniform"]
+    many = {f"{'a long name ' * 3}{i}": uniform for i in range(16)}
+
+    def height(cells):
+        figure = FIGURES["success"](replace(comparison, cells=cells, control=None))
+        figure.draw_without_rendering()
+        return figure.axes[0].get_window_extent().height
+
+    assert height(many) == pytest.approx(height({"uniform": uniform}), rel=0.05)
+
+
+def test_the_ablation_shows_the_window_in_order_beside_the_control(comparison):
+    (axes,) = FIGURES["ablation"](comparison).axes
+    assert axes.get_title() == "dump: window"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["75", "300"]
+    means = {row["label"]: row["primary"][0] for row in comparison.table}
+    line = next(line for line in axes.lines if len(line.get_ydata()) == 2 and line.get_marker() == "o")
+    assert line.get_ydata().tolist() == [means["dump (window 75)"], means["dump"]]
+
+
+def test_the_page_stands_alone_and_has_every_figure_and_every_row(runs, tmp_path, capsys):
+    assert main(["report", str(runs), "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
+    text = (tmp_path / "report.html").read_text()
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
+    assert "http" not in re.sub(r"base64,[^\"]*", "", text)
+    for name in FIGURES:
+        assert f'<figure id="{name}">' in text
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 2000
+        assert (tmp_path / "figures" / f"{name}.svg").read_text().startswith("<?xml")
+    for label in LABELS:
+        assert text.count(f"<td>{label}</td>") >= 3
+    assert text.count("3, an anecdote") == 2 * len(LABELS) - 1
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert [row["label"] for row in found["table"]] == [row["label"] for row in load_comparison([runs]).table]
+
+
+def test_one_figure_is_written_where_one_is_asked_for(runs, tmp_path, capsys):
+    assert main(["report", str(runs), "--output", str(tmp_path), "--figure", "profile"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "figures" / f"profile.{kind}") for kind in ("png", "svg")]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["figures", "profile.png", "profile.svg"]
+    assert main(["report", str(runs), "--figure", "profle"]) == 2
+    assert "did you mean 'profile'" in capsys.readouterr().err
+
+
+def test_text_from_the_runs_cannot_become_markup(comparison):
+    text = page(replace(comparison, name="<b>x</b>", notes=["a < b"]), {})
+    assert "<b>x" not in text
+    assert "a &lt; b" in text
+
+
+def test_power_is_told_for_every_difference(comparison):
+    lines = power_lines(comparison)
+    assert len(lines) == 3
+    assert all(
+        re.search(r"needs (\d|more than)[\d,. a-z]* seeds for a power of 0.8; 3 seeds show one of", x) for x in lines
+    )
+
+
+def test_tables_are_also_markdown(comparison):
+    lines = markdown_tables(comparison).splitlines()
+    assert lines[0].startswith("| policy | seeds | area (primary) |")
+    assert sum(line.startswith("| dump (window 75) |") for line in lines) == 4
+
+
+def test_a_half_written_run_is_left_out_and_told(copy):
+    (copy / "dump" / "seed1" / "summary.json").unlink()
+    log = copy / "dump" / "seed1" / "metrics.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:2]) + '{"step": 3, "rew')
+    comparison = load_comparison([copy])
+    assert re.search(r"dump/seed1 is left out: not finished, \d+% of it is there", comparison.notes[0])
+    assert comparison.notes[2] == "dump has no finished run of seed 1: differences are of the seeds that both have"
+    row = next(row for row in comparison.table if row["label"] == "dump")
+    assert (row["seeds"], row["pairs"]) == (2, 2)
+    expected = np.delete(comparison.values("uniform"), 1)
+    assert comparison.differences("dump") == pytest.approx(comparison.values("dump") - expected)
+
+
+def test_one_seed_has_no_interval_and_no_test(copy):
+    comparison = load_comparison([copy / "dump" / "seed0", copy / "uniform" / "seed0"])
+    row = comparison.table[1]
+    assert math.isnan(row["primary"][1])
+    assert row["verdict"] == "undecided"
+    assert "interquartile_mean" not in row
+    for name, draw in FIGURES.items():
+        assert "1 seed (an anecdote)" in draw(comparison).get_suptitle(), name
+
+
+def test_without_the_control_there_are_no_differences(copy):
+    comparison = load_comparison([copy / "dump", copy / "dump75"])
+    assert comparison.control is None
+    assert comparison.notes == [DEFAULTS, "no run of the control, uniform: there are no paired differences"]
+    assert all("difference" not in row for row in comparison.table)
+    assert "no control" in page(comparison, {})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget_tokens": 900}, "budget_tokens is 2000 in .* and 900 in .*; accepted: runs that agree in it"),
+        ({"arms": ("dumpgym/KnightsKnaves2-v0",)}, r"arms is \('dumpgym/KnightsKnaves2-v0', 'dumpgym"),
+        ({"evaluation_problems": 4}, "evaluation_problems is 8 in"),
+        ({}, "two runs of uniform have seed 0, .*; accepted: one of them"),
+    ],
+)
+def test_unlike_runs_are_not_averaged(runs, tmp_path, options, message):
+    make_run(tmp_path / "other", 0, policy="uniform", **options)
+    with pytest.raises(DumpgymError, match=message):
+        load_comparison([runs, tmp_path / "other"])
+
+
+def test_where_there_is_no_run_it_is_said(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert "accepted: directories with at least one finished run" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "none")]) == 2
+    assert "accepted: a directory with runs" in capsys.readouterr().err
+    assert main(["report"]) == 2
+    assert "the runs are missing" in capsys.readouterr().err
+
+
+EXPERIMENT = {"name": "declared", "question": "Why?", "grids": [{"policies": ["uniform"]}]}
+
+
+def test_the_experiment_names_the_metric_the_margin_and_the_control(copy, tmp_path):
+    experiment = {**EXPERIMENT, "metric": "final", "control": "dump", "margin": 0.5, "threshold": 0.6}
+    (copy / "experiment.json").write_text(json.dumps(experiment))
+    comparison, _ = report([copy], ReportConfig(output=tmp_path / "report", figure="intervals"))
+    assert (comparison.name, comparison.question, comparison.control) == ("declared", "Why?", "dump")
+    last = [evaluations(copy / "uniform" / f"seed{seed}")[-1]["eval/success"] for seed in range(SEEDS)]
+    assert comparison.values("uniform").tolist() == last
+    assert all(row["verdict"] in ("equivalent", "different, within the margin") for row in comparison.table[1:])
+    part = load_comparison([copy / "dump" / "seed0"])
+    assert part.name == "declared"
+
+
+def test_tokens_to_a_threshold_are_a_cost(copy):
+    (copy / "experiment.json").write_text(json.dumps({**EXPERIMENT, "metric": "tokens_to_threshold", "threshold": 0.6}))
+    comparison = load_comparison([copy])
+    others = [row["primary"][0] for row in comparison.table[1:]]
+    assert others == sorted(others)
+    assert max(others) <= BUDGET
+    (copy / "experiment.json").write_text(json.dumps({**EXPERIMENT, "metric": "tokens_to_threshold", "threshold": 1.0}))
+    never = load_comparison([copy])
+    assert all(row["runs_that_reached"] == 0 and math.isnan(row["median_to_threshold"]) for row in never.table)
+    assert never.values("dump").tolist() == [BUDGET] * SEEDS
+    assert "&gt; 2,000" in page(never, {})
+
+
+def test_runs_of_different_experiments_are_not_mixed(copy, tmp_path):
+    (copy / "experiment.json").write_text(json.dumps(EXPERIMENT))
+    make_run(tmp_path / "second" / "thompson" / "seed0", 0, policy="thompson")
+    (tmp_path / "second" / "experiment.json").write_text(json.dumps({**EXPERIMENT, "name": "other", "metric": "final"}))
+    with pytest.raises(DumpgymError, match="experiments with different name, metric; accepted: one"):
+        load_comparison([copy, tmp_path / "second"])

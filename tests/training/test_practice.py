@@ -1,0 +1,262 @@
+"""A learner with its puzzles is a student; no puzzle stands twice in its batch."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+import dumpgym
+from dumpgym.contracts.arms import Arm
+from dumpgym.contracts.errors import NonFiniteError
+from dumpgym.contracts.learner import Completions, Learned
+from dumpgym.training.puzzle_student import BrokenLessonError, PuzzleStudent
+
+
+class Numbers(dumpgym.PuzzleEnv):
+    """Names one of ``size`` numbers; begins anew after them."""
+
+    def __init__(self, size, first=0, unlucky=None):
+        super().__init__()
+        self.size, self.first, self.unlucky = size, first, unlucky
+
+    def sample_problem(self, seed, split, index):
+        number = self.first + index % self.size
+        return dumpgym.Problem(f"{split} {number}", {"number": number}, str(number), (seed, split, index))
+
+    def verify(self, problem, completion):
+        if not completion.isdigit():
+            return dumpgym.Verdict("unparseable", {"answer": -1.0}, False)
+        if problem.answer["number"] == self.unlucky:
+            return dumpgym.Verdict("wrong", {"answer": 1.0, "length": math.nan}, False)
+        right = int(completion) == problem.answer["number"]
+        return dumpgym.Verdict("correct" if right else "wrong", {"answer": 2.0 * right}, right)
+
+
+class Parrot:
+    """Says the number of the prompt in the first of its completions, and "?" or 999 in the others."""
+
+    def __init__(self, other="999", seconds=None, error=None):
+        self.prompts, self.rewards, self.limits = [], [], []
+        self.other, self.seconds, self.error = other, seconds, error
+
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
+        if seed is None:
+            self.prompts.append(list(prompts))
+        self.limits.append(max_completion_lengths)
+        texts = [t for p in prompts for t in [p.split()[1], *[self.other] * (num_generations - 1)]]
+        tokens = tuple((1,) * len(text) for text in texts)
+        truncated = np.zeros((len(prompts), num_generations), dtype=bool)
+        return Completions(tuple((0,) for _ in prompts), tokens, tuple(texts), truncated, seconds=self.seconds)
+
+    def learn(self, rollouts):
+        if self.error is not None:
+            raise self.error
+        self.rewards.append(rollouts.rewards)
+        return Learned({"loss": 0.5})
+
+
+def make_student(*sizes, **options):
+    arms = [Arm(f"a{i}", Numbers(size, first)) for i, (size, first) in enumerate(sizes)]
+    return PuzzleStudent(Parrot(**options), arms, evaluation_problems=2)
+
+
+def test_a_lesson_is_drawn_completed_judged_and_learned():
+    student = make_student((100, 0), (100, 500))
+    lesson = student.lesson(np.array([0, 1, 1]), 4)
+    assert student.learner.prompts == [["train 0", "train 500", "train 501"]]
+    assert lesson.outcomes.successes.tolist() == [1, 1, 1]
+    assert lesson.outcomes.rewards.tolist() == student.learner.rewards[0].tolist() == [[2, 0, 0, 0]] * 3
+    assert lesson.outcomes.solved.tolist() == [[True, False, False, False]] * 3
+    assert lesson.outcomes.tokens.tolist() == [1 + 9, 3 + 9, 3 + 9]
+    assert lesson.outcomes.seconds > 0
+    assert lesson.unreadable.tolist() == [0, 0, 0]
+    assert lesson.learned.metrics == {"loss": 0.5}
+    assert student.practise(np.array([0]), 2).arm.tolist() == [0]
+    assert student.learner.prompts[-1] == ["train 1"]
+    assert student.drawn.tolist() == [2, 2]
+    assert student.success().tolist() == [1, 1]
+    assert make_student((9, 0), other="?").lesson(np.array([0]), 4).unreadable.tolist() == [3]
+
+
+def test_no_puzzle_stands_twice_in_a_batch_at_the_end_of_an_epoch():
+    student = make_student((5, 0))
+    for _ in range(6):
+        student.practise(np.zeros(4, dtype=np.int64), 2)
+    batches = student.learner.prompts
+    assert all(len(set(batch)) == 4 for batch in batches)
+    seen = [prompt for batch in batches for prompt in batch]
+    assert set(seen) == {f"train {number}" for number in range(5)}
+
+
+def test_two_arms_of_one_distribution_do_not_share_a_puzzle_in_a_batch():
+    student = make_student((50, 0), (50, 0), (50, 20))
+    student.practise(np.array([0, 1, 0, 1, 2, 2]), 2)
+    (batch,) = student.learner.prompts
+    assert len(set(batch)) == 6
+    assert student.practised.tolist() == [2, 2, 2]
+    assert student.drawn[1] > 2  # what the first arm had given was left out
+
+
+def test_an_arm_with_fewer_puzzles_than_slots_repeats_itself():
+    student = make_student((2, 0))
+    student.practise(np.zeros(5, dtype=np.int64), 2)
+    (batch,) = student.learner.prompts
+    assert len(batch) == 5
+    assert set(batch) == {"train 0", "train 1"}
+
+
+def test_a_restored_student_goes_on_with_the_next_problems():
+    student, restored = make_student((100, 0)), make_student((100, 0))
+    student.practise(np.zeros(3, dtype=np.int64), 2)
+    restored.load_state_dict(student.state_dict())
+    restored.practise(np.zeros(1, dtype=np.int64), 2)
+    assert restored.learner.prompts == [["train 3"]]
+    with pytest.raises(dumpgym.contracts.errors.InvalidValueError, match="shape of drawn"):
+        make_student((9, 0), (9, 0)).load_state_dict(student.state_dict())
+
+
+def test_each_prompt_has_the_limit_of_its_arm():
+    learner = Parrot()
+    arms = [Arm("a", Numbers(100), 7), Arm("b", Numbers(100, 500), 90)]
+    student = PuzzleStudent(learner, arms, evaluation_problems=2)
+    student.practise(np.array([1, 0, 1]), 2)
+    student.success()
+    assert learner.limits == [[90, 7, 90], [7, 7, 90, 90]]
+    student = make_student((100, 0))
+    student.practise(np.array([0]), 2)
+    assert student.learner.limits == [None]
+    mixed = PuzzleStudent(learner, [Arm("a", Numbers(100), 7), Arm("b", Numbers(100, 500))])
+    with pytest.raises(
+        dumpgym.contracts.errors.InvalidValueError, match="max_completion_length is None; accepted: a number where"
+    ):
+        mixed.practise(np.array([0, 1]), 2)
+
+
+def test_the_learner_may_tell_how_long_generating_took():
+    """So that a policy that looks at the time decides alike in all processes."""
+    assert make_student((9, 0), seconds=12.5).practise(np.array([0]), 2).seconds == 12.5
+
+
+def test_a_reward_that_is_not_finite_is_not_learned_from():
+    arms = [Arm("even", Numbers(100)), Arm("odd", Numbers(100, 500, unlucky=501))]
+    student = PuzzleStudent(Parrot(), arms)
+    expected = "^reward is not finite, arm odd, prompt 'train 501'$"
+    with pytest.raises(BrokenLessonError, match=expected) as told:
+        student.practise(np.array([0, 1, 1]), 4)
+    assert told.value.groups == (2,)
+    assert np.isnan(told.value.lesson.rewards[2]).all()
+    assert student.learner.rewards == []
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ((1,), "loss is not finite, arm a1, prompt 'train 500'"),
+        ((0, 2), "loss is not finite, arm a0, a1, first of 2 prompts 'train 0'"),
+        ((), "loss is not finite, arm a0, a1, first of 3 prompts 'train 0'"),
+    ],
+)
+def test_what_the_learner_finds_not_finite_is_named_with_its_arms(groups, expected):
+    student = make_student((100, 0), (100, 500), error=NonFiniteError("loss", groups))
+    with pytest.raises(BrokenLessonError, match=f"^{expected}$") as told:
+        student.practise(np.array([0, 1, 1]), 4)
+    assert told.value.groups == (groups or (0, 1, 2))
+    assert told.value.lesson.outcomes.successes.tolist() == [1, 1, 1]
+
+
+def test_a_long_prompt_is_shortened_to_one_line():
+    class Verbose(Numbers):
+        def sample_problem(self, seed, split, index):
+            return dumpgym.Problem("Say\n1 " + "please " * 50, {"number": index}, "", (seed, split, index))
+
+    student = PuzzleStudent(Parrot(error=NonFiniteError("gradient")), [Arm("a", Verbose(9))])
+    with pytest.raises(BrokenLessonError, match=r"prompt 'Say 1 please .*\.\.\.'$") as told:
+        student.practise(np.array([0]), 2)
+    assert len(str(told.value)) < 140
+    assert "\n" not in str(told.value)
+
+
+class Uneven(Parrot):
+    """Says what is right to odd numbers in half of the completions, and to even ones always."""
+
+    def generate(self, prompts, num_generations, **options):
+        completions = super().generate(prompts, num_generations, **options)
+        texts = [
+            number if k == 0 or int(number) % 2 == 0 else "999"
+            for prompt in prompts
+            for k in range(num_generations)
+            for number in [prompt.split()[1]]
+        ]
+        return dataclasses.replace(completions, texts=tuple(texts))
+
+    def learn(self, rollouts):
+        self.learned_texts = rollouts.completions.texts
+        self.rewards.append(rollouts.rewards)
+        return Learned({"loss": 0.5}, {"kl": np.arange(len(rollouts.rewards), dtype=float)})
+
+
+def filtered(size, max_redraws, arms=(0, 0, 0, 0)):
+    student = PuzzleStudent(Uneven(), [Arm("a", Numbers(size)), Arm("b", Numbers(100, 500))])
+    asked = []
+
+    def redraw(size):
+        asked.append(size)
+        return np.ones(size, dtype=np.int64)
+
+    lesson = student.lesson(np.array(arms), 2, redraw=redraw, max_redraws=max_redraws)
+    return student, lesson, asked
+
+
+def test_groups_without_variance_are_left_out_and_others_drawn_in_their_place():
+    """Of 0 1 2 3 two are mastered; of 500 and 501 one; 502 is, so a third redraw brings 503."""
+    student, lesson, asked = filtered(100, 5)
+    assert asked == [2, 1, 1]
+    assert lesson.kept.tolist() == [False, True, False, True, False, True, False, True]
+    assert lesson.outcomes.arm.tolist() == [0] * 4 + [1] * 4
+    assert student.learner.learned_texts == ("1", "999", "3", "999", "501", "999", "503", "999")
+    assert student.learner.rewards[0].tolist() == [[2, 0]] * 4
+    assert [list(batch) for batch in student.learner.prompts[1:]] == [
+        ["train 500", "train 501"],
+        ["train 502"],
+        ["train 503"],
+    ]
+    assert lesson.outcomes.tokens.tolist() == lesson.completions.num_tokens.sum(axis=1).tolist()
+    assert lesson.learned.by_group["kl"].tolist() == pytest.approx(
+        [np.nan, 0, np.nan, 1, np.nan, 2, np.nan, 3], nan_ok=True
+    )
+    assert student.practised.tolist() == [4, 4]
+
+
+def test_after_the_last_redraw_what_lacks_stays_out():
+    _, lesson, asked = filtered(100, 1)
+    assert asked == [2]
+    assert lesson.kept.tolist() == [False, True, False, True, False, True]
+
+
+def test_without_the_filter_all_groups_are_learned_from():
+    _, lesson, asked = filtered(100, 0)
+    assert asked == []
+    assert lesson.kept.all()
+    assert len(lesson.kept) == 4
+
+
+def test_where_no_group_has_variance_the_first_ones_stay():
+    student, lesson, asked = filtered(1, 2, arms=(0,))  # 0 alone, then 500 and 501
+    assert asked == [1, 1]
+    assert lesson.kept.tolist() == [False, False, True]
+    student, lesson, _ = filtered(1, 1, arms=(0,))
+    assert lesson.kept.tolist() == [True, False]
+    assert student.learner.rewards[0].tolist() == [[2, 2]]
+
+
+def test_what_is_not_finite_is_named_by_its_place_among_all_groups():
+    student = PuzzleStudent(Uneven(), [Arm("a", Numbers(100)), Arm("b", Numbers(100, 500))])
+
+    def learn(rollouts):
+        raise NonFiniteError("loss", [3])
+
+    student.learner.learn = learn
+    with pytest.raises(BrokenLessonError, match="arm b, prompt 'train 503'") as told:
+        student.lesson(np.zeros(4, dtype=np.int64), 2, redraw=lambda size: np.ones(size, dtype=np.int64), max_redraws=9)
+    assert told.value.groups == (7,)
