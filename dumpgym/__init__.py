@@ -17,7 +17,8 @@ import dumpgym.agents.curricula.graves
 import dumpgym.agents.curricula.mopps
 import dumpgym.agents.curricula.tscl
 import dumpgym.signals.of_progress
-from dumpgym.contracts.policy import BanditPolicy, Feedback
+from dumpgym.contracts.feedback import Feedback
+from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import make_policy, policy_registry, register_policy
 from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict
 

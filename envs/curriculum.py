@@ -9,11 +9,11 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from dumpgym.agents.curricula.controls import PlannedShares
 from dumpgym.contracts.errors import InvalidValueError, require_number
-from dumpgym.contracts.learner import Outcomes, Student
 from dumpgym.contracts.state import Stateful
+from dumpgym.contracts.student import Outcomes, Student
 from dumpgym.envs.students.skills import SkillsStudent, group_signal
-from dumpgym.simulating.oracle import PlannedShares
 
 ACTIONS = ("discrete", "simplex")
 REWARDS = ("progress", "signal")

@@ -5,10 +5,11 @@ from typing import ClassVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.agents.bandits.history import ArmHistory, flat_arm
+from dumpgym.agents.bandits.history import ArmHistory
 from dumpgym.agents.bandits.ucb import ForgettingUCB
 from dumpgym.contracts.errors import require_number
-from dumpgym.contracts.policy import Feedback, PolicyOptions
+from dumpgym.contracts.feedback import Feedback, flat_arm
+from dumpgym.contracts.policy import PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
 from dumpgym.contracts.schedules import Schedulable, Schedule
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.agents.bandits.exp3 import drawn_with
-from dumpgym.agents.bandits.history import add_by_arm
 from dumpgym.agents.bandits.selection import boltzmann
 from dumpgym.contracts.errors import InvalidValueError, require_number
-from dumpgym.contracts.policy import BanditPolicy, Feedback, PolicyOptions
+from dumpgym.contracts.feedback import Feedback, add_by_arm
+from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
 from dumpgym.contracts.schedules import Schedulable, Schedule
 

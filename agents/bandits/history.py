@@ -17,42 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.contracts.errors import InvalidValueError, require_number
-from dumpgym.contracts.policy import BanditPolicy, Feedback
+from dumpgym.contracts.feedback import Feedback, add_by_arm
+from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.state import Stateful
 
 _ROWS = ("groups", "rollouts", "signal", "squares", "successes")
-
-
-def add_by_arm(total: NDArray[np.float64], arm: NDArray[np.int64], values: NDArray[np.float64] | float) -> None:
-    """Adds the values to their arms' totals, one after another, in place.
-
-    Args:
-        total: shape (..., num_arms), contiguous.
-        arm: of each group, (..., groups).
-        values: of each group, (..., groups), or one for all.
-    """
-    np.add.at(total.reshape(-1), flat_arm(arm, total.shape[-1]).ravel(), np.broadcast_to(values, arm.shape).ravel())
-
-
-def flat_arm(arm: NDArray[np.int64], num_arms: int) -> NDArray[np.int64]:
-    """Index of each group's arm in an array of shape (..., num_arms) that is laid flat, shape (..., groups)."""
-    return arm if arm.ndim == 1 else arm + num_arms * np.arange(len(arm))[:, None]
-
-
-def batch_means(
-    arm: NDArray[np.int64], values: NDArray[np.float64], shape: tuple[int, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The mean of the values over every arm's groups in a batch, 0 where there are none, and which arms have any.
-
-    Args:
-        arm: of each group, (..., groups).
-        values: of each group, (..., groups).
-        shape: (..., num_arms), that of both results.
-    """
-    total, count = np.zeros(shape), np.zeros(shape)
-    add_by_arm(total, arm, values)
-    add_by_arm(count, arm, 1)
-    return total / np.maximum(count, 1), count > 0
 
 
 class ArmHistory(Stateful):

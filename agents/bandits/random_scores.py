@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.agents.bandits.history import HistoryPolicy
-from dumpgym.contracts.policy import draw_arms
+from dumpgym.contracts.slots import draw_arms
 
 
 class RandomScorePolicy(HistoryPolicy):

@@ -5,9 +5,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.agents.bandits.history import ArmHistory, add_by_arm, batch_means, flat_arm
+from dumpgym.agents.bandits.history import ArmHistory
 from dumpgym.contracts.errors import InvalidValueError, require_number
-from dumpgym.contracts.policy import Feedback
+from dumpgym.contracts.feedback import Feedback, add_by_arm, batch_means, flat_arm
 
 
 class ExponentialMean(ArmHistory):
@@ -136,20 +136,3 @@ class RolloutWindow(ArmHistory):
     def mean(self) -> NDArray[np.float64]:
         """The mean signal over every arm's window, 0 where it is empty, shape (..., num_arms)."""
         return self.average.copy()
-
-
-def slope(
-    x: NDArray[np.float64] | NDArray[np.int64], y: NDArray[np.float64], known: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """The slope of the least-squares line through the known points, 0 where they have fewer than two x, shape (...).
-
-    Args:
-        x: broadcast against ``known``.
-        y: shape (..., points).
-        known: which points there are, (..., points).
-    """
-    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
-    centred = np.where(known, x - np.where(known, x, 0).sum(axis=-1, keepdims=True) / count, 0)
-    spread = (centred * centred).sum(axis=-1)
-    rise: NDArray[np.float64] = (centred * np.where(known, y, 0)).sum(axis=-1) / np.where(spread > 0, spread, 1)
-    return rise

@@ -11,7 +11,8 @@ from dumpgym.agents.bandits.history import SumHistory, make_sums
 from dumpgym.agents.bandits.random_scores import RandomScorePolicy
 from dumpgym.agents.bandits.selection import probability_of_largest_normal
 from dumpgym.contracts.errors import require_number
-from dumpgym.contracts.policy import Feedback, PolicyOptions
+from dumpgym.contracts.feedback import Feedback
+from dumpgym.contracts.policy import PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
 
 

@@ -11,7 +11,8 @@ from scipy.special import entr, softmax
 
 from dumpgym.agents.bandits.selection import best_arms
 from dumpgym.contracts.errors import InvalidValueError, require_number, require_numbers
-from dumpgym.contracts.policy import BanditPolicy, Feedback, PolicyOptions
+from dumpgym.contracts.feedback import Feedback
+from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
 
 
@@ -169,3 +170,28 @@ register_policy("uniform", Uniform, vectorised=True)
 register_policy("fixed", FixedWeights, vectorised=True)
 register_policy("row-proportional", RowProportional, vectorised=True)
 register_policy("entropy-matched-random", EntropyMatchedRandom, vectorised=True)
+
+
+class PlannedShares(BanditPolicy):
+    """Shares planned beforehand for every step; after the last one its shares stay.
+
+    Args:
+        plan: the shares of every step, (steps, num_arms).
+        seed: of the policy's own generator.
+        num_runs: see ``BanditPolicy``.
+        draw: see ``BanditPolicy``; by default quotas, so that the plan is kept.
+
+    Attributes:
+        plan: may be set anew.
+    """
+
+    symmetric: ClassVar[bool] = False
+
+    def __init__(
+        self, plan: NDArray[np.float64], *, seed: int = 0, num_runs: int | None = None, draw: str = "quota"
+    ) -> None:
+        super().__init__(plan.shape[1], seed=seed, num_runs=num_runs, draw=draw)
+        self.plan = plan
+
+    def _weights(self) -> NDArray[np.float64]:
+        return np.broadcast_to(self.plan[min(self.clock, len(self.plan) - 1)], self.shape)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from dumpgym.agents.bandits.exp3 import ImportanceWeighted, shifted
 from dumpgym.agents.bandits.selection import boltzmann
 from dumpgym.contracts.errors import InvalidValueError, require_number
-from dumpgym.contracts.policy import BanditPolicy, Feedback, PolicyOptions
+from dumpgym.contracts.feedback import Feedback
+from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
 from dumpgym.contracts.schedules import Schedulable, Schedule
 from dumpgym.contracts.state import Stateful

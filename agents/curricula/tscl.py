@@ -5,13 +5,13 @@ from typing import ClassVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.agents.bandits.history import batch_means
-from dumpgym.agents.bandits.recent_history import slope
 from dumpgym.agents.bandits.selection import boltzmann, epsilon_greedy
 from dumpgym.contracts.errors import InvalidValueError, require_number
-from dumpgym.contracts.policy import BanditPolicy, Feedback, PolicyOptions
+from dumpgym.contracts.feedback import Feedback, batch_means
+from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
 from dumpgym.contracts.schedules import Schedulable, Schedule
+from dumpgym.signals.of_progress import slope
 
 CHOICES = ("epsilon-greedy", "boltzmann")
 

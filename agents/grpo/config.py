@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from dumpgym.agents.grpo.loss import LossType, ScaleRewards
 
+LossType = Literal["grpo", "bnpo", "dapo", "dr_grpo", "gspo", "cispo"]
+ScaleRewards = Literal["group", "batch", "none"]
 Positive = Annotated[int, Ge(1)]
 
 

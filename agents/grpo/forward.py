@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from dumpgym.agents.grpo.loss import Head, logits_log_probs, token_log_probs
-from dumpgym.agents.grpo.sampling.memory import UNSUITED, cache_argument, left_padded
+from dumpgym.agents.grpo.log_probs import Head, logits_log_probs, token_log_probs
+from dumpgym.agents.grpo.model_inputs import UNSUITED, cache_argument, left_padded
 
 Tokens = Sequence[int]
 

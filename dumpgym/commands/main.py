@@ -115,7 +115,7 @@ def _export(arguments: list[str]) -> None:
 def _simulate(arguments: list[str]) -> None:
     from rich.console import Console
 
-    from dumpgym.runs.config import validated
+    from dumpgym.runs.validation import validated
     from dumpgym.simulating.runner import SimulateConfig, simulate
 
     config = parse(SimulateConfig, SimulateConfig(), arguments)
@@ -128,8 +128,9 @@ def _train(arguments: list[str]) -> None:
     from dumpgym.agents.grpo.processes import is_main_process, start_processes
     from dumpgym.commands.display import TrainDisplay
     from dumpgym.reporting.figures.one_run import save_training_figure
-    from dumpgym.runs.config import TrainConfig, load_toml, validated
+    from dumpgym.runs.config import TrainConfig, load_toml
     from dumpgym.runs.directory import RunDirectory
+    from dumpgym.runs.validation import validated
     from dumpgym.training.loop import Trainer
     from dumpgym.training.trackers import Trackers
 
@@ -165,7 +166,7 @@ def _compare(arguments: list[str]) -> None:
     from rich.console import Console
 
     from dumpgym.comparing.runner import CompareConfig, compare
-    from dumpgym.runs.config import validated
+    from dumpgym.runs.validation import validated
 
     if not {"-h", "--help"} & set(arguments) and not (arguments and arguments[0].endswith(".toml")):
         raise DumpgymError("the experiment is missing; accepted: dumpgym compare EXPERIMENT.toml [FLAGS]")
@@ -193,7 +194,7 @@ def _report(arguments: list[str]) -> None:
 
 def _pretrain(arguments: list[str]) -> None:
     from dumpgym.commands.pretrain import PretrainConfig, pretrain
-    from dumpgym.runs.config import validated
+    from dumpgym.runs.validation import validated
 
     config = parse(PretrainConfig, PretrainConfig(), arguments)
     pretrain(validated(dataclasses.asdict(config), PretrainConfig))

@@ -20,10 +20,11 @@ from dumpgym.agents.embedded.model import build_model, build_tokenizer
 from dumpgym.agents.embedded.pretraining import Pretrainer, Stage
 from dumpgym.agents.grpo.agent import LanguageModelAgent
 from dumpgym.agents.grpo.config import GRPOConfig
-from dumpgym.contracts.arms import evaluate, make_arms
+from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.envs.knights_knaves.language import english, worked_solution
 from dumpgym.envs.knights_knaves.problems import Settings, locate
+from dumpgym.training.evaluation import evaluate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,12 @@ from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.contracts.specs import read_spec
-from dumpgym.runs.config import STRICT, TrainConfig, read_toml, validated
+from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.validation import STRICT, read_toml, validated
 from dumpgym.signals.signal import make_signal
 
+EXPERIMENT = "experiment.json"
+"""The file in which a comparison's directory keeps the experiment."""
 Metric = Literal["area", "final", "tokens_to_threshold"]
 _GIVEN = ("output", "seed", "policy", "policy_options")
 """Settings of a run that the experiment gives, so that they have no place under ``[train]``."""

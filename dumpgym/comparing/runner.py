@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
@@ -21,17 +20,13 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from dumpgym.comparing.experiment import Cell, Experiment, cells_of, load_experiment, to_record
+from dumpgym.comparing.experiment import EXPERIMENT, Cell, Experiment, cells_of, load_experiment, to_record
+from dumpgym.comparing.planned_runs import Run, _last_lines, plan
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
-from dumpgym.runs.config import TrainConfig, to_json
+from dumpgym.runs.config import to_json
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import write_file, writing
-
-EXPERIMENT = "experiment.json"
-_SHOWN_LINES = 5  # of a failed run's log
-_TAIL = 2**16  # bytes at the end of a log in which its last record stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,38 +54,6 @@ class CompareConfig:
     processes: Annotated[int, Ge(0)] = 0
     threads: Annotated[int, Ge(1)] = 1
     dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of a comparison.
-
-    Attributes:
-        name: of the cell and the seed.
-        config: of the run.
-    """
-
-    name: str
-    config: TrainConfig
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether there is nothing left to do."""
-        return (self.config.output / "summary.json").exists()
-
-    def progress(self) -> float:
-        """How far it has come, from 0 to 1."""
-        path = self.config.output / "metrics.jsonl"
-        if self.is_finished or not path.exists():
-            return float(self.is_finished)
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL))
-            lines = file.read().split(b"\n")[:-1]  # what is behind the last end of a line is being written
-        return float(json.loads(lines[-1])["time/progress"]) if len(lines) > 1 else 0.0
-
-    def log(self, kind: str = "log") -> Path:
-        """The file of what it prints, or of its lock."""
-        return self.config.output.parents[1] / "logs" / f"{self.name}.{kind}"
 
 
 def compare(path: Path, config: CompareConfig, console: Console, command: Sequence[str] | None = None) -> Path:
@@ -162,47 +125,6 @@ def _refuse_other_runs(experiment: Experiment, runs: Sequence[Run], output: Path
         path = run.config.output
         if (path / "config.json").exists() and to_json(RunDirectory.stored_config(path)) != to_json(run.config):
             raise InvalidValueError("output", str(output), f"{accepted}; {run.name} has others")
-
-
-def plan(experiment: Experiment, cells: Sequence[Cell], runs: Sequence[Run]) -> Table:
-    """What would be run, and what it costs, as far as finished runs tell."""
-    table = Table(title=f"{escape(experiment.name)}: {len(cells)} cells, {experiment.seeds} paired seeds")
-    table.add_column("cell", overflow="fold")
-    for column in ("done", "begun", "new", "tokens", "hours"):
-        table.add_column(column, justify="right", no_wrap=True)
-    done = {run.name: run.progress() for run in runs}
-    seconds = _seconds_of_a_run(runs)
-    rest_of_all = 0.0
-    for cell in cells:
-        mine = [run for run in runs if run.config.output.parent.name == cell.label]
-        progress = [done[run.name] for run in mine]
-        rest = sum(1 - share for share in progress)
-        rest_of_all += rest
-        finished = sum(run.is_finished for run in mine)
-        begun = sum((run.config.output / "config.json").exists() for run in mine) - finished
-        budget = cell.config.budget_tokens
-        tokens = "at most ?" if budget is None else f"{rest * budget:,.0f}"
-        counts = map(str, (finished, begun, len(mine) - finished - begun))
-        table.add_row(escape(cell.label), *counts, tokens, _hours(rest, seconds))
-    table.caption = f"tokens and hours of one process that are left; {_hours(rest_of_all, seconds)} hours in all"
-    if seconds is None:
-        table.caption += "; the first finished run tells how long a run takes"
-    return table
-
-
-def _hours(runs: float, seconds: float | None) -> str:
-    return "?" if seconds is None else f"{runs * seconds / 3600:.1f}"
-
-
-def _seconds_of_a_run(runs: Sequence[Run]) -> float | None:
-    finished = [run.config.output / "summary.json" for run in runs if run.is_finished]
-    seconds = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in finished]
-    return median(seconds) if seconds else None
-
-
-def _last_lines(run: Run) -> str:
-    lines = run.log().read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN_LINES:]
-    return "\n".join([f"{run.name}, {run.log()}:", *(f"    {line}" for line in lines)])
 
 
 class _Pool:

@@ -12,7 +12,8 @@ import threading
 from filelock import FileLock
 
 from dumpgym.contracts.errors import DumpgymError
-from dumpgym.runs.config import TrainConfig, validated
+from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.validation import validated
 
 ABANDONED = 3
 """The exit status of a run whose starter is gone."""

@@ -11,11 +11,8 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, UnknownNameError
-from dumpgym.contracts.learner import Learner
-from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict
+from dumpgym.contracts.puzzle_env import PuzzleEnv
 from dumpgym.contracts.specs import import_module_of, read_spec
-
-_EVALUATION_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,53 +123,3 @@ def _arm_name(spec: str) -> str:
     env_id, mark, query = spec.partition("?")
     name = env_id.rpartition("/")[2].rpartition(":")[2].removesuffix("-v0")
     return name + mark + query.replace("/", "|")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a learner made of one problem."""
-
-    problem: Problem
-    completion: str
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """How a learner fared on held-out problems.
-
-    Attributes:
-        answers: per arm, one a problem.
-        tokens: per arm, tokens generated for it.
-    """
-
-    answers: dict[str, list[Answer]]
-    tokens: dict[str, int]
-
-    @property
-    def successes(self) -> dict[str, list[bool]]:
-        """Per arm, whether each problem was solved."""
-        return {name: [answer.verdict.success for answer in answers] for name, answers in self.answers.items()}
-
-
-def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: int, greedy: bool) -> Evaluation:
-    """Lets the learner complete the first ``num_problems`` test problems of each arm, once each.
-
-    Sampling has a stream of its own that depends on the seed alone, so training goes on as if nothing had happened.
-    """
-    cases = [(arm, arm.env.sample_problem(seed, "test", i)) for arm in arms for i in range(num_problems)]
-    answers: dict[str, list[Answer]] = {arm.name: [] for arm in arms}
-    tokens = dict.fromkeys(answers, 0)
-    for start in range(0, len(cases), _EVALUATION_BATCH):
-        batch = cases[start : start + _EVALUATION_BATCH]
-        completions = learner.generate(
-            [problem.learner_prompt for _, problem in batch],
-            1,
-            greedy=greedy,
-            seed=seed * len(cases) + start,
-            max_completion_lengths=limits_of(arm for arm, _ in batch),
-        )
-        for (arm, problem), text, ids in zip(batch, completions.texts, completions.token_ids, strict=True):
-            tokens[arm.name] += len(ids)
-            answers[arm.name].append(Answer(problem, text, arm.env.verify(problem, text)))
-    return Evaluation(answers, tokens)

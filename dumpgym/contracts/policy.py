@@ -6,82 +6,16 @@ the same lines compute all runs at once. Shapes are written as (..., num_arms) f
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Self, TypedDict
+from typing import ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.contracts.errors import InvalidValueError, require_number, require_numbers
-from dumpgym.contracts.learner import Outcomes
+from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.schedules import Schedulable, Schedule
+from dumpgym.contracts.slots import DRAWS, _bounded, draw_arms
 from dumpgym.contracts.state import Stateful
-
-PER_GROUP = ("arm", "signal", "successes", "group_size", "tokens", "truncated")
-"""The fields of ``Feedback`` that have a number for every group."""
-DRAWS = ("independent", "quota")
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What one batch taught, one row a group of completions to the same prompt; arrays of shape (..., groups).
-
-    Attributes:
-        step: the training step to which the batch belongs; feedback may come late and out of order.
-        arm: index of the arm that each prompt was drawn from.
-        signal: learnability of the group, e.g. its mean absolute advantage.
-        successes: number of completions that solved the problem.
-        group_size: number of completions in the group.
-        tokens: tokens generated for the group.
-        truncated: number of completions cut off at the length limit.
-        probabilities: those with which the batch was drawn, (..., num_arms), for policies that divide by them; None
-            if they are the policy's present ones, as they are when feedback does not come late.
-
-    Raises:
-        InvalidValueError: if the arrays do not have the shape of ``arm``.
-    """
-
-    step: int
-    arm: NDArray[np.int64]
-    signal: NDArray[np.float64]
-    successes: NDArray[np.int64]
-    group_size: NDArray[np.int64]
-    tokens: NDArray[np.int64]
-    truncated: NDArray[np.int64]
-    probabilities: NDArray[np.float64] | None = None
-
-    @classmethod
-    def of_outcomes(
-        cls,
-        step: int,
-        outcomes: Outcomes,
-        signal: NDArray[np.float64],
-        probabilities: NDArray[np.float64] | None = None,
-    ) -> Self:
-        """The feedback of one batch of practice.
-
-        Args:
-            step: the training step.
-            outcomes: what came of the practice.
-            signal: learnability of each group, (..., groups).
-            probabilities: those with which the batch was drawn, (..., num_arms).
-        """
-        return cls(
-            step=step,
-            arm=outcomes.arm,
-            signal=signal,
-            successes=outcomes.successes,
-            group_size=np.full(outcomes.arm.shape, outcomes.num_generations),
-            tokens=outcomes.tokens,
-            truncated=outcomes.truncated,
-            probabilities=probabilities,
-        )
-
-    def __post_init__(self) -> None:
-        for name in PER_GROUP:
-            shape = getattr(self, name).shape
-            if shape != self.arm.shape:
-                raise InvalidValueError(f"shape of feedback.{name}", shape, f"that of feedback.arm, {self.arm.shape}")
 
 
 class PolicyOptions(TypedDict, total=False):
@@ -257,32 +191,3 @@ class BanditPolicy(Stateful, ABC):
         if caps.sum() < 1 - 1e-12 or (caps < highest).any():
             raise InvalidValueError("cap", cap, "numbers of sum at least 1, none below its arm's floor")
         return caps
-
-
-def draw_arms(rng: np.random.Generator, probabilities: NDArray[np.float64], size: int) -> NDArray[np.int64]:
-    """Independent draws by the inverse of the distribution function, shape (..., size).
-
-    Args:
-        rng: one number is taken a slot.
-        probabilities: shape (..., num_arms).
-        size: number of slots.
-    """
-    cumulative = probabilities.cumsum(axis=-1)
-    cumulative /= cumulative[..., -1:]
-    u = rng.random((*probabilities.shape[:-1], size))
-    arms: NDArray[np.int64] = (u[..., None] >= cumulative[..., None, :-1]).sum(axis=-1)
-    return arms
-
-
-def _bounded(weights: NDArray[np.float64], floor: NDArray[np.float64], cap: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities between floor and cap, shape (..., num_arms)."""
-    p: NDArray[np.float64] = floor + np.maximum(1 - floor.sum(), 0) * weights
-    for _ in range(len(cap)):  # each pass caps at least one arm more, or ends
-        excess = np.maximum(p - cap, 0).sum(axis=-1, keepdims=True)
-        if (excess <= 1e-15).all():
-            break
-        share = np.where(p < cap, p, 0)
-        some = share.sum(axis=-1, keepdims=True) > 1e-200
-        share = np.where(some, share, np.maximum(cap - p, 0))  # where all others have nothing, their room decides
-        p = np.minimum(p, cap) + excess * share / np.maximum(share.sum(axis=-1, keepdims=True), 1e-300)
-    return p

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
-from dumpgym.contracts.learner import Student
 from dumpgym.contracts.specs import read_spec
+from dumpgym.contracts.student import Student
 
 student_registry: dict[str, str] = {
     "skills": "dumpgym.envs.students.skills:SkillsStudent",

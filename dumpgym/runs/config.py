@@ -2,19 +2,15 @@
 
 import dataclasses
 import json
-import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, MinLen
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dumpgym.agents.grpo.config import GRPOConfig
-from dumpgym.contracts.errors import DumpgymError, InvalidValueError
+from dumpgym.runs.validation import STRICT, read_toml, validated
 
-Config = TypeVar("Config")
 Option = bool | int | float | str | tuple[float, ...]
 
 
@@ -68,41 +64,8 @@ class TrainConfig:
     agent: GRPOConfig = field(default_factory=GRPOConfig)
 
 
-STRICT = ConfigDict(extra="forbid")
 TrainConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
 GRPOConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
-
-
-def validated(values: dict[str, Any], config_class: type[Config]) -> Config:
-    """Makes a configuration from plain values.
-
-    Args:
-        values: by field name, nested as the dataclasses are.
-        config_class: the dataclass to make.
-
-    Raises:
-        DumpgymError: for an unknown key or a value out of range; one line that names the key and what is accepted.
-    """
-    try:
-        return TypeAdapter(config_class).validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "unexpected_keyword_argument":
-            accepted = ", ".join(f.name for f in dataclasses.fields(_class_of(config_class, first["loc"])))
-            raise DumpgymError(f"unknown configuration key {key!r}; accepted: {accepted}") from error
-        if first["type"].startswith("missing"):
-            raise DumpgymError(f"the configuration has no {key!r}; accepted: one that has") from error
-        raise InvalidValueError(key, first["input"], first["msg"].removeprefix("Input should be ")) from error
-
-
-def _class_of(config_class: Any, path: Sequence[int | str]) -> Any:
-    """The dataclass whose field the last part of a path names, within a dataclass or a tuple of them."""
-    for part in path[:-1]:
-        if isinstance(part, str):
-            kind = get_type_hints(config_class)[part]
-            config_class = get_args(kind)[0] if get_args(kind) else kind
-    return config_class
 
 
 def load_toml(path: Path) -> TrainConfig:
@@ -112,20 +75,6 @@ def load_toml(path: Path) -> TrainConfig:
         DumpgymError: if it cannot be read, is no TOML, or holds a key or a value that is not accepted.
     """
     return validated(read_toml(path), TrainConfig)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The values of a TOML file.
-
-    Raises:
-        DumpgymError: if it cannot be read, or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidValueError("configuration file", str(path), "a file that can be read") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DumpgymError(f"{path} is not valid TOML: {error}") from error
 
 
 def to_json(config: TrainConfig) -> str:

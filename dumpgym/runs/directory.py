@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
-from dumpgym.runs.config import TrainConfig, to_json, validated
+from dumpgym.runs.config import TrainConfig, to_json
 from dumpgym.runs.files import (
     PARTIAL,
     append_line,
@@ -26,6 +26,7 @@ from dumpgym.runs.files import (
     write_file,
     writing,
 )
+from dumpgym.runs.validation import validated
 
 LOGS = ("metrics.jsonl", "evaluations.jsonl", "transcripts.jsonl")
 _KEPT_CHECKPOINTS = 2

@@ -10,9 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.agents.bandits.history import batch_means
-from dumpgym.agents.bandits.recent_history import slope
-from dumpgym.contracts.learner import Outcomes
+from dumpgym.contracts.feedback import batch_means
+from dumpgym.contracts.student import Outcomes
 from dumpgym.signals.signal import Signal, register_signal
 
 
@@ -124,3 +123,20 @@ register_signal("learning_progress", LearningProgress)
 register_signal("learning_progress_absolute", AbsoluteLearningProgress)
 register_signal("learning_progress_slope", LearningProgressSlope)
 register_signal("learning_progress_slope_absolute", AbsoluteLearningProgressSlope)
+
+
+def slope(
+    x: NDArray[np.float64] | NDArray[np.int64], y: NDArray[np.float64], known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The slope of the least-squares line through the known points, 0 where they have fewer than two x, shape (...).
+
+    Args:
+        x: broadcast against ``known``.
+        y: shape (..., points).
+        known: which points there are, (..., points).
+    """
+    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    centred = np.where(known, x - np.where(known, x, 0).sum(axis=-1, keepdims=True) / count, 0)
+    spread = (centred * centred).sum(axis=-1)
+    rise: NDArray[np.float64] = (centred * np.where(known, y, 0)).sum(axis=-1) / np.where(spread > 0, spread, 1)
+    return rise

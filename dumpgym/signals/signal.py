@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 from scipy.special import binom
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError, require_number
-from dumpgym.contracts.learner import Outcomes
 from dumpgym.contracts.state import Stateful
+from dumpgym.contracts.student import Outcomes
+from dumpgym.signals.of_a_group import (
+    clipped_absolute_advantage,
+    informative_group,
+    mean_absolute_advantage,
+    mean_absolute_deviation,
+    pass_at_n_gap,
+    success_variance,
+)
 
 GroupFunction = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.float64]]
 TOKENS = 1000
@@ -165,119 +173,6 @@ def expected_signal(name: str, success: NDArray[np.float64] | float, num_generat
     chance = binom(num_generations, k) * p**k * (1 - p) ** (num_generations - k)
     expected: NDArray[np.float64] = chance @ by_successes(signal.function, num_generations)
     return expected
-
-
-def _centred(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rewards minus their group's mean, exactly 0 where the group's rewards are equal, shape (..., groups, G)."""
-    shifted = rewards - rewards[..., :1]  # the mean of equal rewards may differ from them by rounding; that of 0s not
-    centred: NDArray[np.float64] = shifted - shifted.mean(axis=-1, keepdims=True)
-    return centred
-
-
-def _scale(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What GRPO divides centred rewards by, std with n - 1, + 1e-6, shape (..., groups, 1)."""
-    std = np.sqrt((centred**2).sum(axis=-1, keepdims=True) / max(centred.shape[-1] - 1, 1))
-    scale: NDArray[np.float64] = std + 1e-6
-    return scale
-
-
-def mean_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean abs(A) with the GRPO advantage A = (r - mean) / (std with n - 1, + 1e-6), as arXiv 2504.09710 has it.
-
-    Args:
-        rewards: shape (..., groups, G).
-        successes: not looked at.
-
-    Returns:
-        Shape (..., groups). For two-valued rewards, k successes and p = k / G it is 2 sqrt(p (1 - p)) sqrt((G - 1) /
-        G), whatever the values. A group of one completion gives 0.
-    """
-    centred = _centred(rewards)
-    mean_absolute: NDArray[np.float64] = np.abs(centred).mean(axis=-1) / _scale(centred)[..., 0]
-    return mean_absolute
-
-
-def mean_absolute_deviation(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean abs(r - mean): the mean absolute advantage of GRPO without division by the standard deviation.
-
-    It is in units of the reward, so distributions with different reward scales do not compare.
-
-    Args:
-        rewards: shape (..., groups, G).
-        successes: not looked at.
-
-    Returns:
-        Shape (..., groups).
-    """
-    mean_absolute: NDArray[np.float64] = np.abs(_centred(rewards)).mean(axis=-1)
-    return mean_absolute
-
-
-def success_variance(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The variance p (1 - p) of a success, with p the share of successes, as arXiv 2502.12272 has it.
-
-    Args:
-        rewards: not looked at.
-        successes: shape (..., groups, G).
-
-    Returns:
-        Shape (..., groups), from 0 to 1/4.
-    """
-    p: NDArray[np.float64] = successes.mean(axis=-1)
-    return p * (1 - p)
-
-
-def informative_group(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """1 - p^n - (1 - p)^n with p = k / n: the chance that n new completions are neither all right nor all wrong.
-
-    Source: the weight of an arm in the sampler of marin #8765.
-
-    Args:
-        rewards: not looked at.
-        successes: shape (..., groups, n).
-
-    Returns:
-        Shape (..., groups), from 0 to 1.
-    """
-    p: NDArray[np.float64] = successes.mean(axis=-1)
-    n = successes.shape[-1]
-    informative: NDArray[np.float64] = 1 - p**n - (1 - p) ** n
-    return informative
-
-
-def clipped_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean of min(abs(A), 1), with A as in ``mean_absolute_advantage``.
-
-    A lone success among G has the advantage (G - 1) / sqrt(G), 3.75 at G = 16; clipped, it counts as much as any other.
-
-    Args:
-        rewards: shape (..., groups, G).
-        successes: not looked at.
-
-    Returns:
-        Shape (..., groups), from 0 to 1.
-    """
-    centred = _centred(rewards)
-    clipped: NDArray[np.float64] = np.minimum(np.abs(centred) / _scale(centred), 1).mean(axis=-1)
-    return clipped
-
-
-def pass_at_n_gap(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """2 (pass@N - pass@1) with N = G: what the best of the group gains over one completion, twice.
-
-    pass@N is the chance that one of N completions is right, estimated without bias from k successes in G by
-    1 - C(G - k, N) / C(G, N) (Chen et al., arXiv 2107.03374): k / G at N = 1, and at N = G 1 if there is any success.
-    So the gap is 2 (1 - k / G) for k > 0 and 0 for none: it prefers problems that are seldom solved.
-
-    Args:
-        rewards: not looked at.
-        successes: shape (..., groups, G).
-
-    Returns:
-        Shape (..., groups), from 0 to 2.
-    """
-    gap: NDArray[np.float64] = 2 * (successes.any(axis=-1) - successes.mean(axis=-1))
-    return gap
 
 
 for _function in (

@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
+from dumpgym.agents.curricula.controls import PlannedShares
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Student
-from dumpgym.contracts.policy import PER_GROUP, BanditPolicy, Feedback
+from dumpgym.contracts.feedback import PER_GROUP, Feedback
+from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import find_policy, policy_for_run
 from dumpgym.contracts.specs import read_spec
+from dumpgym.contracts.student import Student
 from dumpgym.contracts.student_registry import make_students
 from dumpgym.signals.signal import make_signal
-from dumpgym.simulating.oracle import PlannedShares, Predictable, best_allocation
-from dumpgym.statistics.intervals import effective_number
+from dumpgym.simulating.oracle import Predictable, best_allocation
+from dumpgym.statistics.curves import effective_number
 
 ORACLE = "oracle"
 """The name of a student's best allocation, where a policy is named."""

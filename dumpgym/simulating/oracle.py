@@ -2,14 +2,13 @@
 
 import itertools
 from collections.abc import Callable
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
 from dumpgym.contracts.errors import InvalidValueError, require_number
-from dumpgym.contracts.policy import BanditPolicy
 
 OBJECTIVES = ("area", "final")
 MOST_SEQUENCES = 100_000
@@ -168,28 +167,3 @@ def _ascend(
             break
         shares, best = moves[scores.argmax()], float(scores.max())
     return shares, best
-
-
-class PlannedShares(BanditPolicy):
-    """Shares planned beforehand for every step; after the last one its shares stay.
-
-    Args:
-        plan: the shares of every step, (steps, num_arms).
-        seed: of the policy's own generator.
-        num_runs: see ``BanditPolicy``.
-        draw: see ``BanditPolicy``; by default quotas, so that the plan is kept.
-
-    Attributes:
-        plan: may be set anew.
-    """
-
-    symmetric: ClassVar[bool] = False
-
-    def __init__(
-        self, plan: NDArray[np.float64], *, seed: int = 0, num_runs: int | None = None, draw: str = "quota"
-    ) -> None:
-        super().__init__(plan.shape[1], seed=seed, num_runs=num_runs, draw=draw)
-        self.plan = plan
-
-    def _weights(self) -> NDArray[np.float64]:
-        return np.broadcast_to(self.plan[min(self.clock, len(self.plan) - 1)], self.shape)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.policy import BanditPolicy, Feedback
+from dumpgym.contracts.feedback import Feedback
+from dumpgym.contracts.policy import BanditPolicy
 
 MakePolicy = Callable[..., BanditPolicy]
 

@@ -12,62 +12,7 @@ from numpy.typing import NDArray
 
 from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.state import Stateful
-from dumpgym.training.puzzle_student import Lesson
-
-_BY_GROUP = ("kl", "clip_ratio")
-
-
-def arm_health(names: Sequence[str], lesson: Lesson) -> dict[str, float]:
-    """Numbers of a step, for the arms of the batch and where they are known.
-
-    - ``entropy``, nats a token: minus the mean log-probability of the sampled tokens. In expectation over the samples
-      it is the entropy, so it is an unbiased estimate that needs no pass over the vocabulary, but a noisy one.
-    - ``kl`` and ``clip_ratio``: what the learner says of its groups, weighted by their tokens.
-    - ``truncated``: share of completions cut off at the length limit (over the batch: ``completions/clipped_ratio``).
-    - ``frac_reward_zero_std``: share of groups whose rewards are all equal, which teach nothing.
-
-    Args:
-        names: of the arms.
-        lesson: the batch.
-    """
-    sums, num_arms = _sums(lesson, len(names)), len(names)
-    parts = {
-        "entropy": (sums["surprise"], sums["tokens"] if lesson.completions.log_probs else np.zeros(num_arms)),
-        "truncated": (sums["truncated"], sums["completions"]),
-        "frac_reward_zero_std": (sums["equal"], sums["groups"]),
-        **{key: (sums[key], sums[f"{key}_tokens"]) for key in _BY_GROUP},
-    }
-    return {
-        f"arms/{name}/{key}": float(total[i] / count[i])
-        for i, name in enumerate(names)
-        for key, (total, count) in parts.items()
-        if count[i] > 0
-    }
-
-
-def _sums(lesson: Lesson, num_arms: int) -> dict[str, NDArray[np.float64]]:
-    """Totals of a batch over the groups of every arm, each (num_arms,)."""
-    outcomes, log_probs = lesson.outcomes, lesson.completions.log_probs
-    tokens = outcomes.tokens.astype(np.float64)
-    surprise = np.zeros_like(tokens)
-    if log_probs is not None:
-        surprise = -np.array([sum(row) for row in log_probs]).reshape(lesson.rewards.shape).sum(axis=1)
-    of_groups = {
-        "groups": np.ones_like(tokens),
-        "completions": np.full_like(tokens, outcomes.num_generations),
-        "truncated": outcomes.truncated,
-        "equal": lesson.without_variance,
-        "tokens": tokens,
-        "surprise": surprise,
-    }
-    for key in _BY_GROUP:
-        values = np.asarray(lesson.learned.by_group.get(key, np.full_like(tokens, np.nan)))
-        known = np.isfinite(values)
-        of_groups |= {key: np.where(known, values, 0) * tokens, f"{key}_tokens": known * tokens}
-    return {
-        key: np.bincount(outcomes.arm, weights=values, minlength=num_arms).astype(np.float64)
-        for key, values in of_groups.items()
-    }
+from dumpgym.training.batch import Lesson, _sums
 
 
 class Health(Stateful):

@@ -7,11 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.contracts.state import Stateful
-from dumpgym.runs.directory import RunDirectory
-from dumpgym.training.puzzle_student import Lesson
-
-TOKENS = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
-"""The columns of the ledger, by the names under which they are logged."""
+from dumpgym.runs.finished import TOKENS
+from dumpgym.training.batch import Lesson
 
 
 class Ledger(Stateful):
@@ -79,28 +76,3 @@ class Ledger(Stateful):
             **{f"time/{phase}": seconds for phase, seconds in self.seconds.items()},
             "time/seconds": sum(self.seconds.values()),
         }
-
-
-def read_ledger(run: RunDirectory) -> dict[str, Any]:
-    """What a run has spent, from its logs.
-
-    Returns:
-        ``tokens``, the columns of ``TOKENS`` in all; ``arms``, the same by arm; ``seconds`` by phase; ``steps`` taken.
-    """
-    records = [log[-1] for log in (run.read("metrics.jsonl"), run.read("evaluations.jsonl")) if log]
-    last = max(records, key=lambda record: record["time/seconds"])
-    arms: dict[str, dict[str, int]] = {}
-    for key, value in last.items():
-        if key.startswith("arms/") and key.endswith(TOKENS):
-            name, column = key.removeprefix("arms/").rsplit("/", 1)
-            arms.setdefault(name, {})[column] = value
-    return {
-        "steps": last["step"],
-        "tokens": {column: last[column] for column in TOKENS},
-        "arms": arms,
-        "seconds": {
-            key.removeprefix("time/"): value
-            for key, value in last.items()
-            if key.startswith("time/") and key != "time/seconds"
-        },
-    }

@@ -20,23 +20,32 @@ from numpy.typing import NDArray
 
 from dumpgym.agents.grpo.agent import LanguageModelAgent
 from dumpgym.agents.grpo.processes import is_main_process, num_processes, wait_for_everyone
-from dumpgym.contracts.arms import evaluate, make_arms
+from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
+from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.learner import Learner, SavesModel
-from dumpgym.contracts.policy import Feedback
 from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.contracts.state import Stateful
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.signals.signal import make_signal
 from dumpgym.training import transcripts
+from dumpgym.training.batch import BrokenLessonError, Lesson
+from dumpgym.training.evaluation import evaluate
 from dumpgym.training.interruption import sigterm_as_ctrl_c
-from dumpgym.training.learner_alarms import Health, arm_health
+from dumpgym.training.learner_alarms import Health
 from dumpgym.training.ledger import Ledger
-from dumpgym.training.metrics import arm_metrics, batch_metrics, evaluation_metrics, policy_metrics, summarise
+from dumpgym.training.metrics import (
+    arm_health,
+    arm_metrics,
+    batch_metrics,
+    evaluation_metrics,
+    policy_metrics,
+    summarise,
+)
 from dumpgym.training.model_card import versions, write_model_card
 from dumpgym.training.policy_alarms import Guards, audit
-from dumpgym.training.puzzle_student import BrokenLessonError, Lesson, PuzzleStudent
+from dumpgym.training.puzzle_student import PuzzleStudent
 
 LIMITS = ("steps", "budget_tokens", "budget_seconds")
 """The settings that end a run, and that a run which goes on may have anew."""

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.contracts.arms import Evaluation
 from dumpgym.runs.directory import RunDirectory
-from dumpgym.statistics.intervals import effective_number, success_change
-from dumpgym.training.ledger import read_ledger
-from dumpgym.training.puzzle_student import UNREADABLE, Lesson
+from dumpgym.runs.finished import read_ledger
+from dumpgym.statistics.curves import effective_number
+from dumpgym.statistics.intervals import success_change
+from dumpgym.training.batch import _BY_GROUP, UNREADABLE, Lesson, _sums
+from dumpgym.training.evaluation import Evaluation
 
 
 def batch_metrics(lesson: Lesson) -> dict[str, float]:
@@ -112,3 +113,31 @@ def summarise(run: RunDirectory) -> dict[str, Any]:
 
 def _solved(evaluation: Mapping[str, Any], mode: str, names: Sequence[str]) -> dict[str, list[bool]]:
     return {name: evaluation[f"{mode}/solved"][name] for name in names}
+
+
+def arm_health(names: Sequence[str], lesson: Lesson) -> dict[str, float]:
+    """Numbers of a step, for the arms of the batch and where they are known.
+
+    - ``entropy``, nats a token: minus the mean log-probability of the sampled tokens. In expectation over the samples
+      it is the entropy, so it is an unbiased estimate that needs no pass over the vocabulary, but a noisy one.
+    - ``kl`` and ``clip_ratio``: what the learner says of its groups, weighted by their tokens.
+    - ``truncated``: share of completions cut off at the length limit (over the batch: ``completions/clipped_ratio``).
+    - ``frac_reward_zero_std``: share of groups whose rewards are all equal, which teach nothing.
+
+    Args:
+        names: of the arms.
+        lesson: the batch.
+    """
+    sums, num_arms = _sums(lesson, len(names)), len(names)
+    parts = {
+        "entropy": (sums["surprise"], sums["tokens"] if lesson.completions.log_probs else np.zeros(num_arms)),
+        "truncated": (sums["truncated"], sums["completions"]),
+        "frac_reward_zero_std": (sums["equal"], sums["groups"]),
+        **{key: (sums[key], sums[f"{key}_tokens"]) for key in _BY_GROUP},
+    }
+    return {
+        f"arms/{name}/{key}": float(total[i] / count[i])
+        for i, name in enumerate(names)
+        for key, (total, count) in parts.items()
+        if count[i] > 0
+    }

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.contracts.errors import require_number
-from dumpgym.contracts.learner import Outcomes
 from dumpgym.contracts.state import Stateful
-from dumpgym.statistics.intervals import effective_number
+from dumpgym.contracts.student import Outcomes
+from dumpgym.statistics.curves import effective_number
 
 _FALSE_ALARM = 1e-6  # chance that the dose in a window raises an alarm though slots are drawn as requested
 

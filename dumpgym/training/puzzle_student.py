@@ -1,80 +1,21 @@
 """A learner with its puzzles, as a student: problems are drawn, completed, judged and learned from."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.contracts.arms import Arm, evaluate, limits_of
-from dumpgym.contracts.errors import DumpgymError, NonFiniteError
-from dumpgym.contracts.learner import Completions, Learned, Learner, Outcomes, Rollouts
-from dumpgym.contracts.puzzle_env import Problem, Verdict
+from dumpgym.contracts.arms import Arm, limits_of
+from dumpgym.contracts.errors import NonFiniteError
+from dumpgym.contracts.learner import Learned, Learner, Rollouts
+from dumpgym.contracts.puzzle_env import Problem
 from dumpgym.contracts.state import Stateful
-
-UNREADABLE = ("bad_format", "unparseable")
-"""Outcomes of completions in which the verifier found no answer to judge."""
-
-_SHOWN_PROMPT = 80  # characters
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """One batch of practice, in full.
-
-    Attributes:
-        problems: one a group.
-        completions: of all groups that were generated.
-        verdicts: a list of num_generations verdicts a group.
-        rewards: of every completion, (groups, num_generations).
-        outcomes: what a bandit is told of it.
-        kept: which groups the learner was given; the group filter left out the others, (groups,).
-        learned: what the learner says of it; NaN of groups that it was not given.
-        seconds: by phase: "generate", "verify" and "learn".
-    """
-
-    problems: Sequence[Problem]
-    completions: Completions
-    verdicts: Sequence[Sequence[Verdict]]
-    rewards: NDArray[np.float64]
-    outcomes: Outcomes
-    kept: NDArray[np.bool_]
-    learned: Learned
-    seconds: Mapping[str, float]
-
-    @property
-    def unreadable(self) -> NDArray[np.int64]:
-        """Completions of every group without an answer to judge, (groups,)."""
-        return np.array([sum(verdict.outcome in UNREADABLE for verdict in group) for group in self.verdicts])
-
-    @property
-    def without_variance(self) -> NDArray[np.bool_]:
-        """Which groups have equal rewards, and so nothing to teach, (groups,).
-
-        By equality, since the standard deviation of equal rewards may be rounded to something else than 0.
-        """
-        equal: NDArray[np.bool_] = (self.rewards == self.rewards[:, :1]).all(axis=1)
-        return equal
-
-
-class BrokenLessonError(DumpgymError):
-    """A reward, or a number of the learner, was not finite. The learner has not changed.
-
-    Attributes:
-        lesson: what was generated and judged; nothing was learned from it.
-        groups: numbers of the groups that are to blame; of all groups, where that is not known.
-    """
-
-    def __init__(self, error: NonFiniteError, lesson: Lesson, arm_names: Sequence[str]) -> None:
-        self.lesson = lesson
-        self.groups = error.groups or tuple(range(len(lesson.problems)))
-        arms = dict.fromkeys(arm_names[lesson.outcomes.arm[group]] for group in self.groups)
-        prompt = " ".join(lesson.problems[self.groups[0]].prompt.split())
-        shown = prompt if len(prompt) <= _SHOWN_PROMPT else prompt[: _SHOWN_PROMPT - 3] + "..."
-        first = "prompt" if len(self.groups) == 1 else f"first of {len(self.groups)} prompts"
-        super().__init__(f"{error}, arm {', '.join(arms)}, {first} {shown!r}")
+from dumpgym.contracts.student import Outcomes
+from dumpgym.training.batch import BrokenLessonError, Lesson, _joined
+from dumpgym.training.evaluation import evaluate
 
 
 class PuzzleStudent(Stateful):
@@ -213,28 +154,3 @@ class PuzzleStudent(Stateful):
             prompts.add(problem.prompt)
             problems.append(problem)
         return problems
-
-
-def _joined(one: Lesson, more: Lesson) -> Lesson:
-    """Two attempts as one, before anything was learned from them."""
-    first, second = one.outcomes, more.outcomes
-    rewards = np.concatenate([one.rewards, more.rewards])
-    outcomes = Outcomes(
-        **{
-            name: np.concatenate([getattr(first, name), getattr(second, name)])
-            for name in ("arm", "successes", "tokens", "truncated", "solved")
-        },
-        num_generations=first.num_generations,
-        rewards=rewards,
-        seconds=first.seconds + second.seconds,
-    )
-    return Lesson(
-        [*one.problems, *more.problems],
-        one.completions.joined(more.completions),
-        [*one.verdicts, *more.verdicts],
-        rewards,
-        outcomes,
-        np.concatenate([one.kept, more.kept]),
-        one.learned,
-        {phase: spent + more.seconds[phase] for phase, spent in one.seconds.items()},
-    )

@@ -7,8 +7,8 @@ problems of each arm, which are the same ones each time, and of a step that went
 import math
 from typing import Any
 
-from dumpgym.contracts.arms import Answer, Evaluation
-from dumpgym.training.puzzle_student import BrokenLessonError, Lesson
+from dumpgym.training.batch import BrokenLessonError, Lesson
+from dumpgym.training.evaluation import Answer, Evaluation
 
 
 def transcript(step: int, arm: str, answer: Answer) -> dict[str, Any]:

@@ -54,3 +54,39 @@ def address_of_runs(seeds: int | Sequence[int]) -> NDArray[np.int64]:
     if not given:
         raise InvalidValueError("seeds", seeds, "a whole number, or at least one of them")
     return np.array(given[0] if np.ndim(seeds) == 0 else [[seed] for seed in given], dtype=np.int64)
+
+
+def check_batch(arms: NDArray[np.int64], num_generations: int, drawn: NDArray[np.int64]) -> None:
+    """Refuses what no student can practise.
+
+    Args:
+        arms: of each group, (..., groups).
+        num_generations: completions in a group.
+        drawn: (..., num_arms).
+
+    Raises:
+        InvalidValueError: if the batch is empty or has another shape, an arm does not exist, or a group has fewer than
+            two completions.
+    """
+    require_number("num_generations", num_generations, low=2, whole=True)
+    if arms.ndim != drawn.ndim or arms.shape[:-1] != drawn.shape[:-1] or arms.shape[-1] == 0:
+        form = ", ".join([*map(str, drawn.shape[:-1]), "groups"])
+        raise InvalidValueError("shape of arms", arms.shape, f"({form}) with at least one group")
+    missing = (arms < 0) | (arms >= drawn.shape[-1])
+    if missing.any():
+        raise InvalidValueError("arm", arms[missing][0].item(), f"0 to {drawn.shape[-1] - 1}")
+
+
+def problem_indices(arms: NDArray[np.int64], drawn: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of its arm's problems every group of a batch is about.
+
+    Args:
+        arms: of each group, (..., groups).
+        drawn: (..., num_arms).
+
+    Returns:
+        The index of each group's problem, which goes on from ``drawn``, (..., groups), and ``drawn`` after the batch.
+    """
+    one_hot = arms[..., None] == np.arange(drawn.shape[-1])
+    place = np.take_along_axis(one_hot.cumsum(axis=-2), arms[..., None], axis=-1)[..., 0] - 1
+    return place + np.take_along_axis(drawn, arms, axis=-1), drawn + one_hot.sum(axis=-2)

@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Outcomes
 from dumpgym.contracts.state import Stateful
-from dumpgym.envs.student_batch import check_batch, problem_indices
-from dumpgym.envs.students.addresses import address_of_runs, uniform_at
+from dumpgym.contracts.student import Outcomes
+from dumpgym.envs.students.addresses import address_of_runs, check_batch, problem_indices, uniform_at
 
 _RUN = "the directory of a finished or interrupted dumpgym train run"
 

@@ -11,10 +11,9 @@ from scipy.special import expit
 from scipy.stats import binom, laplace
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError, require_number, require_numbers
-from dumpgym.contracts.learner import Outcomes
 from dumpgym.contracts.state import Stateful
-from dumpgym.envs.student_batch import check_batch, problem_indices
-from dumpgym.envs.students.addresses import address_of_runs, uniform_at
+from dumpgym.contracts.student import Outcomes
+from dumpgym.envs.students.addresses import address_of_runs, check_batch, problem_indices, uniform_at
 
 NUISANCES = ("too-hard", "mastered", "noisy", "spurious", "duplicate", "wrong-format")
 _FIXED_SUCCESS = {"too-hard": 0.0, "mastered": 1.0, "noisy": 0.5, "wrong-format": 0.0}

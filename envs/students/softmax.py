@@ -10,13 +10,12 @@ from scipy.special import softmax
 from scipy.stats import binom
 
 from dumpgym.contracts.errors import InvalidValueError, require_number
-from dumpgym.contracts.learner import Outcomes
 from dumpgym.contracts.state import Stateful
+from dumpgym.contracts.student import Outcomes
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, sample_block
 from dumpgym.envs.knights_knaves.logic.puzzle import OPERATORS
 from dumpgym.envs.knights_knaves.logic.statement_sets import CodedStatements
-from dumpgym.envs.student_batch import check_batch, problem_indices
-from dumpgym.envs.students.addresses import uniform_at
+from dumpgym.envs.students.addresses import check_batch, problem_indices, uniform_at
 
 _NUM_KINDS = len(OPERATORS)
 _MOST_PEOPLE = 12  # 4,096 assignments a puzzle

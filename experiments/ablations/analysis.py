@@ -10,11 +10,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison, load_comparison
-from dumpgym.reporting.figures.effects import FIGURES, mark_differences, save_figures
+from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison
+from dumpgym.comparing.loading import load_comparison
+from dumpgym.reporting.figures import FIGURES
+from dumpgym.reporting.figures.effects import mark_differences
+from dumpgym.reporting.figures.style import save_figures
 from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
-from dumpgym.reporting.page import format_interval, format_p_value, markdown, markdown_tables, power_lines
-from dumpgym.statistics.intervals import difference_p_value, holm, interval_over_runs
+from dumpgym.reporting.tables import format_interval, format_p_value, markdown, markdown_tables, power_lines
+from dumpgym.statistics.intervals import interval_over_runs
+from dumpgym.statistics.significance import difference_p_value, holm
 
 PUBLISHED = "dump"
 Array = NDArray[np.float64]

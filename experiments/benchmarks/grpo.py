@@ -32,7 +32,7 @@ import tyro
 
 from dumpgym.agents.grpo.agent import LanguageModelAgent
 from dumpgym.agents.grpo.config import GRPOConfig
-from dumpgym.agents.grpo.loss import Head, token_log_probs
+from dumpgym.agents.grpo.log_probs import Head, token_log_probs
 from dumpgym.agents.grpo.models import EMBEDDED_MODEL, load_tokenizer
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.learner import Rollouts

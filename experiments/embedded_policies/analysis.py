@@ -10,10 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from dumpgym.comparing.comparison import Comparison, load_comparison
-from dumpgym.reporting.figures.effects import FIGURES, mark_differences, save_figures
+from dumpgym.comparing.comparison import Comparison
+from dumpgym.comparing.loading import load_comparison
+from dumpgym.reporting.figures import FIGURES
+from dumpgym.reporting.figures.effects import mark_differences
+from dumpgym.reporting.figures.style import save_figures
 from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
-from dumpgym.reporting.page import markdown_tables, power_lines
+from dumpgym.reporting.tables import markdown_tables, power_lines
 from dumpgym.statistics.intervals import interval_over_runs
 
 COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}

@@ -9,11 +9,14 @@ Writes tables.md, scores.json and the figures; README.md says what was found.
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.comparing.comparison import Comparison, load_comparison
-from dumpgym.reporting.figures.effects import FIGURES, save_figures
+from dumpgym.comparing.comparison import Comparison
+from dumpgym.comparing.loading import load_comparison
+from dumpgym.reporting.figures import FIGURES
+from dumpgym.reporting.figures.style import save_figures
 from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
-from dumpgym.reporting.page import format_interval, format_p_value, markdown, markdown_tables
-from dumpgym.statistics.intervals import difference_p_value, holm, interval_over_runs
+from dumpgym.reporting.tables import format_interval, format_p_value, markdown, markdown_tables
+from dumpgym.statistics.intervals import interval_over_runs
+from dumpgym.statistics.significance import difference_p_value, holm
 
 Array = NDArray[np.float64]
 TESTS = [(policy, over) for over in ("tokens", "steps") for policy in ("uniform", "dump")]

@@ -26,11 +26,13 @@ from scipy import stats
 from scipy.optimize import minimize
 
 from dumpgym.agents.curricula.controls import Uniform
-from dumpgym.comparing.comparison import Cell, FinishedRun, load_comparison
+from dumpgym.comparing.comparison import Cell
+from dumpgym.comparing.loading import load_comparison
 from dumpgym.envs.students.skills import SkillsStudent
 from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.finished import FinishedRun
 from dumpgym.simulating.lockstep import Paths, Practice, run, run_seeds
-from dumpgym.statistics.intervals import area_under_curve
+from dumpgym.statistics.curves import area_under_curve
 
 Array = NDArray[np.float64]
 RESAMPLES = 2000

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 import dumpgym
-from dumpgym.contracts.arms import evaluate, make_arms, make_env
+from dumpgym.contracts.arms import make_arms, make_env
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, UnknownNameError
 from dumpgym.contracts.learner import Completions, Learned
 from dumpgym.contracts.puzzle_env import plain_text
 from dumpgym.reporting.figures.one_run import training_figure
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
+from dumpgym.training.evaluation import evaluate
 from dumpgym.training.loop import Trainer
 
 

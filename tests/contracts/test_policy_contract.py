@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from dumpgym.agents.bandits.history import HistoryPolicy, SumHistory
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Outcomes
-from dumpgym.contracts.policy import BanditPolicy, Feedback, draw_arms
+from dumpgym.contracts.feedback import Feedback
+from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import make_policy
+from dumpgym.contracts.slots import draw_arms
+from dumpgym.contracts.student import Outcomes
 from dumpgym.testing.policy import make_feedback
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import dumpgym  # noqa: F401  (registers the environment)
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Outcomes
+from dumpgym.contracts.student import Outcomes
 from dumpgym.envs.curriculum import STATISTICS, CurriculumEnv
 from dumpgym.envs.students.skills import SkillsStudent
 from dumpgym.envs.students.softmax import SoftmaxStudent

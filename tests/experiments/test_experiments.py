@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dumpgym.comparing.comparison import load_comparison
 from dumpgym.comparing.experiment import cells_of, load_experiment
+from dumpgym.comparing.loading import load_comparison
 from dumpgym.reporting.findings import AnalysisConfig
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from dumpgym.commands.main import main
-from dumpgym.comparing.comparison import load_comparison, option_of
+from dumpgym.comparing.comparison import option_of
+from dumpgym.comparing.loading import load_comparison
 from dumpgym.contracts.errors import DumpgymError
-from dumpgym.reporting.figures.effects import FIGURES
-from dumpgym.reporting.page import ReportConfig, markdown_tables, page, power_lines, report
-from dumpgym.statistics.intervals import area_under_curve, holm, interval_over_runs
+from dumpgym.reporting.figures import FIGURES
+from dumpgym.reporting.page import ReportConfig, page, report
+from dumpgym.reporting.tables import markdown_tables, power_lines
+from dumpgym.statistics.curves import area_under_curve
+from dumpgym.statistics.intervals import interval_over_runs
+from dumpgym.statistics.significance import holm
 from tests.fakes.improver import run
 from tests.training.test_training import make_config
 

@@ -10,13 +10,13 @@ from hypothesis.extra.numpy import arrays
 
 import dumpgym
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
-from dumpgym.contracts.learner import Outcomes
+from dumpgym.contracts.student import Outcomes
+from dumpgym.signals.of_a_group import mean_absolute_advantage
 from dumpgym.signals.signal import (
     GroupSignal,
     by_successes,
     expected_signal,
     make_signal,
-    mean_absolute_advantage,
     register_signal,
     signal_registry,
 )

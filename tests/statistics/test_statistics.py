@@ -9,25 +9,24 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.statistics.curves import area_under_curve, forgetting, median_time, tokens_to_threshold
 from dumpgym.statistics.intervals import (
-    area_under_curve,
-    detectable_difference,
-    difference_p_value,
-    equivalence_p_value,
-    forgetting,
-    holm,
     interquartile_mean,
     interquartile_mean_interval,
     interval_over_runs,
-    median_time,
     paired_difference,
-    pairs_needed,
     performance_profile,
-    power_of_pairs,
     probability_of_improvement,
     restricted_mean,
     success_change,
-    tokens_to_threshold,
+)
+from dumpgym.statistics.significance import (
+    detectable_difference,
+    difference_p_value,
+    equivalence_p_value,
+    holm,
+    pairs_needed,
+    power_of_pairs,
     verdict,
 )
 

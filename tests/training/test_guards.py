@@ -8,8 +8,8 @@ import pytest
 
 from dumpgym.commands.display import TrainDisplay
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Outcomes
 from dumpgym.contracts.policy_registry import make_policy
+from dumpgym.contracts.student import Outcomes
 from dumpgym.runs.config import TrainConfig
 from dumpgym.training.policy_alarms import Guards, audit
 

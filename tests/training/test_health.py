@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Completions, Learned, Outcomes
-from dumpgym.training.learner_alarms import Health, arm_health
-from dumpgym.training.puzzle_student import Lesson
+from dumpgym.contracts.learner import Completions, Learned
+from dumpgym.contracts.student import Outcomes
+from dumpgym.training.batch import Lesson
+from dumpgym.training.learner_alarms import Health
+from dumpgym.training.metrics import arm_health
 
 NAMES = ["a", "b", "idle"]
 SIZE = 8

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dumpgym.runs.directory import RunDirectory
-from dumpgym.training.ledger import TOKENS, read_ledger
+from dumpgym.runs.finished import TOKENS, read_ledger
 from tests.training.test_training import Guesser, make_config, make_trainer
 
 PHASES = ("generate", "verify", "learn", "evaluate", "other")

@@ -10,7 +10,8 @@ import dumpgym
 from dumpgym.contracts.arms import Arm
 from dumpgym.contracts.errors import NonFiniteError
 from dumpgym.contracts.learner import Completions, Learned
-from dumpgym.training.puzzle_student import BrokenLessonError, PuzzleStudent
+from dumpgym.training.batch import BrokenLessonError
+from dumpgym.training.puzzle_student import PuzzleStudent
 
 
 class Numbers(dumpgym.PuzzleEnv):

@@ -12,8 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from wandb.proto.wandb_internal_pb2 import Record
 
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.runs.config import TrainConfig, validated
+from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
+from dumpgym.runs.validation import validated
 from dumpgym.training import trackers
 from dumpgym.training.trackers import Trackers
 from tests.training.test_training import make_config, make_trainer

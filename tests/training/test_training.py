@@ -23,9 +23,10 @@ from dumpgym.contracts.learner import Completions, Learned
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import policy_registry, register_policy
 from dumpgym.reporting.figures.one_run import training_figure
-from dumpgym.runs.config import TrainConfig, load_toml, validated
+from dumpgym.runs.config import TrainConfig, load_toml
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import write_manifest
+from dumpgym.runs.validation import validated
 from dumpgym.training import loop
 from dumpgym.training.loop import Trainer
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from dumpgym.agents.grpo.sampling.memory import left_padded
+from dumpgym.agents.grpo.model_inputs import left_padded
 from dumpgym.agents.grpo.sampling.sheet import Ends, Sheet
 
 _REGROUP_BELOW = 0.8  # ended rows are dropped once less than this share of the rows is still going on

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from dumpgym.agents.grpo.model_inputs import UNSUITED
 from dumpgym.agents.grpo.sampling.graphs import CudaCapture
-from dumpgym.agents.grpo.sampling.memory import UNSUITED
 from dumpgym.agents.grpo.sampling.plain import PlainDecoder
 from dumpgym.agents.grpo.sampling.shared import SharedPromptDecoder
 from dumpgym.agents.grpo.sampling.sheet import Ends, Sheet, uniform_numbers

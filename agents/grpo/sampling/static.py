@@ -18,9 +18,10 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache
 
+from dumpgym.agents.grpo.model_inputs import cache_argument, left_padded
 from dumpgym.agents.grpo.sampling.graphs import Capture, Graphs
 from dumpgym.agents.grpo.sampling.masks import AttentionMasks
-from dumpgym.agents.grpo.sampling.memory import ColumnLayer, Memory, cache_argument, left_padded
+from dumpgym.agents.grpo.sampling.memory import ColumnLayer, Memory
 from dumpgym.agents.grpo.sampling.sheet import Ends, Sheet
 
 _PREFILL_TOKENS = 8192  # prompt tokens forwarded together, padding included

@@ -79,9 +79,7 @@ def conflicts_at(num_people, stops):
     stages = (pretrain.PuzzleStage(steps=1, people=(4, 6), learning_rates=(0, 0), stops=stops),)
     texts = [completion for _, completion in pretrain.example_texts(stages, 0, 0, 0)]
     assert len(texts) == 24
-    return [
-        text.count("conflict") for text in texts if text.count(" is a k", text.index("<answer>")) == num_people
-    ]
+    return [text.count("conflict") for text in texts if text.count(" is a k", text.index("<answer>")) == num_people]
 
 
 def test_solutions_break_off_more_often_the_more_people_there_are():

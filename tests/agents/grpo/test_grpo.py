@@ -8,15 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dumpgym.agents.grpo.loss import (
-    Head,
-    LossTokens,
-    PolicyLoss,
-    group_advantages,
-    logits_log_probs,
-    token_log_probs,
-    token_weights,
-)
+from dumpgym.agents.grpo.log_probs import Head, logits_log_probs, token_log_probs
+from dumpgym.agents.grpo.loss import LossTokens, PolicyLoss, group_advantages, token_weights
 
 reward_groups = st.lists(st.lists(st.sampled_from([-3.0, -1.0, -0.5, 3.0]), min_size=4, max_size=4), min_size=1)
 

@@ -13,7 +13,8 @@ from scipy.stats import binom, kstest
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.envs.students.addresses import address_of_runs, uniform_at
 from dumpgym.envs.students.skills import NUISANCES, SkillsStudent, group_signal
-from dumpgym.signals.signal import by_successes, mean_absolute_advantage
+from dumpgym.signals.of_a_group import mean_absolute_advantage
+from dumpgym.signals.signal import by_successes
 
 FOLDER = Path(__file__).parents[3] / "experiments" / "student_calibration"
 CALIBRATION = runpy.run_path(str(FOLDER / "run.py"))

@@ -1,0 +1,27 @@
+"""What goes into a model's forward pass beside the tokens, in the form that its own code expects."""
+
+from collections.abc import Sequence
+from inspect import signature
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+# What a model's own code is known to raise when it is given a cache, masks or positions that it does not understand.
+UNSUITED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
+
+
+def cache_argument(module: torch.nn.Module, cache: Cache) -> dict[str, Cache]:
+    """The cache as the keyword argument of a model's forward pass: ``cache`` since transformers 5.24."""
+    return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}
+
+
+def left_padded(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids padded on the left with 0, and the mask of the true tokens, both (batch, longest)."""
+    length = max(map(len, sequences))
+    ids = torch.zeros(len(sequences), length, dtype=torch.long)
+    mask = torch.zeros(len(sequences), length, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, length - len(sequence) :] = torch.tensor(sequence)
+        mask[row, length - len(sequence) :] = 1
+    return ids.to(device), mask.to(device)

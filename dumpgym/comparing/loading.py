@@ -1,0 +1,140 @@
+"""Finding finished runs in directories, and sorting them into the cells of a comparison.
+
+Runs are told apart by their own ``config.json``: whatever differs except the seed makes another cell. The experiment's
+``experiment.json``, where there is one, names the primary metric, the threshold, the margin and the control.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dumpgym.comparing.comparison import Cell, Comparison
+from dumpgym.comparing.experiment import EXPERIMENT, from_record
+from dumpgym.contracts.errors import DumpgymError
+from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.finished import FinishedRun, _find_runs
+
+_MAY_NOT_DIFFER = (
+    "arms", "steps", "budget_tokens", "budget_seconds", "evaluate_every", "evaluation_problems",
+    "final_evaluation_problems",
+)  # fmt: skip
+_NOT_COMPARED = ("output", "seed", "policy", "policy_options", "checkpoint_every", "transcripts_per_arm", "trackers")
+
+
+def load_comparison(paths: Sequence[Path]) -> Comparison:
+    """Finds the finished runs in directories, and sorts them into cells.
+
+    Args:
+        paths: of runs, or directories with runs at any depth.
+
+    Raises:
+        DumpgymError: if there is no finished run, runs of different arms, budgets or evaluations are among them, or two
+            of one cell and seed.
+    """
+    runs, notes = _find_runs(paths)
+    differing = _refuse_unlike(runs)
+    cells: dict[str, Cell] = {}
+    for run in runs:
+        label = _label(run.config, differing)
+        cell = cells.setdefault(label, Cell(label, {}))
+        if run.config.seed in cell.runs:
+            both = f"{cell.runs[run.config.seed].path} and {run.path}"
+            raise DumpgymError(f"two runs of {label} have seed {run.config.seed}, {both}; accepted: one of them")
+        cell.runs[run.config.seed] = run
+    cells = {label: Cell(label, dict(sorted(cell.runs.items()))) for label, cell in sorted(cells.items())}
+    settings = _settings_of(paths)
+    if settings.pop("is_default"):
+        notes.append(f"no {EXPERIMENT} with the runs: primary metric, threshold, margin and control are defaults")
+    control = next((label for label, cell in cells.items() if _is_control(cell.config, settings["control"])), None)
+    if control is None:
+        notes.append(f"no run of the control, {settings['control']}: there are no paired differences")
+    else:
+        cells = {control: cells[control], **cells}
+        notes += _missing_seeds(cells)
+    budgets = {run.config.budget_tokens for run in runs}
+    smallest = min(run.tokens[-1] for run in runs)
+    budget = next(iter(budgets)) or smallest
+    if settings["metric"] == "area" and budget > smallest:
+        notes.append(f"a run ended at {smallest:,.0f} tokens, before the budget; areas go up to there")
+    del settings["control"]
+    return Comparison(control=control, budget=float(min(budget, smallest)), cells=cells, notes=notes, **settings)
+
+
+def _flat(config: TrainConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    agent = values.pop("agent")
+    return {key: value for key, value in values.items() if key not in _NOT_COMPARED} | {
+        f"agent.{key}": value for key, value in agent.items()
+    }
+
+
+def _refuse_unlike(runs: Sequence[FinishedRun]) -> list[str]:
+    """The settings that differ between runs and make cells.
+
+    Raises:
+        DumpgymError: if a setting differs that makes runs unlike.
+    """
+    flat = [_flat(run.config) for run in runs]
+    differing = [key for key in flat[0] if any(values[key] != flat[0][key] for values in flat)]
+    for key in differing:
+        if key in _MAY_NOT_DIFFER:
+            other = next(run for run, values in zip(runs, flat, strict=True) if values[key] != flat[0][key])
+            raise DumpgymError(
+                f"{key} is {flat[0][key]!r} in {runs[0].path} and {_flat(other.config)[key]!r} in {other.path}; "
+                "accepted: runs that agree in it"
+            )
+    return differing
+
+
+def _label(config: TrainConfig, differing: Sequence[str]) -> str:
+    options = ", ".join(f"{key} {_text(value)}" for key, value in config.policy_options.items())
+    flat, default = _flat(config), _flat(TrainConfig())
+    others = [f"{key.removeprefix('agent.')} {_text(flat[key])}" for key in differing if flat[key] != default[key]]
+    return "; ".join([config.policy + (f" ({options})" if options else ""), *others])
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:
+    kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "control")
+    records = {file.read_text(encoding="utf-8") for path in paths for file in _experiments_at(path)}
+    settings = [{key: getattr(from_record(json.loads(record)), key) for key in kept} for record in records]
+    for other in settings[1:]:
+        if different := [key for key in kept if other[key] != settings[0][key]]:
+            raise DumpgymError(f"the runs are of experiments with different {', '.join(different)}; accepted: one")
+    if settings:
+        return settings[0] | {"is_default": False}
+    default = {
+        "is_default": True,
+        "question": "",
+        "metric": "area",
+        "threshold": 0.5,
+        "margin": 0.02,
+        "settings_tried": 0,
+    }
+    return {"name": re.sub(r"\W+", " ", paths[0].resolve().name), **default, "control": "uniform"}
+
+
+def _experiments_at(path: Path) -> list[Path]:
+    """Its ``experiment.json``, or that of the experiment of which it is a part."""
+    above = [directory / EXPERIMENT for directory in (path.resolve(), *list(path.resolve().parents)[:2])]
+    return [file for file in above if file.exists()][:1] or sorted(path.glob(f"*/{EXPERIMENT}"))
+
+
+def _is_control(config: TrainConfig, control: str) -> bool:
+    return config.policy == control and not config.policy_options
+
+
+def _missing_seeds(cells: Mapping[str, Cell]) -> list[str]:
+    all_seeds = sorted({seed for cell in cells.values() for seed in cell.runs})
+    notes = []
+    for label, cell in cells.items():
+        if missing := [seed for seed in all_seeds if seed not in cell.runs]:
+            which = ", ".join(map(str, missing))
+            notes.append(f"{label} has no finished run of seed {which}: differences are of the seeds that both have")
+    return notes

@@ -1,0 +1,89 @@
+"""The runs that an experiment plans: how far each has come, and what is left to run and to spend."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.markup import escape
+from rich.table import Table
+
+from dumpgym.comparing.experiment import Cell, Experiment
+from dumpgym.runs.config import TrainConfig
+
+_SHOWN_LINES = 5  # of a failed run's log
+_TAIL = 2**16  # bytes at the end of a log in which its last record stands
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a comparison.
+
+    Attributes:
+        name: of the cell and the seed.
+        config: of the run.
+    """
+
+    name: str
+    config: TrainConfig
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return (self.config.output / "summary.json").exists()
+
+    def progress(self) -> float:
+        """How far it has come, from 0 to 1."""
+        path = self.config.output / "metrics.jsonl"
+        if self.is_finished or not path.exists():
+            return float(self.is_finished)
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            lines = file.read().split(b"\n")[:-1]  # what is behind the last end of a line is being written
+        return float(json.loads(lines[-1])["time/progress"]) if len(lines) > 1 else 0.0
+
+    def log(self, kind: str = "log") -> Path:
+        """The file of what it prints, or of its lock."""
+        return self.config.output.parents[1] / "logs" / f"{self.name}.{kind}"
+
+
+def plan(experiment: Experiment, cells: Sequence[Cell], runs: Sequence[Run]) -> Table:
+    """What would be run, and what it costs, as far as finished runs tell."""
+    table = Table(title=f"{escape(experiment.name)}: {len(cells)} cells, {experiment.seeds} paired seeds")
+    table.add_column("cell", overflow="fold")
+    for column in ("done", "begun", "new", "tokens", "hours"):
+        table.add_column(column, justify="right", no_wrap=True)
+    done = {run.name: run.progress() for run in runs}
+    seconds = _seconds_of_a_run(runs)
+    rest_of_all = 0.0
+    for cell in cells:
+        mine = [run for run in runs if run.config.output.parent.name == cell.label]
+        progress = [done[run.name] for run in mine]
+        rest = sum(1 - share for share in progress)
+        rest_of_all += rest
+        finished = sum(run.is_finished for run in mine)
+        begun = sum((run.config.output / "config.json").exists() for run in mine) - finished
+        budget = cell.config.budget_tokens
+        tokens = "at most ?" if budget is None else f"{rest * budget:,.0f}"
+        counts = map(str, (finished, begun, len(mine) - finished - begun))
+        table.add_row(escape(cell.label), *counts, tokens, _hours(rest, seconds))
+    table.caption = f"tokens and hours of one process that are left; {_hours(rest_of_all, seconds)} hours in all"
+    if seconds is None:
+        table.caption += "; the first finished run tells how long a run takes"
+    return table
+
+
+def _hours(runs: float, seconds: float | None) -> str:
+    return "?" if seconds is None else f"{runs * seconds / 3600:.1f}"
+
+
+def _seconds_of_a_run(runs: Sequence[Run]) -> float | None:
+    finished = [run.config.output / "summary.json" for run in runs if run.is_finished]
+    seconds = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in finished]
+    return median(seconds) if seconds else None
+
+
+def _last_lines(run: Run) -> str:
+    lines = run.log().read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN_LINES:]
+    return "\n".join([f"{run.name}, {run.log()}:", *(f"    {line}" for line in lines)])

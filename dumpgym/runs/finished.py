@@ -1,0 +1,126 @@
+"""A finished run, read back from its directory."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.directory import RunDirectory
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The files of a finished run.
+
+    Attributes:
+        path: its directory.
+        config: its configuration.
+        metrics: of every step.
+        evaluations: all of them.
+    """
+
+    path: Path
+    config: TrainConfig
+    metrics: list[dict[str, Any]]
+    evaluations: list[dict[str, Any]]
+
+    @cached_property
+    def arms(self) -> list[str]:
+        """The arms' names, easiest first."""
+        return list(self.evaluations[0]["eval/solved"])
+
+    @cached_property
+    def ledger(self) -> dict[str, Any]:
+        """What it has spent; see ``read_ledger``."""
+        return read_ledger(RunDirectory(self.path))
+
+    def of_evaluations(self, key: str) -> Array:
+        """A number of every evaluation, (evaluations,)."""
+        return np.array([record[key] for record in self.evaluations], dtype=np.float64)
+
+    def of_steps(self, key: str) -> Array:
+        """A number of every step, NaN where it is not known, (steps,)."""
+        return np.array([record.get(key, np.nan) for record in self.metrics], dtype=np.float64)
+
+    def arms_of_steps(self, key: str) -> Array:
+        """A number of every step and arm, NaN where it is not known, (steps, arms)."""
+        return np.stack([self.of_steps(f"arms/{name}/{key}") for name in self.arms], axis=1)
+
+    @cached_property
+    def tokens(self) -> Array:
+        """Tokens generated in training at every evaluation, (evaluations,)."""
+        return self.of_evaluations("num_tokens")
+
+    @cached_property
+    def success(self) -> Array:
+        """Greedy success at every evaluation, in the mean over arms, (evaluations,)."""
+        return self.of_evaluations("eval/success")
+
+    @cached_property
+    def success_by_arm(self) -> Array:
+        """Greedy success at every evaluation, (evaluations, arms)."""
+        return np.stack([self.of_evaluations(f"eval/{name}/success") for name in self.arms], axis=1)
+
+
+def _find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
+    found: list[FinishedRun] = []
+    notes = []
+    for path in paths:
+        if not path.is_dir():
+            raise InvalidValueError("runs", str(path), "a directory with runs")
+        directories = sorted(config.parent for config in path.rglob("config.json") if _is_run(config))
+        for directory in directories:
+            run = RunDirectory(directory)
+            metrics, evaluations = run.read("metrics.jsonl"), run.read("evaluations.jsonl")
+            if not (directory / "summary.json").exists() or not metrics:
+                progress = metrics[-1]["time/progress"] if metrics else 0
+                notes.append(f"{directory} is left out: not finished, {progress:.0%} of it is there")
+            else:
+                found.append(FinishedRun(directory, run.stored_config(directory), metrics, evaluations))
+    if not found:
+        hint = f" ({'; '.join(notes)})" if notes else ""
+        raise InvalidValueError("runs", ", ".join(map(str, paths)), f"directories with at least one finished run{hint}")
+    return found, notes
+
+
+def _is_run(config: Path) -> bool:
+    """Whether it is the configuration of a run, and not that of a model."""
+    return "policy_options" in json.loads(config.read_text(encoding="utf-8"))
+
+
+TOKENS = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
+"""The columns of the ledger, by the names under which they are logged."""
+
+
+def read_ledger(run: RunDirectory) -> dict[str, Any]:
+    """What a run has spent, from its logs.
+
+    Returns:
+        ``tokens``, the columns of ``TOKENS`` in all; ``arms``, the same by arm; ``seconds`` by phase; ``steps`` taken.
+    """
+    records = [log[-1] for log in (run.read("metrics.jsonl"), run.read("evaluations.jsonl")) if log]
+    last = max(records, key=lambda record: record["time/seconds"])
+    arms: dict[str, dict[str, int]] = {}
+    for key, value in last.items():
+        if key.startswith("arms/") and key.endswith(TOKENS):
+            name, column = key.removeprefix("arms/").rsplit("/", 1)
+            arms.setdefault(name, {})[column] = value
+    return {
+        "steps": last["step"],
+        "tokens": {column: last[column] for column in TOKENS},
+        "arms": arms,
+        "seconds": {
+            key.removeprefix("time/"): value
+            for key, value in last.items()
+            if key.startswith("time/") and key != "time/seconds"
+        },
+    }
