@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dumpgym.agents.curricula.controls import PlannedShares
 from dumpgym.contracts.errors import InvalidValueError, require_number
 from dumpgym.contracts.state import Stateful
-from dumpgym.contracts.student import Outcomes, Student
+from dumpgym.contracts.student import GroupResults, Student
 from dumpgym.envs.students.skills import SkillsStudent, group_signal
 
 ACTIONS = ("discrete", "simplex")
@@ -29,9 +29,9 @@ STATISTICS = (
 _SIGNED = ("batch_signal", "mean_signal", "success_trend")
 
 
-def mean_absolute_advantage(outcomes: Outcomes) -> NDArray[np.float64]:
+def mean_absolute_advantage(results: GroupResults) -> NDArray[np.float64]:
     """Mean abs(A) of every group by its number of successes, (groups,), as DUMP has it; from 0 to 1."""
-    return group_signal(outcomes.successes, outcomes.num_generations)
+    return group_signal(results.successes, results.num_generations)
 
 
 def _default_student(seed: int) -> Student:
@@ -98,7 +98,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
     * ``prompts_per_step=16``: groups in a batch, at least 1.
     * ``num_generations=8``: completions in a group, at least 2.
     * ``reward="progress"``: or "signal".
-    * ``signal=None``: a function of ``Outcomes`` that gives one number a group, such as the signals that
+    * ``signal=None``: a function of ``GroupResults`` that gives one number a group, such as the signals that
       ``dumpgym.signals.signal.make_signal`` makes; by default the mean absolute GRPO advantage of a group with this
       many successes. Every episode begins with a copy of it, should it keep something in mind.
     * ``draw="quota"``: every arm gets its share of the batch's slots, rounded up or down (largest remainder), and what
@@ -127,7 +127,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         prompts_per_step: int = 16,
         num_generations: int = 8,
         reward: str = "progress",
-        signal: Callable[[Outcomes], NDArray[np.float64]] | None = None,
+        signal: Callable[[GroupResults], NDArray[np.float64]] | None = None,
         draw: str = "quota",
         step_size: float = 0.25,
         render_mode: str | None = None,
@@ -199,13 +199,13 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             raise gym.error.ResetNeeded("call reset() before step(), and after an episode's last step")
         arms = self._batch(action)
         before = self._mean_success
-        outcomes = self.student.practise(arms, self.num_generations)
-        signal = self._signal(outcomes)
+        results = self.student.practise(arms, self.num_generations)
+        signal = self._signal(results)
         if np.shape(signal) != arms.shape or not np.isfinite(signal).all():
             raise InvalidValueError("signal", signal, f"{len(arms)} finite numbers, one a group")
-        self._remember(outcomes, signal)
+        self._remember(results, signal)
         self._step += 1
-        information = self._information(arms, int(outcomes.tokens.sum()))
+        information = self._information(arms, int(results.tokens.sum()))
         reward = self._mean_success - before if self.reward == "progress" else float(signal.mean())
         return self._observation(), reward, self._step == self.steps, False, information
 
@@ -231,13 +231,13 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         self._slots.plan = weights[None] / weights.sum() if weights.any() else self._uniform
         return self._slots.select_arms(self.prompts_per_step)
 
-    def _remember(self, outcomes: Outcomes, signal: NDArray[np.float64]) -> None:
+    def _remember(self, results: GroupResults, signal: NDArray[np.float64]) -> None:
         """Brings the statistics up to date with a batch."""
-        groups = np.bincount(outcomes.arm, minlength=self.num_arms)
+        groups = np.bincount(results.arm, minlength=self.num_arms)
         present, first = groups > 0, self._practised == 0
 
         def batch_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            total = np.bincount(outcomes.arm, values, minlength=self.num_arms)
+            total = np.bincount(results.arm, values, minlength=self.num_arms)
             mean: NDArray[np.float64] = total / np.maximum(groups, 1)
             return mean
 
@@ -245,13 +245,13 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             new: NDArray[np.float64] = mean + np.where(present, np.where(first, 1, step_size) * (value - mean), 0)
             return new
 
-        success = batch_mean(outcomes.successes / outcomes.num_generations)
+        success = batch_mean(results.successes / results.num_generations)
         learnability = batch_mean(np.clip(signal, -1, 1))
         self._practised = self._practised + groups
         self._slow_success = moved(self._slow_success, success, self.step_size / 4)
         mean_success = moved(self._statistics["mean_success"], success, self.step_size)
         self._statistics = {
-            "batch_share": groups / len(outcomes.arm),
+            "batch_share": groups / len(results.arm),
             "batch_success": success,
             "batch_signal": learnability,
             "mean_success": mean_success,

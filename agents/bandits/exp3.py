@@ -40,7 +40,7 @@ class ImportanceWeighted(BanditPolicy):
             raise InvalidValueError("probability of an arm in the batch", least, "above 0, as it was drawn")
         return p
 
-    def _sums(self, feedback: Feedback, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sums_by_arm(self, feedback: Feedback, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over every arm's groups of their values, shape (..., num_arms)."""
         total = np.zeros(self.shape)
         add_by_arm(total, feedback.arm, values)
@@ -87,7 +87,7 @@ class EXP3(ImportanceWeighted):
 
     def _observe(self, feedback: Feedback) -> None:
         rate = self.gamma.at(self.clock) / self.num_arms
-        self._move(feedback, rate * self._sums(feedback, np.clip(feedback.signal, 0, 1) / self._drawn(feedback)))
+        self._move(feedback, rate * self.sums_by_arm(feedback, np.clip(feedback.signal, 0, 1) / self._drawn(feedback)))
 
     def _move(self, feedback: Feedback, exponents: NDArray[np.float64]) -> None:
         """Takes in the batch's exponents, shape (..., num_arms)."""
@@ -196,7 +196,7 @@ class EXP3IX(ImportanceWeighted):
     def _observe(self, feedback: Feedback) -> None:
         gamma = self._rate() / 2 if self.gamma is None else self.gamma.at(self.clock)
         loss = 1 - np.clip(feedback.signal, 0, 1)
-        losses = self.losses + self._sums(feedback, loss / self._drawn(feedback, gamma))
+        losses = self.losses + self.sums_by_arm(feedback, loss / self._drawn(feedback, gamma))
         self.losses = losses - losses.min(axis=-1, keepdims=True)
         self.pulls += feedback.arm.shape[-1]
 

@@ -4,7 +4,7 @@ A history knows a number of groups and one mean signal for every arm; the classe
 
 - ``SumHistory``: sums over groups, for ever, with a discount a training step, or over a window of training steps. Late
   feedback has the weight of the step it belongs to, so the order of arrival does not matter.
-- ``RolloutWindow`` (``recent_history.py``): the last rollouts of every arm, by the steps they belong to.
+- ``CompletionWindow`` (``recent_history.py``): the last completions of every arm, by the steps they belong to.
 - ``ExponentialMean`` (there too): a mean with a constant step size, which takes feedback in the order of its arrival.
 
 Shapes are (..., num_arms), where what is in front is nothing, or one axis of runs.
@@ -21,7 +21,7 @@ from dumpgym.contracts.feedback import Feedback, add_by_arm
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.state import Stateful
 
-_ROWS = ("groups", "rollouts", "signal", "squares", "successes")
+_ROWS = ("groups", "completions", "signal", "squares", "successes")
 
 
 class ArmHistory(Stateful):
@@ -72,7 +72,7 @@ class SumHistory(ArmHistory):
     def _accumulate(sums: NDArray[np.float64], feedback: Feedback, weight: float) -> None:
         signal, ones = feedback.signal, np.ones_like(feedback.signal)
         for total, values in zip(
-            sums, (ones, feedback.group_size, signal, signal * signal, feedback.successes), strict=True
+            sums, (ones, feedback.num_generations, signal, signal * signal, feedback.successes), strict=True
         ):
             add_by_arm(total, feedback.arm, weight * values.astype(np.float64))
 
@@ -86,7 +86,7 @@ class SumHistory(ArmHistory):
         return self._row(0)
 
     @property
-    def rollouts(self) -> NDArray[np.float64]:
+    def completions(self) -> NDArray[np.float64]:
         """Completions in those groups, shape (..., num_arms)."""
         return self._row(1)
 
@@ -103,7 +103,7 @@ class SumHistory(ArmHistory):
     @property
     def failures(self) -> NDArray[np.float64]:
         """Completions that did not, shape (..., num_arms)."""
-        return self.rollouts - self.successes
+        return self.completions - self.successes
 
     def mean(self) -> NDArray[np.float64]:
         """The mean signal of every arm's groups, 0 for an arm without any, shape (..., num_arms)."""

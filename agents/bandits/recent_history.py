@@ -1,4 +1,4 @@
-"""Histories of what an arm gave last: a mean with a constant step size, and a window of rollouts."""
+"""Histories of what an arm gave last: a mean with a constant step size, and a window of completions."""
 
 from typing import ClassVar
 
@@ -56,18 +56,18 @@ class ExponentialMean(ArmHistory):
         return self.value.copy()
 
 
-class RolloutWindow(ArmHistory):
-    """The mean over the last rollouts of an arm, where every rollout of a group carries the group's signal.
+class CompletionWindow(ArmHistory):
+    """The mean over the last completions of an arm, where every completion of a group carries the group's signal.
 
-    The last ones are those of the latest steps; within a step, those told last. The rollouts of a group have no order,
-    so the oldest group, when only a part of it is inside the window, counts with as many rollouts as are inside.
+    The last ones are those of the latest steps; within a step, those told last. The completions of a group have no order,
+    so the oldest group, when only a part of it is inside the window, counts with as many completions as are inside.
 
     Args:
         shape: (..., num_arms).
-        window: number of rollouts remembered of every arm, at least 1.
+        window: number of completions remembered of every arm, at least 1.
 
     Attributes:
-        total: groups and rollouts ever told of every arm, never forgotten, shape (2, ..., num_arms).
+        total: groups and completions ever told of every arm, never forgotten, shape (2, ..., num_arms).
         average: the mean over every arm's window, shape (..., num_arms).
         recent: step, signal and size of the groups inside the window, oldest first and to the right, with groups of
             size 0 on the left where an arm has fewer, shape (3, ..., num_arms, most groups of an arm).
@@ -86,7 +86,7 @@ class RolloutWindow(ArmHistory):
     def add(self, feedback: Feedback) -> None:
         """Takes in the groups of a batch, in their order; arms that it does not hold are not looked at."""
         add_by_arm(self.total[0], feedback.arm, 1)
-        add_by_arm(self.total[1], feedback.arm, feedback.group_size.astype(np.float64))
+        add_by_arm(self.total[1], feedback.arm, feedback.num_generations.astype(np.float64))
         arms, batch = self._of_batch(feedback)
         recent = np.concatenate([self.recent.reshape(3, self.average.size, -1)[:, arms], batch], axis=-1)
         step, _, size = recent
@@ -94,7 +94,7 @@ class RolloutWindow(ArmHistory):
         order = np.where(size > 0, step, -1).argsort(axis=-1, kind="stable")
         step, signal, size = np.take_along_axis(recent, order[None], axis=-1)
         newer = size[:, ::-1].cumsum(axis=-1)[:, ::-1] - size
-        counted = np.clip(self.window - newer, 0, size)  # rollouts of every group that are inside the window
+        counted = np.clip(self.window - newer, 0, size)  # completions of every group that are inside the window
         self.average.reshape(-1)[arms] = (counted * signal).sum(axis=-1) / counted.sum(axis=-1)
         self._remember(arms, np.where(counted > 0, (step, signal, size), 0))
 
@@ -110,7 +110,7 @@ class RolloutWindow(ArmHistory):
         place = np.arange(flat.size) - (counts.cumsum() - counts)[row]  # which group of its arm each one is
         batch = np.zeros((3, arms.size, int(counts.max())))
         batch[:, row, place] = np.stack(
-            [np.full(flat.size, feedback.step), feedback.signal.ravel()[order], feedback.group_size.ravel()[order]]
+            [np.full(flat.size, feedback.step), feedback.signal.ravel()[order], feedback.num_generations.ravel()[order]]
         )
         return arms, batch
 
@@ -128,10 +128,10 @@ class RolloutWindow(ArmHistory):
         return groups
 
     @property
-    def rollouts(self) -> NDArray[np.float64]:
+    def completions(self) -> NDArray[np.float64]:
         """Completions ever told of every arm, shape (..., num_arms)."""
-        rollouts: NDArray[np.float64] = self.total[1]
-        return rollouts
+        completions: NDArray[np.float64] = self.total[1]
+        return completions
 
     def mean(self) -> NDArray[np.float64]:
         """The mean signal over every arm's window, 0 where it is empty, shape (..., num_arms)."""

@@ -89,7 +89,7 @@ class ThompsonBeta(RandomScorePolicy):
 
         posterior of arm d = Beta(prior_a + S_d, prior_b + n_d - S_d)
 
-    A group is a pull, however many rollouts it has. Each slot of a batch goes to the largest of one independent draw
+    A group is a pull, however many completions it has. Each slot of a batch goes to the largest of one independent draw
     per arm. ``probabilities`` is the chance of each arm to be the largest, computed without draws.
 
     Source: Thompson, Biometrika 25, 1933, for signals of 0 and 1; Raj and Kalyani, Taming Non-stationary Bandits: A

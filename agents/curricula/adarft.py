@@ -79,7 +79,7 @@ class AdaRFT(BanditPolicy):
         return np.clip(target, self.difficulties.min(), self.difficulties.max())
 
     def _observe(self, feedback: Feedback) -> None:
-        success = (feedback.successes / feedback.group_size).mean(axis=-1, keepdims=True)
+        success = (feedback.successes / feedback.num_generations).mean(axis=-1, keepdims=True)
         step = self.eta.at(self.clock) * np.tanh(self.alpha * (success - self.beta))
         self.target = self._clipped(self.target + step)
 

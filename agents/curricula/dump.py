@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.agents.bandits.history import HistoryPolicy
-from dumpgym.agents.bandits.recent_history import RolloutWindow
+from dumpgym.agents.bandits.recent_history import CompletionWindow
 from dumpgym.agents.bandits.selection import boltzmann
 from dumpgym.contracts.errors import InvalidValueError, require_number
 from dumpgym.contracts.policy import PolicyOptions
@@ -54,7 +54,7 @@ class Dump(HistoryPolicy):
         InvalidValueError: if an option is out of range.
     """
 
-    history: RolloutWindow
+    history: CompletionWindow
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Dump(HistoryPolicy):
         **common: Unpack[PolicyOptions],
     ) -> None:
         super().__init__(num_arms, **common)
-        self.history = RolloutWindow(self.shape, window)
+        self.history = CompletionWindow(self.shape, window)
         if count_unit not in ("rollouts", "prompts"):
             raise InvalidValueError("count_unit", count_unit, "'rollouts' or 'prompts'")
         self.count_unit = count_unit
@@ -77,7 +77,7 @@ class Dump(HistoryPolicy):
         self.prior_count = require_number("prior_count", prior_count, above=0)
 
     def _weights(self) -> NDArray[np.float64]:
-        count = self.history.rollouts if self.count_unit == "rollouts" else self.history.groups
+        count = self.history.completions if self.count_unit == "rollouts" else self.history.groups
         bonus = np.sqrt(2 * np.log(count.sum(axis=-1, keepdims=True) + 1) / (count + self.prior_count))
         score = self.history.mean() + self.exploration.at(self.clock) * bonus
         return boltzmann(score, self.temperature.at(self.clock))

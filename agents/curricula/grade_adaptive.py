@@ -62,7 +62,7 @@ class GradeAdaptive(BanditPolicy):
 
     def _observe(self, feedback: Feedback) -> None:
         own = feedback.arm == self.grade
-        informs = own & (feedback.successes > 0) & (feedback.successes < feedback.group_size)
+        informs = own & (feedback.successes > 0) & (feedback.successes < feedback.num_generations)
         groups, informative = own.sum(axis=-1, keepdims=True), informs.sum(axis=-1, keepdims=True)
         waited = np.where(informative < self.threshold * groups, self.waited + 1, 0)
         self.waited = np.where(groups > 0, waited, self.waited)

@@ -130,7 +130,7 @@ class Graves(ImportanceWeighted):
         low, high = self.history.bounds
         spread = np.where(high > low, high - low, 1)
         scaled = np.where(high > low, np.clip(2 * (progress - low) / spread - 1, -1, 1), np.sign(progress - low))
-        moved = shifted(self.log_weights + self.eta.at(self.clock) * self._sums(feedback, scaled / drawn))
+        moved = shifted(self.log_weights + self.eta.at(self.clock) * self.sums_by_arm(feedback, scaled / drawn))
         self.log_weights = moved if feedback.step < self.clock else _shared(moved, 1 / (feedback.step + 2))
 
     def _costs(self, feedback: Feedback) -> NDArray[np.float64]:
@@ -139,7 +139,7 @@ class Graves(ImportanceWeighted):
             case "tokens":
                 return np.maximum(feedback.tokens, 1).astype(np.float64)
             case "rollouts":
-                return feedback.group_size.astype(np.float64)
+                return feedback.num_generations.astype(np.float64)
             case _:
                 return np.ones(feedback.arm.shape)
 

@@ -42,14 +42,14 @@ class InformativeThompson(HistoryPolicy):
 
     Attributes:
         success: p_d of the present draw, shape (..., num_arms).
-        group_size: n, 8 before any feedback, shape (..., 1).
+        num_generations: n, 8 before any feedback, shape (..., 1).
 
     Raises:
         InvalidValueError: if an option is out of range.
     """
 
     draws_in_update: ClassVar[bool] = True
-    state_fields: ClassVar[tuple[str, ...]] = (*HistoryPolicy.state_fields, "success", "group_size")
+    state_fields: ClassVar[tuple[str, ...]] = (*HistoryPolicy.state_fields, "success", "num_generations")
     history: DiscountedSums
 
     def __init__(
@@ -71,7 +71,7 @@ class InformativeThompson(HistoryPolicy):
         if given is None:
             given, self.prior_mass = [0.5] * num_arms, self.reversion_mass
         self.prior_success = np.array(require_numbers("prior_success", given, num_arms, low=0.01, high=0.99))
-        self.group_size: NDArray[np.float64] = np.full((*self.shape[:-1], 1), 8.0)
+        self.num_generations: NDArray[np.float64] = np.full((*self.shape[:-1], 1), 8.0)
         self.success = self._draw_success(0)
 
     def _draw_success(self, steps: int) -> NDArray[np.float64]:
@@ -81,11 +81,11 @@ class InformativeThompson(HistoryPolicy):
 
     def _observe(self, feedback: Feedback) -> None:
         self.history.add(feedback)
-        self.group_size = feedback.group_size.mean(axis=-1, keepdims=True)
+        self.num_generations = feedback.num_generations.mean(axis=-1, keepdims=True)
         self.success = self._draw_success(max(self.clock, feedback.step + 1))
 
     def _weights(self) -> NDArray[np.float64]:
-        p, n = self.success, self.group_size
+        p, n = self.success, self.num_generations
         informs = np.maximum(1 - p**n - (1 - p) ** n, 1e-12)  # all alike where every draw rounds to 0 or 1
         weights: NDArray[np.float64] = informs / informs.sum(axis=-1, keepdims=True)
         return weights

@@ -70,7 +70,7 @@ class SFL(HistoryPolicy):
             raise InvalidValueError("step_size", step_size, "None beside a window or a discount")
 
     def _observe(self, feedback: Feedback) -> None:
-        self.history.add(replace(feedback, signal=feedback.successes / feedback.group_size))
+        self.history.add(replace(feedback, signal=feedback.successes / feedback.num_generations))
 
     def _weights(self) -> NDArray[np.float64]:
         p = np.where(self.history.groups > 0, self.history.mean(), 0.5)

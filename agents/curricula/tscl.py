@@ -78,7 +78,7 @@ class TSCL(BanditPolicy):
 
     def _scores(self, feedback: Feedback) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The score of every arm in a batch, and which arms have one, shape (..., num_arms)."""
-        return batch_means(feedback.arm, feedback.successes / feedback.group_size, self.shape)
+        return batch_means(feedback.arm, feedback.successes / feedback.num_generations, self.shape)
 
 
 class TSCLOnline(TSCL):

@@ -18,7 +18,7 @@ from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from transformers import PreTrainedModel
 
 from dumpgym.agents.grpo.config import GRPOConfig
-from dumpgym.agents.grpo.forward import PolicyForward
+from dumpgym.agents.grpo.forward import ModelForward
 from dumpgym.agents.grpo.models import (
     REFERENCE,
     adapter_base,
@@ -44,14 +44,14 @@ from dumpgym.agents.grpo.processes import (
 from dumpgym.agents.grpo.sampling.sampler import Sampler
 from dumpgym.agents.grpo.update import GRPOUpdate
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Completions, Learned, Rollouts
+from dumpgym.contracts.learner import Completions, Learned, RewardedCompletions
 from dumpgym.contracts.puzzle_env import Prompt
 from dumpgym.contracts.schedules import Schedule
 
 _OWN_STREAM = 2**63  # number of a draw that is none of training's
 
 
-class LanguageModelAgent:
+class GRPOAgent:
     """A language model as a learner.
 
     Args:
@@ -73,10 +73,10 @@ class LanguageModelAgent:
             raise InvalidValueError(
                 "max_completion_length", config.max_completion_length, f"less than the model's context, {self.context}"
             )
-        self.policy = self._policy_forward(self.base)
+        self.forward = self._model_forward(self.base)
         self.reference = None
         if config.beta > 0 and not isinstance(self.model, PeftModel):
-            self.reference = self._policy_forward(copy.deepcopy(self.base).requires_grad_(False))
+            self.reference = self._model_forward(copy.deepcopy(self.base).requires_grad_(False))
         trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = Optimizer(
             trained,
@@ -84,7 +84,7 @@ class LanguageModelAgent:
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
         )
-        self.update = GRPOUpdate(config, self.policy, self.optimizer, self._as_at_the_start)
+        self.update = GRPOUpdate(config, self.forward, self.optimizer, self._as_at_the_start)
         self.end_token_ids = end_token_ids(self.base, self.tokenizer)
         self.sampler = Sampler(
             self.base, self.tokenizer, end_token_ids=self.end_token_ids, stop_strings=config.stop_strings
@@ -105,10 +105,10 @@ class LanguageModelAgent:
         model.to(device=self.device).eval()  # type: ignore[call-arg]
         return base, model, tokenizer
 
-    def _policy_forward(self, model: PreTrainedModel) -> PolicyForward:
+    def _model_forward(self, model: PreTrainedModel) -> ModelForward:
         if self.config.gradient_checkpointing:
             enable_checkpointing(model)
-        return PolicyForward(
+        return ModelForward(
             model,
             self.config.temperature,
             entropy_gradient=self.config.entropy_coef > 0,
@@ -192,7 +192,7 @@ class LanguageModelAgent:
         is_plain = self.tokenizer.chat_template is None
         return list(self.tokenizer(rendered, add_special_tokens=is_plain)["input_ids"])
 
-    def learn(self, rollouts: Rollouts) -> Learned:
+    def learn(self, rewarded: RewardedCompletions) -> Learned:
         """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where nothing has a gradient.
 
         Raises:
@@ -200,23 +200,23 @@ class LanguageModelAgent:
         """
         learning_rate = self.learning_rate.at(self.updates)
         with checkpointed_layers(self.base) if self.config.gradient_checkpointing else nullcontext():
-            learned = self.update(rollouts, learning_rate)
+            learned = self.update(rewarded, learning_rate)
         self.updates += 1
         return learned
 
     @contextmanager
-    def _as_at_the_start(self) -> Iterator[PolicyForward]:
+    def _as_at_the_start(self) -> Iterator[ModelForward]:
         if self.reference is not None:
             yield self.reference
         elif isinstance(self.model, PeftModel) and REFERENCE in self.model.peft_config:
             self.model.set_adapter(REFERENCE)
             try:
-                yield self.policy
+                yield self.forward
             finally:
                 self.model.set_adapter("default")
         elif isinstance(self.model, PeftModel):
             with self.model.disable_adapter():
-                yield self.policy
+                yield self.forward
 
     def save_model(self, directory: Path) -> None:
         """Writes the model, or its adapter, and the tokenizer as ``transformers`` and ``peft`` read them."""
@@ -255,5 +255,5 @@ class LanguageModelAgent:
             "divides_optimizer_state": divides_optimizer_state(),
             "threads": torch.get_num_threads(),
             "dtype": str(self.base.dtype).removeprefix("torch."),
-            "shares_prompts": self.policy.shares_prompts,
+            "shares_prompts": self.forward.shares_prompts,
         }

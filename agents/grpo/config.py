@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-
 LossType = Literal["grpo", "bnpo", "dapo", "dr_grpo", "gspo", "cispo"]
 ScaleRewards = Literal["group", "batch", "none"]
 Positive = Annotated[int, Ge(1)]
@@ -34,7 +33,7 @@ class GRPOConfig:
         entropy_coef: weight of the entropy bonus.
         scale_rewards: what advantages are divided by: the standard deviation of the "group", of the "batch", or "none".
             The bandit's signal has an estimator of its own and does not depend on it.
-        loss_type: how tokens and completions are weighted and clipped; see ``PolicyLoss`` and ``token_weights``.
+        loss_type: how tokens and completions are weighted and clipped; see ``GRPOLoss`` and ``token_weights``.
         num_iterations: passes over a batch.
         mini_batches: optimiser steps per pass.
         mask_truncated_completions: leave completions that were cut off out of the loss.

@@ -65,7 +65,7 @@ class PromptStates:
             torch.autograd.backward([output for output, _ in pairs], [gradient for _, gradient in pairs])
 
 
-class PolicyForward:
+class ModelForward:
     """The forward passes of one model.
 
     Args:

@@ -96,7 +96,7 @@ class LossTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyLoss:
+class GRPOLoss:
     """The policy's loss with its penalty and its bonus, summed over tokens with given weights.
 
     With r the probability ratio of a token to the model that sampled it, and A its completion's advantage::
@@ -137,14 +137,14 @@ class PolicyLoss:
             losses = -ratios.clamp(max=bound).detach() * advantages * log_probs
             clipped = ratios > bound
         else:
-            policy_ratios = ratios
+            loss_ratios = ratios
             if self.loss_type == "gspo":
                 means = torch.stack([part.mean() for part in log_ratios.split(list(tokens.lengths))])
                 lengths = torch.tensor(tokens.lengths, device=means.device)
-                policy_ratios = means.exp().repeat_interleave(lengths)
-            bounded = policy_ratios.clamp(1 - self.epsilon, 1 + self.epsilon_high)
-            losses = -torch.minimum(policy_ratios * advantages, bounded * advantages)
-            clipped = bounded * advantages < policy_ratios * advantages
+                loss_ratios = means.exp().repeat_interleave(lengths)
+            bounded = loss_ratios.clamp(1 - self.epsilon, 1 + self.epsilon_high)
+            losses = -torch.minimum(loss_ratios * advantages, bounded * advantages)
+            clipped = bounded * advantages < loss_ratios * advantages
         if tokens.reference_log_probs is not None:
             difference = tokens.reference_log_probs - log_probs
             k3 = difference.exp() - difference - 1

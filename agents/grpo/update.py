@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dumpgym.agents.grpo.config import GRPOConfig
-from dumpgym.agents.grpo.forward import PolicyForward, PromptStates
-from dumpgym.agents.grpo.loss import LossTokens, PolicyLoss, group_advantages, token_weights
+from dumpgym.agents.grpo.forward import ModelForward, PromptStates
+from dumpgym.agents.grpo.loss import GRPOLoss, LossTokens, group_advantages, token_weights
 from dumpgym.agents.grpo.optimizer import Optimizer
 from dumpgym.agents.grpo.processes import gather_over_processes, num_processes, process_index
 from dumpgym.contracts.errors import NonFiniteError
-from dumpgym.contracts.learner import Completions, Learned, Rollouts
+from dumpgym.contracts.learner import Completions, Learned, RewardedCompletions
 
 Item = TypeVar("Item")
-Reference = Callable[[], AbstractContextManager[PolicyForward]]
+Reference = Callable[[], AbstractContextManager[ModelForward]]
 """Forward passes of the model as it was at the start, within a ``with`` block."""
 
 
@@ -62,7 +62,7 @@ class OptimizerBatch:
 class Pass:
     """Some prompts that were forwarded, and the completions to forward on top of them, micro-batch by micro-batch."""
 
-    policy: PolicyForward
+    forward: ModelForward
     states: PromptStates
     numbers: dict[int, int]  # which of the prompts belongs to a group
     micro_batches: list[list[Row]]
@@ -70,7 +70,7 @@ class Pass:
     def log_probs(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies of the rows' tokens, (tokens,)."""
         numbers = [self.numbers[row.group] for row in rows]
-        return self.policy.log_probs(self.states, numbers, [row.completion for row in rows])
+        return self.forward.log_probs(self.states, numbers, [row.completion for row in rows])
 
 
 class Totals:
@@ -107,29 +107,29 @@ class GRPOUpdate:
 
     Args:
         config: see ``GRPOConfig``.
-        policy: forward passes of the model.
+        forward: forward passes of the model.
         optimizer: of its weights.
         reference: for the divergence; not asked where ``config.beta`` is 0.
     """
 
-    def __init__(self, config: GRPOConfig, policy: PolicyForward, optimizer: Optimizer, reference: Reference) -> None:
-        self.config, self.policy, self.optimizer, self.reference = config, policy, optimizer, reference
-        self.loss = PolicyLoss(config.loss_type, config.epsilon, config.epsilon_high, config.beta, config.entropy_coef)
+    def __init__(self, config: GRPOConfig, forward: ModelForward, optimizer: Optimizer, reference: Reference) -> None:
+        self.config, self.forward, self.optimizer, self.reference = config, forward, optimizer, reference
+        self.loss = GRPOLoss(config.loss_type, config.epsilon, config.epsilon_high, config.beta, config.entropy_coef)
 
-    def __call__(self, rollouts: Rollouts, learning_rate: float) -> Learned:
+    def __call__(self, rewarded: RewardedCompletions, learning_rate: float) -> Learned:
         """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where nothing has a gradient.
 
         Raises:
             NonFiniteError: if a loss or the gradient is not finite; the step in question was not taken.
         """
         config = self.config
-        rows = _rows(rollouts, config)
+        rows = _rows(rewarded, config)
         batches = [
             self._batch([row for row in rows if row.group % config.mini_batches == k])
             for k in range(config.mini_batches)
         ]
-        self._compare([row for batch in batches for row in batch.share], rollouts.completions)
-        totals = Totals(len(rollouts.rewards))
+        self._compare([row for batch in batches for row in batch.share], rewarded.completions)
+        totals = Totals(len(rewarded.rewards))
         grad_norms = [
             self._optimizer_step(batch.share, totals, learning_rate)
             for _ in range(config.num_iterations)
@@ -163,15 +163,15 @@ class GRPOUpdate:
             return
         if completions.log_probs is not None and self.config.dtype == "float32":
             for row in rows:
-                row.old_log_probs = torch.tensor(completions.log_probs[row.number], device=self.policy.model.device)
+                row.old_log_probs = torch.tensor(completions.log_probs[row.number], device=self.forward.model.device)
             return
         # In coarser formats sampling, token by token, rounds differently from a pass over whole completions.
-        for row, values in self._log_probs(self.policy, rows):
+        for row, values in self._log_probs(self.forward, rows):
             row.old_log_probs = values
 
     @torch.no_grad()
-    def _log_probs(self, policy: PolicyForward, rows: Sequence[Row]) -> Iterator[tuple[Row, Tensor]]:
-        for one_pass in self._passes(policy, rows):
+    def _log_probs(self, forward: ModelForward, rows: Sequence[Row]) -> Iterator[tuple[Row, Tensor]]:
+        for one_pass in self._passes(forward, rows):
             for micro_batch in one_pass.micro_batches:
                 log_probs, _ = one_pass.log_probs(micro_batch)
                 yield from zip(micro_batch, log_probs.split([len(row.completion) for row in micro_batch]), strict=True)
@@ -180,7 +180,7 @@ class GRPOUpdate:
         """Returns the norm of the gradient, before it was clipped."""
         self.optimizer.zero_grad()
         spoilt: list[int] = []
-        for one_pass in self._passes(self.policy, share):
+        for one_pass in self._passes(self.forward, share):
             for rows in one_pass.micro_batches:
                 tokens = _loss_tokens(rows, *one_pass.log_probs(rows))
                 losses, clipped, k3 = self.loss(tokens)
@@ -195,7 +195,7 @@ class GRPOUpdate:
         self.optimizer.step(learning_rate)
         return grad_norm
 
-    def _passes(self, policy: PolicyForward, rows: Sequence[Row]) -> Iterator[Pass]:
+    def _passes(self, forward: ModelForward, rows: Sequence[Row]) -> Iterator[Pass]:
         """Cuts rows up so that at most ``micro_batch_tokens`` of prompts or of completions are forwarded at a time."""
         by_group: dict[int, list[Row]] = {}
         for row in rows:
@@ -204,10 +204,10 @@ class GRPOUpdate:
         limit = self.config.micro_batch_tokens
         for chunk in _cut(groups, [len(group[0].prompt) for group in groups], limit):
             mine = [row for group in chunk for row in group]
-            lengths = [len(row.completion) + (0 if policy.shares_prompts else len(row.prompt)) for row in mine]
-            states = policy.prompts([group[0].prompt for group in chunk])
+            lengths = [len(row.completion) + (0 if forward.shares_prompts else len(row.prompt)) for row in mine]
+            states = forward.prompts([group[0].prompt for group in chunk])
             numbers = {group[0].group: i for i, group in enumerate(chunk)}
-            yield Pass(policy, states, numbers, _cut(mine, lengths, limit))
+            yield Pass(forward, states, numbers, _cut(mine, lengths, limit))
 
     def _learned(
         self, sums: dict[str, NDArray[np.float64]], grad_norms: Sequence[float], learning_rate: float
@@ -237,9 +237,9 @@ def _cut(items: Sequence[Item], lengths: Sequence[int], limit: int) -> list[list
     return batches
 
 
-def _rows(rollouts: Rollouts, config: GRPOConfig) -> list[Row]:
-    completions = rollouts.completions
-    advantages = group_advantages(rollouts.rewards, config.scale_rewards)
+def _rows(rewarded: RewardedCompletions, config: GRPOConfig) -> list[Row]:
+    completions = rewarded.completions
+    advantages = group_advantages(rewarded.rewards, config.scale_rewards)
     left_out = completions.truncated & config.mask_truncated_completions
     size = advantages.shape[1]
     return [

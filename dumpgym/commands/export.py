@@ -11,14 +11,14 @@ from typing import Any
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
 from dumpgym.envs.knights_knaves.leaks import find_leaks, statements_of
-from dumpgym.envs.knights_knaves.problems import Settings
+from dumpgym.envs.knights_knaves.problems import PuzzleSettings
 from dumpgym.envs.knights_knaves.records import json_lines, published_lines
 
 FORMATS = (".jsonl", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportConfig(Settings):
+class ExportConfig(PuzzleSettings):
     """Write puzzles to a file, or look for puzzles that stand in two files.
 
     Attributes:
@@ -57,7 +57,7 @@ def export(config: ExportConfig) -> str:
         )
     if config.output.exists():
         raise InvalidValueError("output", str(config.output), "the name of a file that does not exist yet")
-    settings = {f.name: getattr(config, f.name) for f in dataclasses.fields(Settings)}
+    settings = {f.name: getattr(config, f.name) for f in dataclasses.fields(PuzzleSettings)}
     env = KnightsKnavesEnv(**settings, reward=config.reward)
     count = _write(config.output, _lines(env, config))
     return f"wrote {count:,} puzzles to {config.output}\n"

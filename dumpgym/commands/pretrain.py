@@ -18,12 +18,12 @@ from rich.progress import track
 
 from dumpgym.agents.embedded.model import build_model, build_tokenizer
 from dumpgym.agents.embedded.pretraining import Pretrainer, Stage
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.envs.knights_knaves.language import english, worked_solution
-from dumpgym.envs.knights_knaves.problems import Settings, locate
+from dumpgym.envs.knights_knaves.problems import PuzzleSettings, locate
 from dumpgym.training.evaluation import evaluate
 
 
@@ -128,8 +128,10 @@ def example_texts(stages: Sequence[PuzzleStage], seed: int, stage_number: int, c
     for i in range(CHUNK_SIZE):
         num_people = rng.randint(*stage.people)
         goes_on = _patience(stage, num_people, rng)
-        block, row = locate(Settings(num_people=num_people), seed * 100 + stage_number, "train", chunk * CHUNK_SIZE + i)
-        solution = worked_solution.worked_solution(block.block.puzzle(row), block.wording.people(row), goes_on)
+        block, row = locate(
+            PuzzleSettings(num_people=num_people), seed * 100 + stage_number, "train", chunk * CHUNK_SIZE + i
+        )
+        solution = worked_solution.worked_solution(block.puzzles.puzzle(row), block.wording.people(row), goes_on)
         texts.append((block.prompts[row], solution))
     return texts
 
@@ -145,7 +147,7 @@ def _patience(stage: PuzzleStage, num_people: int, rng: Random) -> Callable[[int
 def _success(folder: Path, num_problems: int) -> dict[str, tuple[float, float]]:
     """Greedy and sampled held-out success per environment."""
     arms = make_arms([f"dumpgym/KnightsKnaves{n}-v0" for n in range(2, 9)])
-    agent = LanguageModelAgent(GRPOConfig(model=str(folder)))
+    agent = GRPOAgent(GRPOConfig(model=str(folder)))
     greedy, sampled = (evaluate(agent, arms, num_problems, seed=0, greedy=mode).successes for mode in (True, False))
     return {name: (sum(greedy[name]) / num_problems, sum(sampled[name]) / num_problems) for name in greedy}
 

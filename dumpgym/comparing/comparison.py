@@ -37,7 +37,7 @@ FEWEST_SEEDS = 8
 
 
 @dataclass(frozen=True)
-class Cell:
+class FinishedCell:
     """Runs that differ by their seeds alone, by seed."""
 
     label: str
@@ -74,7 +74,7 @@ class Comparison:
     settings_tried: int
     control: str | None
     budget: float
-    cells: dict[str, Cell]
+    cells: dict[str, FinishedCell]
     notes: list[str]
 
     @property

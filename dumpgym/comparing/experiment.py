@@ -90,7 +90,7 @@ Experiment.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PlannedCell:
     """One of the things that are compared.
 
     Attributes:
@@ -128,14 +128,14 @@ def load_experiment(path: Path, changes: Mapping[str, Any] | None = None) -> Exp
     return experiment
 
 
-def cells_of(experiment: Experiment) -> list[Cell]:
+def cells_of(experiment: Experiment) -> list[PlannedCell]:
     """All cells of an experiment, each once, those of the control among them.
 
     Raises:
         DumpgymError: if a cell cannot be run, for the same reasons as ``dumpgym train``; if two of them would have the
             same folder; or if the control is not among the policies.
     """
-    cells: dict[str, Cell] = {}
+    cells: dict[str, PlannedCell] = {}
     for cell in itertools.chain.from_iterable(_cells_of_grid(experiment, grid) for grid in experiment.grids):
         if cells.setdefault(cell.label, cell) != cell:
             raise InvalidValueError("cell", cell.label, "one configuration for each name")
@@ -148,7 +148,7 @@ def _policy_of(config: TrainConfig) -> tuple[str, dict[str, Any]]:
     return config.policy, dict(config.policy_options)
 
 
-def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[Cell]:
+def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[PlannedCell]:
     for spec in grid.policies:
         policy, options = read_spec("policy", spec)
         for values in itertools.product(*grid.axes.values()):
@@ -161,7 +161,7 @@ def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[Cell]:
             config = validated(settings, TrainConfig)
             _check(config)
             named = [spec, *(f"{key.rpartition('.')[2]}={_text(value)}" for key, value in axes.items())]
-            yield Cell(re.sub(r"[^\w.=+-]+", "-", "+".join(named)), config)
+            yield PlannedCell(re.sub(r"[^\w.=+-]+", "-", "+".join(named)), config)
 
 
 def _set(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:

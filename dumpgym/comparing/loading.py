@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dumpgym.comparing.comparison import Cell, Comparison
+from dumpgym.comparing.comparison import Comparison, FinishedCell
 from dumpgym.comparing.experiment import EXPERIMENT, from_record
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.runs.config import TrainConfig
-from dumpgym.runs.finished import FinishedRun, _find_runs
+from dumpgym.runs.finished import FinishedRun, find_runs
 
 _MAY_NOT_DIFFER = (
     "arms", "steps", "budget_tokens", "budget_seconds", "evaluate_every", "evaluation_problems",
@@ -34,17 +34,17 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
         DumpgymError: if there is no finished run, runs of different arms, budgets or evaluations are among them, or two
             of one cell and seed.
     """
-    runs, notes = _find_runs(paths)
+    runs, notes = find_runs(paths)
     differing = _refuse_unlike(runs)
-    cells: dict[str, Cell] = {}
+    cells: dict[str, FinishedCell] = {}
     for run in runs:
         label = _label(run.config, differing)
-        cell = cells.setdefault(label, Cell(label, {}))
+        cell = cells.setdefault(label, FinishedCell(label, {}))
         if run.config.seed in cell.runs:
             both = f"{cell.runs[run.config.seed].path} and {run.path}"
             raise DumpgymError(f"two runs of {label} have seed {run.config.seed}, {both}; accepted: one of them")
         cell.runs[run.config.seed] = run
-    cells = {label: Cell(label, dict(sorted(cell.runs.items()))) for label, cell in sorted(cells.items())}
+    cells = {label: FinishedCell(label, dict(sorted(cell.runs.items()))) for label, cell in sorted(cells.items())}
     settings = _settings_of(paths)
     if settings.pop("is_default"):
         notes.append(f"no {EXPERIMENT} with the runs: primary metric, threshold, margin and control are defaults")
@@ -130,7 +130,7 @@ def _is_control(config: TrainConfig, control: str) -> bool:
     return config.policy == control and not config.policy_options
 
 
-def _missing_seeds(cells: Mapping[str, Cell]) -> list[str]:
+def _missing_seeds(cells: Mapping[str, FinishedCell]) -> list[str]:
     all_seeds = sorted({seed for cell in cells.values() for seed in cell.runs})
     notes = []
     for label, cell in cells.items():

@@ -9,7 +9,7 @@ from statistics import median
 from rich.markup import escape
 from rich.table import Table
 
-from dumpgym.comparing.experiment import Cell, Experiment
+from dumpgym.comparing.experiment import Experiment, PlannedCell
 from dumpgym.runs.config import TrainConfig
 
 _SHOWN_LINES = 5  # of a failed run's log
@@ -17,7 +17,7 @@ _TAIL = 2**16  # bytes at the end of a log in which its last record stands
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PlannedRun:
     """One run of a comparison.
 
     Attributes:
@@ -48,7 +48,7 @@ class Run:
         return self.config.output.parents[1] / "logs" / f"{self.name}.{kind}"
 
 
-def plan(experiment: Experiment, cells: Sequence[Cell], runs: Sequence[Run]) -> Table:
+def plan(experiment: Experiment, cells: Sequence[PlannedCell], runs: Sequence[PlannedRun]) -> Table:
     """What would be run, and what it costs, as far as finished runs tell."""
     table = Table(title=f"{escape(experiment.name)}: {len(cells)} cells, {experiment.seeds} paired seeds")
     table.add_column("cell", overflow="fold")
@@ -78,12 +78,12 @@ def _hours(runs: float, seconds: float | None) -> str:
     return "?" if seconds is None else f"{runs * seconds / 3600:.1f}"
 
 
-def _seconds_of_a_run(runs: Sequence[Run]) -> float | None:
+def _seconds_of_a_run(runs: Sequence[PlannedRun]) -> float | None:
     finished = [run.config.output / "summary.json" for run in runs if run.is_finished]
     seconds = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in finished]
     return median(seconds) if seconds else None
 
 
-def _last_lines(run: Run) -> str:
+def last_lines(run: PlannedRun) -> str:
     lines = run.log().read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN_LINES:]
     return "\n".join([f"{run.name}, {run.log()}:", *(f"    {line}" for line in lines)])

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dumpgym.comparing.experiment import EXPERIMENT, Cell, Experiment, cells_of, load_experiment, to_record
-from dumpgym.comparing.planned_runs import Run, _last_lines, plan
+from dumpgym.comparing.experiment import EXPERIMENT, Experiment, PlannedCell, cells_of, load_experiment, to_record
+from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.config import to_json
 from dumpgym.runs.directory import RunDirectory
@@ -89,7 +89,7 @@ def compare(path: Path, config: CompareConfig, console: Console, command: Sequen
     except Timeout as error:
         raise InvalidValueError("output", str(output), "a directory in which no other comparison is at work") from error
     if failed:
-        raise DumpgymError("\n".join([f"{len(failed)} of {len(runs)} runs failed:", *map(_last_lines, failed)]))
+        raise DumpgymError("\n".join([f"{len(failed)} of {len(runs)} runs failed:", *map(last_lines, failed)]))
     return output
 
 
@@ -104,16 +104,18 @@ def _experiment(path: Path, config: CompareConfig) -> tuple[Experiment, Path]:
     return experiment, config.output or Path("runs") / experiment.name
 
 
-def _runs(experiment: Experiment, cells: Sequence[Cell], output: Path) -> list[Run]:
+def _runs(experiment: Experiment, cells: Sequence[PlannedCell], output: Path) -> list[PlannedRun]:
     seeds = range(experiment.first_seed, experiment.first_seed + experiment.seeds)
     return [
-        Run(f"{cell.label}-seed{seed}", replace(cell.config, seed=seed, output=output / cell.label / f"seed{seed}"))
+        PlannedRun(
+            f"{cell.label}-seed{seed}", replace(cell.config, seed=seed, output=output / cell.label / f"seed{seed}")
+        )
         for seed in seeds
         for cell in cells
     ]
 
 
-def _refuse_other_runs(experiment: Experiment, runs: Sequence[Run], output: Path) -> None:
+def _refuse_other_runs(experiment: Experiment, runs: Sequence[PlannedRun], output: Path) -> None:
     accepted = "a directory that is new, empty or of this experiment with the same settings"
     if (output / EXPERIMENT).exists():
         name = json.loads((output / EXPERIMENT).read_text(encoding="utf-8"))["name"]
@@ -130,15 +132,15 @@ def _refuse_other_runs(experiment: Experiment, runs: Sequence[Run], output: Path
 class _Pool:
     """Starts runs and waits for them."""
 
-    def __init__(self, config: CompareConfig, runs: Sequence[Run], console: Console, command: list[str]) -> None:
+    def __init__(self, config: CompareConfig, runs: Sequence[PlannedRun], console: Console, command: list[str]) -> None:
         self.config, self.runs, self.console, self.command = config, runs, console, command
         self.waiting = [run for run in runs if not run.is_finished]
         self.finished = len(runs) - len(self.waiting)
-        self.active: dict[subprocess.Popen[bytes], Run] = {}
-        self.failed: list[Run] = []
+        self.active: dict[subprocess.Popen[bytes], PlannedRun] = {}
+        self.failed: list[PlannedRun] = []
         self.started = time.monotonic()
 
-    def run(self) -> list[Run]:
+    def run(self) -> list[PlannedRun]:
         """Returns the runs that failed."""
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"))
         with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as bar:
@@ -167,7 +169,7 @@ class _Pool:
                 return 1
         return max(1, (os.cpu_count() or 1) // self.config.threads)
 
-    def _start(self, run: Run) -> None:
+    def _start(self, run: PlannedRun) -> None:
         request: dict[str, Any] = {
             "config": json.loads(to_json(run.config)),
             "threads": self.config.threads,
@@ -201,7 +203,7 @@ class _Pool:
                 self.failed.append(run)
             self._tell(run, process.returncode)
 
-    def _tell(self, run: Run, status: int) -> None:
+    def _tell(self, run: PlannedRun, status: int) -> None:
         """One line for each run that has ended, on a terminal above the bar."""
         done, minutes = self.finished + len(self.failed), (time.monotonic() - self.started) / 60
         outcome = "finished" if status == 0 else f"failed with status {status}, see {run.log()}"

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 
-PER_GROUP = ("arm", "signal", "successes", "group_size", "tokens", "truncated")
+PER_GROUP = ("arm", "signal", "successes", "num_generations", "tokens", "truncated")
 """The fields of ``Feedback`` that have a number for every group."""
 
 
@@ -22,7 +22,7 @@ class Feedback:
         arm: index of the arm that each prompt was drawn from.
         signal: learnability of the group, e.g. its mean absolute advantage.
         successes: number of completions that solved the problem.
-        group_size: number of completions in the group.
+        num_generations: number of completions in the group.
         tokens: tokens generated for the group.
         truncated: number of completions cut off at the length limit.
         probabilities: those with which the batch was drawn, (..., num_arms), for policies that divide by them; None
@@ -36,16 +36,16 @@ class Feedback:
     arm: NDArray[np.int64]
     signal: NDArray[np.float64]
     successes: NDArray[np.int64]
-    group_size: NDArray[np.int64]
+    num_generations: NDArray[np.int64]
     tokens: NDArray[np.int64]
     truncated: NDArray[np.int64]
     probabilities: NDArray[np.float64] | None = None
 
     @classmethod
-    def of_outcomes(
+    def of_results(
         cls,
         step: int,
-        outcomes: Outcomes,
+        results: GroupResults,
         signal: NDArray[np.float64],
         probabilities: NDArray[np.float64] | None = None,
     ) -> Self:
@@ -53,18 +53,18 @@ class Feedback:
 
         Args:
             step: the training step.
-            outcomes: what came of the practice.
+            results: what came of the practice.
             signal: learnability of each group, (..., groups).
             probabilities: those with which the batch was drawn, (..., num_arms).
         """
         return cls(
             step=step,
-            arm=outcomes.arm,
+            arm=results.arm,
             signal=signal,
-            successes=outcomes.successes,
-            group_size=np.full(outcomes.arm.shape, outcomes.num_generations),
-            tokens=outcomes.tokens,
-            truncated=outcomes.truncated,
+            successes=results.successes,
+            num_generations=np.full(results.arm.shape, results.num_generations),
+            tokens=results.tokens,
+            truncated=results.truncated,
             probabilities=probabilities,
         )
 

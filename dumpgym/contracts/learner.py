@@ -1,6 +1,6 @@
 """The contracts of who learns: a learner completes prompts and learns from rewards, a student practises arms.
 
-A ``Learner`` meets puzzles as text. A ``Student`` is what a curriculum sees of it: arms go in, outcomes come out, and
+A ``Learner`` meets puzzles as text. A ``Student`` is what a curriculum sees of it: arms go in, results come out, and
 its success on every arm can be asked for. Simulated students are made as such; a learner with its arms becomes one.
 """
 
@@ -72,7 +72,7 @@ class Completions:
 
 
 @dataclass(frozen=True, slots=True)
-class Rollouts:
+class RewardedCompletions:
     """Completions with their rewards, (groups, num_generations).
 
     Raises:
@@ -129,7 +129,7 @@ class Learner(Protocol):
         """
         ...
 
-    def learn(self, rollouts: Rollouts) -> Learned:
+    def learn(self, rewarded: RewardedCompletions) -> Learned:
         """Learns from a batch.
 
         Raises:

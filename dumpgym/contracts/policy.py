@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dumpgym.contracts.errors import InvalidValueError, require_number, require_numbers
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.schedules import Schedulable, Schedule
-from dumpgym.contracts.slots import DRAWS, _bounded, draw_arms
+from dumpgym.contracts.slots import DRAWS, bounded, draw_arms
 from dumpgym.contracts.state import Stateful
 
 
@@ -114,7 +114,7 @@ class BanditPolicy(Stateful, ABC):
         """The probabilities with which the next batch's arms are drawn, shape (..., num_arms)."""
         warm = self.clock < self.warmup_steps
         weights = np.full(self.shape, 1 / self.num_arms) if warm else self._weights()
-        return weights if self._unbounded else _bounded(weights, self.floor, self.cap)
+        return weights if self._unbounded else bounded(weights, self.floor, self.cap)
 
     def select_arms(self, size: int) -> NDArray[np.int64]:
         """Draws the arms of a batch, shape (..., size).
@@ -156,7 +156,7 @@ class BanditPolicy(Stateful, ABC):
         self.clock = max(self.clock, int(feedback.step) + 1)
 
     def _check_feedback(self, feedback: Feedback) -> None:
-        arm, size, successes = feedback.arm, feedback.group_size, feedback.successes
+        arm, size, successes = feedback.arm, feedback.num_generations, feedback.successes
         require_number("feedback.step", feedback.step, low=0, whole=True)
         if arm.shape[:-1] != self.shape[:-1] or arm.ndim != len(self.shape) or arm.shape[-1] == 0:
             form = ", ".join([*map(str, self.shape[:-1]), "groups"])
@@ -164,7 +164,7 @@ class BanditPolicy(Stateful, ABC):
         for name, values, valid, accepted in (
             ("arm", arm, (arm >= 0) & (arm < self.num_arms), f"0 to {self.num_arms - 1}"),
             ("signal", feedback.signal, np.isfinite(feedback.signal), "finite numbers"),
-            ("group_size", size, size >= 1, "at least 1"),
+            ("num_generations", size, size >= 1, "at least 1"),
             ("successes", successes, (successes >= 0) & (successes <= size), "0 to the group's size"),
         ):
             if not valid.all():

@@ -39,7 +39,7 @@ class Problem:
 
     Attributes:
         prompt: what the model reads, as plain text.
-        answer: what the verifier needs to judge a completion, and nothing that the model sees.
+        solution: what the verifier needs to judge a completion, and nothing that the model sees.
         reference_completion: a completion that earns the top reward.
         address: (seed, split, index), by which the problem can be asked for again.
         messages: the prompt as chat messages, each {"role": ..., "content": ...}, for a model with a chat template;
@@ -50,7 +50,7 @@ class Problem:
     """
 
     prompt: str
-    answer: Mapping[str, Any]
+    solution: Mapping[str, Any]
     reference_completion: str
     address: tuple[int, str, int]
     messages: tuple[Mapping[str, str], ...] = ()

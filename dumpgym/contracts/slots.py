@@ -21,7 +21,7 @@ def draw_arms(rng: np.random.Generator, probabilities: NDArray[np.float64], size
     return arms
 
 
-def _bounded(weights: NDArray[np.float64], floor: NDArray[np.float64], cap: NDArray[np.float64]) -> NDArray[np.float64]:
+def bounded(weights: NDArray[np.float64], floor: NDArray[np.float64], cap: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities between floor and cap, shape (..., num_arms)."""
     p: NDArray[np.float64] = floor + np.maximum(1 - floor.sum(), 0) * weights
     for _ in range(len(cap)):  # each pass caps at least one arm more, or ends

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class GroupResults:
     """What came of a batch of practice, one row a group of completions to the same prompt; shapes (..., groups).
 
     In front of the groups stands nothing, or one axis of independent runs in lockstep.
@@ -48,7 +48,7 @@ class Student(Protocol):
         """Which arms the success of the curriculum is measured on, (num_arms,); nuisance arms are left out."""
         ...
 
-    def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
+    def practise(self, arms: NDArray[np.int64], num_generations: int) -> GroupResults:
         """Completes one prompt of each of the arms ``num_generations`` times, and learns from the rewards.
 
         Args:

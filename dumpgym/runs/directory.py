@@ -17,7 +17,7 @@ from dumpgym.runs.config import TrainConfig, to_json
 from dumpgym.runs.files import (
     PARTIAL,
     append_line,
-    damage,
+    find_damage,
     partial_of,
     remove_directory,
     remove_partial,
@@ -159,7 +159,9 @@ class RunDirectory:
         """Removes all whole checkpoints but the newest."""
         if self.writes:
             with writing(self.path / "checkpoints", _GO_ON):
-                whole = [checkpoint for checkpoint in self._checkpoints() if damage(checkpoint, contents=False) is None]
+                whole = [
+                    checkpoint for checkpoint in self._checkpoints() if find_damage(checkpoint, contents=False) is None
+                ]
                 for old in whole[:-_KEPT_CHECKPOINTS]:
                     remove_directory(old)
 
@@ -177,7 +179,7 @@ class RunDirectory:
             remove_partial(self.path / "checkpoints")
         broken: dict[str, str] = {}
         for checkpoint in reversed(self._checkpoints()):
-            reason = damage(checkpoint) or self._lost_log(checkpoint)
+            reason = find_damage(checkpoint) or self._lost_log(checkpoint)
             if reason is None:
                 state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
                 self._cut_logs(state["log_sizes"])

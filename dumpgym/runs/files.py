@@ -148,7 +148,7 @@ def write_manifest(directory: Path) -> None:
     (directory / MANIFEST).write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
 
 
-def damage(directory: Path, *, contents: bool = True) -> str | None:
+def find_damage(directory: Path, *, contents: bool = True) -> str | None:
     """What is wrong with a directory that ``write_directory`` wrote; None if nothing is.
 
     Args:

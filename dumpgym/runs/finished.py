@@ -71,7 +71,7 @@ class FinishedRun:
         return np.stack([self.of_evaluations(f"eval/{name}/success") for name in self.arms], axis=1)
 
 
-def _find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
+def find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
     found: list[FinishedRun] = []
     notes = []
     for path in paths:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.contracts.feedback import batch_means
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.signals.signal import Signal, register_signal
 
 
@@ -27,13 +27,13 @@ class ProgressSignal(Signal):
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
-    def __call__(self, outcomes: Outcomes) -> NDArray[np.float64]:
+    def __call__(self, results: GroupResults) -> NDArray[np.float64]:
         """The progress of every group's arm, shape (..., groups)."""
-        reward = outcomes.successes / outcomes.num_generations
-        if outcomes.rewards is not None:
-            reward = outcomes.rewards.mean(axis=-1)
-        progress = self._progress(*batch_means(outcomes.arm, reward, self.shape))
-        values: NDArray[np.float64] = np.take_along_axis(progress, outcomes.arm, axis=-1)
+        reward = results.successes / results.num_generations
+        if results.rewards is not None:
+            reward = results.rewards.mean(axis=-1)
+        progress = self._progress(*batch_means(results.arm, reward, self.shape))
+        values: NDArray[np.float64] = np.take_along_axis(progress, results.arm, axis=-1)
         return np.abs(values) if self.absolute else values
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 A ``GroupFunction`` takes the rewards and the successes of a batch, both of shape (..., groups, G) with G completions a
 group, and gives one number a group, shape (..., groups). A group whose rewards are all equal teaches GRPO nothing and
-gives exactly 0. A ``Signal`` is what a run uses: it takes the ``Outcomes`` of a batch, and may remember earlier ones
+gives exactly 0. A ``Signal`` is what a run uses: it takes the ``GroupResults`` of a batch, and may remember earlier ones
 (``progress_signals.py``). Every name can be followed by ``_per_token`` or ``_per_second``.
 """
 
@@ -15,7 +15,7 @@ from scipy.special import binom
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError, require_number
 from dumpgym.contracts.state import Stateful
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.signals.of_a_group import (
     clipped_absolute_advantage,
     informative_group,
@@ -34,7 +34,7 @@ class Signal(Stateful, ABC):
     """The bandit's reward: one number a group of a batch; its state is saved with the run."""
 
     @abstractmethod
-    def __call__(self, outcomes: Outcomes) -> NDArray[np.float64]:
+    def __call__(self, results: GroupResults) -> NDArray[np.float64]:
         """The signal of every group, shape (..., groups)."""
 
 
@@ -49,17 +49,17 @@ class GroupSignal(Signal):
         self.function = function
         self._tables: dict[int, NDArray[np.float64]] = {}
 
-    def __call__(self, outcomes: Outcomes) -> NDArray[np.float64]:
+    def __call__(self, results: GroupResults) -> NDArray[np.float64]:
         """The signal of every group; where rewards are 1 for a success and 0 else, it is looked up by the successes."""
-        size = outcomes.num_generations
-        if outcomes.rewards is not None:
-            solved = outcomes.solved
+        size = results.num_generations
+        if results.rewards is not None:
+            solved = results.solved
             if solved is None:  # which ones they were does not matter, only how many
-                solved = np.arange(size) < outcomes.successes[..., None]
-            return self.function(outcomes.rewards, solved)
+                solved = np.arange(size) < results.successes[..., None]
+            return self.function(results.rewards, solved)
         if size not in self._tables:
             self._tables[size] = by_successes(self.function, size)
-        values: NDArray[np.float64] = self._tables[size][outcomes.successes]
+        values: NDArray[np.float64] = self._tables[size][results.successes]
         return values
 
 
@@ -79,21 +79,21 @@ class CostSignal(Signal):
     def __init__(self, signal: Signal, unit: str) -> None:
         self.signal, self.unit = signal, unit
 
-    def __call__(self, outcomes: Outcomes) -> NDArray[np.float64]:
+    def __call__(self, results: GroupResults) -> NDArray[np.float64]:
         """The signal of every group per cost.
 
         Raises:
             InvalidValueError: if a group has no tokens, or the batch took no time.
         """
-        tokens = outcomes.tokens.astype(np.float64)
+        tokens = results.tokens.astype(np.float64)
         if not (tokens > 0).all():
             raise InvalidValueError("tokens of a group", int(tokens.min()), "at least 1, for a signal per cost")
         cost = tokens / TOKENS
         if self.unit == "second":
-            if not outcomes.seconds > 0:
-                raise InvalidValueError("seconds of the batch", outcomes.seconds, "above 0, for a signal per second")
-            cost = outcomes.seconds * tokens / tokens.sum(axis=-1, keepdims=True)
-        value: NDArray[np.float64] = self.signal(outcomes) / cost
+            if not results.seconds > 0:
+                raise InvalidValueError("seconds of the batch", results.seconds, "above 0, for a signal per second")
+            cost = results.seconds * tokens / tokens.sum(axis=-1, keepdims=True)
+        value: NDArray[np.float64] = self.signal(results) / cost
         return value
 
 

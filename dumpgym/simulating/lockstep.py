@@ -26,7 +26,7 @@ ORACLE = "oracle"
 
 
 @dataclass(frozen=True, slots=True)
-class Paths:
+class Trajectories:
     """What happened in every run, one row a run.
 
     Attributes:
@@ -72,7 +72,7 @@ class Paths:
 
 
 @dataclass(frozen=True, slots=True)
-class Practice:
+class SimulationPlan:
     """How a student practises in a simulation.
 
     Attributes:
@@ -88,7 +88,7 @@ class Practice:
     signal: str = "mean_absolute_advantage"
 
 
-class Policy(Protocol):
+class LockstepPolicy(Protocol):
     """What a simulation asks of a policy: one run's, or that of as many runs as its shape says."""
 
     @property
@@ -126,31 +126,31 @@ class SeparatePolicies:
             policy.update(Feedback(step=feedback.step, **{name: getattr(feedback, name)[i] for name in PER_GROUP}))
 
 
-def run(policy: Policy, student: Student, practice: Practice) -> Paths:
+def run(policy: LockstepPolicy, student: Student, plan: SimulationPlan) -> Trajectories:
     """Lets a student practise under a policy.
 
     Args:
         policy: of one run, or of as many runs as the student has.
         student: its arms are the policy's.
-        practice: how long and in what batches.
+        plan: how long and in what batches.
     """
-    compute = make_signal(practice.signal, policy.shape)
+    compute = make_signal(plan.signal, policy.shape)
     success, shares, tokens = [student.success()], [], []
-    for step in range(practice.steps):
-        arms = policy.select_arms(practice.prompts_per_step)
-        outcomes = student.practise(arms, practice.num_generations)
-        policy.update(Feedback.of_outcomes(step, outcomes, compute(outcomes)))
+    for step in range(plan.steps):
+        arms = policy.select_arms(plan.prompts_per_step)
+        results = student.practise(arms, plan.num_generations)
+        policy.update(Feedback.of_results(step, results, compute(results)))
         success.append(student.success())
         shares.append((arms[..., None] == np.arange(policy.shape[-1])).mean(axis=-2))
-        tokens.append(outcomes.tokens.sum(axis=-1))
+        tokens.append(results.tokens.sum(axis=-1))
     rows = [np.stack(values, axis=-2) for values in (success, shares)]
     all_tokens = np.stack(tokens, axis=-1)
     if len(policy.shape) == 1:
         rows, all_tokens = [values[None] for values in rows], all_tokens[None]
-    return Paths(rows[0], rows[1], all_tokens, student.counts)
+    return Trajectories(rows[0], rows[1], all_tokens, student.counts)
 
 
-def run_seeds(policy: str, student: str, seeds: Sequence[int], practice: Practice) -> Paths:
+def run_seeds(policy: str, student: str, seeds: Sequence[int], plan: SimulationPlan) -> Trajectories:
     """Runs a policy on a student once a seed: in lockstep where both can, one run after another elsewhere.
 
     Run s is paired across policies: the student's problems and luck depend on the seed and on what was practised.
@@ -159,7 +159,7 @@ def run_seeds(policy: str, student: str, seeds: Sequence[int], practice: Practic
         policy: ``id?option=value&...``, or "oracle" for the best allocation to a student that has one.
         student: ``id?argument=value&...``, see ``dumpgym.contracts.student_registry.make_students``.
         seeds: one a run.
-        practice: how long and in what batches.
+        plan: how long and in what batches.
 
     Raises:
         DumpgymError: if there is no such policy or student, or an option is out of range.
@@ -168,28 +168,28 @@ def run_seeds(policy: str, student: str, seeds: Sequence[int], practice: Practic
     make: Callable[..., BanditPolicy]
     if policy == ORACLE:
         vectorised = True
-        make = partial(PlannedShares, _oracle_shares(made[0][0], practice))
+        make = partial(PlannedShares, _oracle_shares(made[0][0], plan))
     else:
         policy_id, options = read_spec("policy", policy)
         vectorised = find_policy(policy_id).vectorised
         num_arms = len(made[0][0].arm_names)
-        make = partial(policy_for_run, policy_id, options, num_arms=num_arms, steps=practice.steps)
-    parts: list[Paths] = []
+        make = partial(policy_for_run, policy_id, options, num_arms=num_arms, steps=plan.steps)
+    parts: list[Trajectories] = []
     for pupil, group in made:
         lockstep = pupil.success().ndim > 1
-        served: Policy
+        served: LockstepPolicy
         if lockstep and not vectorised:
             served = SeparatePolicies([make(seed=seed) for seed in group])
         else:
             served = make(seed=group[0], num_runs=len(group) if lockstep else None)
-        parts.append(run(served, pupil, practice))
+        parts.append(run(served, pupil, plan))
     joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("success", "shares", "tokens")]
-    return Paths(joined[0], joined[1], joined[2], parts[0].counts)
+    return Trajectories(joined[0], joined[1], joined[2], parts[0].counts)
 
 
-def _oracle_shares(student: Student, practice: Practice) -> NDArray[np.float64]:
+def _oracle_shares(student: Student, plan: SimulationPlan) -> NDArray[np.float64]:
     if not isinstance(student, Predictable):
         raise InvalidValueError(
             "policy", ORACLE, f"a student with expected_path, which {type(student).__name__} has not"
         )
-    return best_allocation(student, practice.steps, practice.num_generations)
+    return best_allocation(student, plan.steps, plan.num_generations)

@@ -98,7 +98,7 @@ def best_allocation(
 
     Args:
         student: from its beginning.
-        steps: of practice.
+        steps: of plan.
         num_generations: completions in a group.
         segments: stretches of about equal length with constant shares; one a step at most.
         iterations: from each start, at most.

@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from dumpgym.simulating.lockstep import ORACLE, Paths
+from dumpgym.simulating.lockstep import ORACLE, Trajectories
 from dumpgym.statistics.intervals import interval_over_runs
 
 CONTROL = "uniform"
@@ -23,7 +23,7 @@ class PolicyResult:
     """How a policy did on a student.
 
     Attributes:
-        measures: see ``Paths.measures``, each of shape (runs,).
+        measures: see ``Trajectories.measures``, each of shape (runs,).
         curve: mean over runs of the mean success, (steps + 1,).
         shares: mean over runs of every arm's share, (steps, num_arms).
         success: mean over runs of every arm's success at the end, (num_arms,).
@@ -35,13 +35,13 @@ class PolicyResult:
     success: NDArray[np.float64]
 
     @classmethod
-    def of_paths(cls, paths: Paths, threshold: float) -> Self:
+    def of_trajectories(cls, trajectories: Trajectories, threshold: float) -> Self:
         """Reduces the runs to what is reported."""
         return cls(
-            paths.measures(threshold),
-            paths.mean_success.mean(axis=0),
-            paths.shares.mean(axis=0),
-            paths.success[:, -1].mean(axis=0),
+            trajectories.measures(threshold),
+            trajectories.mean_success.mean(axis=0),
+            trajectories.shares.mean(axis=0),
+            trajectories.success[:, -1].mean(axis=0),
         )
 
 

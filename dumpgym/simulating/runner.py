@@ -21,7 +21,7 @@ from dumpgym.contracts.specs import read_spec
 from dumpgym.contracts.student_registry import make_students
 from dumpgym.reporting.figures.simulation import save_simulation_figure
 from dumpgym.signals.signal import make_signal
-from dumpgym.simulating.lockstep import ORACLE, Practice, run_seeds
+from dumpgym.simulating.lockstep import ORACLE, SimulationPlan, run_seeds
 from dumpgym.simulating.oracle import Predictable
 from dumpgym.simulating.results import (
     CONTROL,
@@ -68,9 +68,9 @@ class SimulateConfig:
     processes: Annotated[int, Ge(0)] = 0
 
     @property
-    def practice(self) -> Practice:
+    def plan(self) -> SimulationPlan:
         """How the students practise."""
-        return Practice(self.steps, self.prompts_per_step, self.num_generations, self.signal)
+        return SimulationPlan(self.steps, self.prompts_per_step, self.num_generations, self.signal)
 
 
 def simulate(config: SimulateConfig, console: Console | None = None) -> dict[str, StudentResult]:
@@ -157,7 +157,7 @@ def _in_pool(config: SimulateConfig, pairs: Sequence[Pair], workers: int) -> Ite
 def run_pair(config: SimulateConfig, student: str, policy: str) -> PolicyResult:
     """Runs one policy on one student over all seeds; the policy "oracle" is the student's best allocation."""
     seeds = range(config.first_seed, config.first_seed + config.seeds)
-    return PolicyResult.of_paths(run_seeds(policy, student, seeds, config.practice), config.threshold)
+    return PolicyResult.of_trajectories(run_seeds(policy, student, seeds, config.plan), config.threshold)
 
 
 def _write(config: SimulateConfig, results: Mapping[str, StudentResult]) -> None:

@@ -19,7 +19,12 @@ STEPS = (0, 1, 2, 5, 3, 4, 4, 7)  # feedback comes late and out of order
 
 
 def make_feedback(
-    arm: ArrayLike, signal: ArrayLike, *, step: int = 0, group_size: ArrayLike = 8, successes: ArrayLike | None = None
+    arm: ArrayLike,
+    signal: ArrayLike,
+    *,
+    step: int = 0,
+    num_generations: ArrayLike = 8,
+    successes: ArrayLike | None = None,
 ) -> Feedback:
     """Feedback of which only the arms, their signals and their successes matter.
 
@@ -27,14 +32,14 @@ def make_feedback(
         arm: arm of each group, shape (..., groups).
         signal: learnability of each group, shape (..., groups).
         step: the step that it belongs to.
-        group_size: completions in every group, one number for all, or of shape (..., groups).
+        num_generations: completions in every group, one number for all, or of shape (..., groups).
         successes: of each group, shape (..., groups); None for half of the completions.
 
     Returns:
         Feedback whose arrays are new.
     """
     arms = np.array(arm, dtype=np.int64)
-    sizes = np.broadcast_to(np.array(group_size, dtype=np.int64), arms.shape).copy()
+    sizes = np.broadcast_to(np.array(num_generations, dtype=np.int64), arms.shape).copy()
     signals = np.array(signal, dtype=np.float64)
     solved = sizes // 2 if successes is None else np.array(successes, dtype=np.int64)
     return Feedback(step, arms, signals, solved, sizes, 100 * sizes, np.zeros_like(arms))
@@ -80,11 +85,15 @@ def _state(policy: BanditPolicy) -> str:
         raise AssertionError(f"state_dict() is not JSON: {error}") from error
 
 
-def _random_feedback(rng: np.random.Generator, num_arms: int, step: int, group_size: int | None = None) -> Feedback:
+def _random_feedback(
+    rng: np.random.Generator, num_arms: int, step: int, num_generations: int | None = None
+) -> Feedback:
     arm = rng.integers(num_arms, size=16)
-    size = int(rng.integers(1, 33)) if group_size is None else group_size
+    size = int(rng.integers(1, 33)) if num_generations is None else num_generations
     successes = rng.binomial(size, (arm + 1) / (num_arms + 1))
-    return make_feedback(arm, rng.random(16) * (arm + 1) / num_arms, step=step, group_size=size, successes=successes)
+    return make_feedback(
+        arm, rng.random(16) * (arm + 1) / num_arms, step=step, num_generations=size, successes=successes
+    )
 
 
 def _play(policy: BanditPolicy, rng: np.random.Generator, steps: Iterable[int] = STEPS) -> list[NDArray[Any]]:
@@ -178,7 +187,7 @@ def _check_aliasing(make: MakePolicy) -> None:
     feedback = _random_feedback(np.random.default_rng(6), NUM_ARMS, 0)
     policy.update(feedback)
     before, probabilities = _state(policy), policy.probabilities()
-    for values in (feedback.arm, feedback.signal, feedback.successes, feedback.group_size, feedback.tokens):
+    for values in (feedback.arm, feedback.signal, feedback.successes, feedback.num_generations, feedback.tokens):
         values.fill(1)
     policy.probabilities().fill(0.5)
     unchanged = _state(policy) == before and np.array_equal(policy.probabilities(), probabilities)
@@ -201,7 +210,7 @@ def _check_lockstep(make: MakePolicy) -> None:
     both, alone = make(NUM_ARMS, 0, num_runs=2), [make(NUM_ARMS, 0), make(NUM_ARMS, 0)]
     stochastic, rng = both.draws_in_update, np.random.default_rng(9)
     for step in STEPS:
-        told = [_random_feedback(rng, NUM_ARMS, step, group_size=8) for _ in alone]
+        told = [_random_feedback(rng, NUM_ARMS, step, num_generations=8) for _ in alone]
         p = np.stack([policy.probabilities() for policy in alone])
         same = stochastic or np.allclose(both.probabilities(), p, rtol=0, atol=1e-9)
         _expect(same, f"runs in lockstep have the probabilities {both.probabilities()}, by themselves {p}")

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from dumpgym.contracts.errors import DumpgymError, NonFiniteError
 from dumpgym.contracts.learner import Completions, Learned
 from dumpgym.contracts.puzzle_env import Problem, Verdict
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 
 UNREADABLE = ("bad_format", "unparseable")
-"""Outcomes of completions in which the verifier found no answer to judge."""
+"""GroupResults of completions in which the verifier found no answer to judge."""
 _SHOWN_PROMPT = 80  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingBatch:
     """One batch of practice, in full.
 
     Attributes:
@@ -25,7 +25,7 @@ class Lesson:
         completions: of all groups that were generated.
         verdicts: a list of num_generations verdicts a group.
         rewards: of every completion, (groups, num_generations).
-        outcomes: what a bandit is told of it.
+        results: what a bandit is told of it.
         kept: which groups the learner was given; the group filter left out the others, (groups,).
         learned: what the learner says of it; NaN of groups that it was not given.
         seconds: by phase: "generate", "verify" and "learn".
@@ -35,7 +35,7 @@ class Lesson:
     completions: Completions
     verdicts: Sequence[Sequence[Verdict]]
     rewards: NDArray[np.float64]
-    outcomes: Outcomes
+    results: GroupResults
     kept: NDArray[np.bool_]
     learned: Learned
     seconds: Mapping[str, float]
@@ -55,29 +55,29 @@ class Lesson:
         return equal
 
 
-class BrokenLessonError(DumpgymError):
+class BrokenBatchError(DumpgymError):
     """A reward, or a number of the learner, was not finite. The learner has not changed.
 
     Attributes:
-        lesson: what was generated and judged; nothing was learned from it.
+        batch: what was generated and judged; nothing was learned from it.
         groups: numbers of the groups that are to blame; of all groups, where that is not known.
     """
 
-    def __init__(self, error: NonFiniteError, lesson: Lesson, arm_names: Sequence[str]) -> None:
-        self.lesson = lesson
-        self.groups = error.groups or tuple(range(len(lesson.problems)))
-        arms = dict.fromkeys(arm_names[lesson.outcomes.arm[group]] for group in self.groups)
-        prompt = " ".join(lesson.problems[self.groups[0]].prompt.split())
+    def __init__(self, error: NonFiniteError, batch: TrainingBatch, arm_names: Sequence[str]) -> None:
+        self.batch = batch
+        self.groups = error.groups or tuple(range(len(batch.problems)))
+        arms = dict.fromkeys(arm_names[batch.results.arm[group]] for group in self.groups)
+        prompt = " ".join(batch.problems[self.groups[0]].prompt.split())
         shown = prompt if len(prompt) <= _SHOWN_PROMPT else prompt[: _SHOWN_PROMPT - 3] + "..."
         first = "prompt" if len(self.groups) == 1 else f"first of {len(self.groups)} prompts"
         super().__init__(f"{error}, arm {', '.join(arms)}, {first} {shown!r}")
 
 
-def _joined(one: Lesson, more: Lesson) -> Lesson:
+def _joined(one: TrainingBatch, more: TrainingBatch) -> TrainingBatch:
     """Two attempts as one, before anything was learned from them."""
-    first, second = one.outcomes, more.outcomes
+    first, second = one.results, more.results
     rewards = np.concatenate([one.rewards, more.rewards])
-    outcomes = Outcomes(
+    results = GroupResults(
         **{
             name: np.concatenate([getattr(first, name), getattr(second, name)])
             for name in ("arm", "successes", "tokens", "truncated", "solved")
@@ -86,41 +86,41 @@ def _joined(one: Lesson, more: Lesson) -> Lesson:
         rewards=rewards,
         seconds=first.seconds + second.seconds,
     )
-    return Lesson(
+    return TrainingBatch(
         [*one.problems, *more.problems],
         one.completions.joined(more.completions),
         [*one.verdicts, *more.verdicts],
         rewards,
-        outcomes,
+        results,
         np.concatenate([one.kept, more.kept]),
         one.learned,
         {phase: spent + more.seconds[phase] for phase, spent in one.seconds.items()},
     )
 
 
-_BY_GROUP = ("kl", "clip_ratio")
+BY_GROUP = ("kl", "clip_ratio")
 
 
-def _sums(lesson: Lesson, num_arms: int) -> dict[str, NDArray[np.float64]]:
+def sums_by_arm(batch: TrainingBatch, num_arms: int) -> dict[str, NDArray[np.float64]]:
     """Totals of a batch over the groups of every arm, each (num_arms,)."""
-    outcomes, log_probs = lesson.outcomes, lesson.completions.log_probs
-    tokens = outcomes.tokens.astype(np.float64)
+    results, log_probs = batch.results, batch.completions.log_probs
+    tokens = results.tokens.astype(np.float64)
     surprise = np.zeros_like(tokens)
     if log_probs is not None:
-        surprise = -np.array([sum(row) for row in log_probs]).reshape(lesson.rewards.shape).sum(axis=1)
+        surprise = -np.array([sum(row) for row in log_probs]).reshape(batch.rewards.shape).sum(axis=1)
     of_groups = {
         "groups": np.ones_like(tokens),
-        "completions": np.full_like(tokens, outcomes.num_generations),
-        "truncated": outcomes.truncated,
-        "equal": lesson.without_variance,
+        "completions": np.full_like(tokens, results.num_generations),
+        "truncated": results.truncated,
+        "equal": batch.without_variance,
         "tokens": tokens,
         "surprise": surprise,
     }
-    for key in _BY_GROUP:
-        values = np.asarray(lesson.learned.by_group.get(key, np.full_like(tokens, np.nan)))
+    for key in BY_GROUP:
+        values = np.asarray(batch.learned.by_group.get(key, np.full_like(tokens, np.nan)))
         known = np.isfinite(values)
         of_groups |= {key: np.where(known, values, 0) * tokens, f"{key}_tokens": known * tokens}
     return {
-        key: np.bincount(outcomes.arm, weights=values, minlength=num_arms).astype(np.float64)
+        key: np.bincount(results.arm, weights=values, minlength=num_arms).astype(np.float64)
         for key, values in of_groups.items()
     }

@@ -11,7 +11,7 @@ _EVALUATION_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JudgedCompletion:
     """What a learner made of one problem."""
 
     problem: Problem
@@ -24,17 +24,17 @@ class Evaluation:
     """How a learner fared on held-out problems.
 
     Attributes:
-        answers: per arm, one a problem.
+        completions: per arm, one a problem.
         tokens: per arm, tokens generated for it.
     """
 
-    answers: dict[str, list[Answer]]
+    completions: dict[str, list[JudgedCompletion]]
     tokens: dict[str, int]
 
     @property
     def successes(self) -> dict[str, list[bool]]:
         """Per arm, whether each problem was solved."""
-        return {name: [answer.verdict.success for answer in answers] for name, answers in self.answers.items()}
+        return {name: [one.verdict.success for one in completions] for name, completions in self.completions.items()}
 
 
 def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: int, greedy: bool) -> Evaluation:
@@ -43,8 +43,8 @@ def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: 
     Sampling has a stream of its own that depends on the seed alone, so training goes on as if nothing had happened.
     """
     cases = [(arm, arm.env.sample_problem(seed, "test", i)) for arm in arms for i in range(num_problems)]
-    answers: dict[str, list[Answer]] = {arm.name: [] for arm in arms}
-    tokens = dict.fromkeys(answers, 0)
+    judged: dict[str, list[JudgedCompletion]] = {arm.name: [] for arm in arms}
+    tokens = dict.fromkeys(judged, 0)
     for start in range(0, len(cases), _EVALUATION_BATCH):
         batch = cases[start : start + _EVALUATION_BATCH]
         completions = learner.generate(
@@ -56,5 +56,5 @@ def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: 
         )
         for (arm, problem), text, ids in zip(batch, completions.texts, completions.token_ids, strict=True):
             tokens[arm.name] += len(ids)
-            answers[arm.name].append(Answer(problem, text, arm.env.verify(problem, text)))
-    return Evaluation(answers, tokens)
+            judged[arm.name].append(JudgedCompletion(problem, text, arm.env.verify(problem, text)))
+    return Evaluation(judged, tokens)

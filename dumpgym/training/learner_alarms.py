@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.state import Stateful
-from dumpgym.training.batch import Lesson, _sums
+from dumpgym.training.batch import TrainingBatch, sums_by_arm
 
 
-class Health(Stateful):
+class LearnerAlarms(Stateful):
     """Watches the learner over the last steps of a run, arm by arm.
 
     Alarms, each a short text that names the arm and the number, once the window holds ``enough`` of its completions:
@@ -55,9 +55,9 @@ class Health(Stateful):
         length = require_number("window", window, low=1, whole=True)
         self.recent: NDArray[np.float64] = np.zeros((length, len(self._ROWS), len(names)))  # newest last
 
-    def observe(self, lesson: Lesson) -> list[str]:
+    def observe(self, batch: TrainingBatch) -> list[str]:
         """Takes in a batch and returns the alarms."""
-        sums = _sums(lesson, len(self.names))
+        sums = sums_by_arm(batch, len(self.names))
         self.recent = np.concatenate([self.recent[1:], np.array([sums[row] for row in self._ROWS])[None]])
         total = self.recent.sum(axis=0)
         alarms = []
@@ -70,7 +70,7 @@ class Health(Stateful):
                 alarms.append(f"{name}: truncated, {share:.0%} of {completions:.0f} completions reached the limit")
             if equal == groups:
                 alarms.append(f"{name}: without variance, the rewards of each of {groups:.0f} groups are equal")
-            if lesson.completions.log_probs is not None and surprise < self.least_entropy * tokens:
+            if batch.completions.log_probs is not None and surprise < self.least_entropy * tokens:
                 alarms.append(f"{name}: collapsed, an entropy of {surprise / tokens:.1e} nats a token")
             if kl > self.largest_kl * kl_tokens:
                 alarms.append(f"{name}: diverged, {kl / kl_tokens:.2f} nats a token from the reference")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dumpgym.contracts.state import Stateful
 from dumpgym.runs.finished import TOKENS
-from dumpgym.training.batch import Lesson
+from dumpgym.training.batch import TrainingBatch
 
 
 class Ledger(Stateful):
@@ -39,19 +39,19 @@ class Ledger(Stateful):
         """Seconds so far, but for those of evaluations."""
         return sum(self.seconds.values()) - self.seconds["evaluate"]
 
-    def add_lesson(self, lesson: Lesson, seconds: float) -> None:
+    def add_batch(self, batch: TrainingBatch, seconds: float) -> None:
         """Takes in a step of training that took so many seconds in all."""
-        outcomes = lesson.outcomes
-        trained = lesson.learned.by_group.get("num_tokens", np.where(lesson.without_variance, 0, outcomes.tokens))
+        results = batch.results
+        trained = batch.learned.by_group.get("num_tokens", np.where(batch.without_variance, 0, results.tokens))
         for column, tokens in (
-            (self.num_tokens, outcomes.tokens),
-            (self.redrawn_tokens, np.where(lesson.kept, 0, outcomes.tokens)),
+            (self.num_tokens, results.tokens),
+            (self.redrawn_tokens, np.where(batch.kept, 0, results.tokens)),
             (self.trained_tokens, np.nan_to_num(trained).astype(np.int64)),
         ):
-            np.add.at(column, outcomes.arm, tokens)
-        for phase, spent in lesson.seconds.items():
+            np.add.at(column, results.arm, tokens)
+        for phase, spent in batch.seconds.items():
             self.seconds[phase] += spent
-        self.seconds["other"] += seconds - sum(lesson.seconds.values())
+        self.seconds["other"] += seconds - sum(batch.seconds.values())
 
     def add_evaluation(self, tokens: Mapping[str, int], seconds: float) -> None:
         """Takes in an evaluation.

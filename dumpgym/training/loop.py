@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.processes import is_main_process, num_processes, wait_for_everyone
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
@@ -30,10 +30,10 @@ from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.signals.signal import make_signal
 from dumpgym.training import transcripts
-from dumpgym.training.batch import BrokenLessonError, Lesson
+from dumpgym.training.batch import BrokenBatchError, TrainingBatch
 from dumpgym.training.evaluation import evaluate
 from dumpgym.training.interruption import sigterm_as_ctrl_c
-from dumpgym.training.learner_alarms import Health
+from dumpgym.training.learner_alarms import LearnerAlarms
 from dumpgym.training.ledger import Ledger
 from dumpgym.training.metrics import (
     arm_health,
@@ -44,7 +44,7 @@ from dumpgym.training.metrics import (
     summarise,
 )
 from dumpgym.training.model_card import versions, write_model_card
-from dumpgym.training.policy_alarms import Guards, audit
+from dumpgym.training.policy_alarms import PolicyAlarms, format_alarms
 from dumpgym.training.puzzle_student import PuzzleStudent
 
 LIMITS = ("steps", "budget_tokens", "budget_seconds")
@@ -82,14 +82,14 @@ class Trainer:
         self.policy = policy_for_run(
             config.policy, config.policy_options, num_arms=len(self.arms), seed=config.seed, steps=config.steps
         )
-        self.guards = Guards(self.names)
-        self.health = Health(self.names)
+        self.policy_alarms = PolicyAlarms(self.names)
+        self.learner_alarms = LearnerAlarms(self.names)
         if resume:
             self._refuse_changes(RunDirectory.stored_config(config.output))
         if config.prompts_per_step % config.agent.mini_batches:
             accepted = f"a divisor of prompts_per_step, {config.prompts_per_step}"
             raise InvalidValueError("mini_batches", config.agent.mini_batches, accepted)
-        self.learner = learner or LanguageModelAgent(config.agent, seed=config.seed)
+        self.learner = learner or GRPOAgent(config.agent, seed=config.seed)
         if config.prompts_per_step < num_processes():
             accepted = f"at least one for each of the {num_processes()} processes"
             raise InvalidValueError("prompts_per_step", config.prompts_per_step, accepted)
@@ -152,34 +152,36 @@ class Trainer:
         started = perf_counter()
         requested = self.policy.probabilities()
         arms = self.policy.select_arms(self.config.prompts_per_step)
-        lesson = self._lesson(arms)
-        outcomes = lesson.outcomes
-        signal = self.signal(outcomes)
-        self.policy.update(Feedback.of_outcomes(self.step, outcomes, signal, requested))
-        alarms, guarded = self.guards.observe(requested, outcomes, lesson.unreadable)
+        batch = self._practise(arms)
+        results = batch.results
+        signal = self.signal(results)
+        self.policy.update(Feedback.of_results(self.step, results, signal, requested))
+        alarms, guarded = self.policy_alarms.observe(requested, results, batch.unreadable)
         self.step += 1
-        self.ledger.add_lesson(lesson, perf_counter() - started)
+        self.ledger.add_batch(batch, perf_counter() - started)
         self._log(
             "metrics.jsonl",
             {"step": self.step}
-            | batch_metrics(lesson)
-            | dict(lesson.learned.metrics)
+            | batch_metrics(batch)
+            | dict(batch.learned.metrics)
             | policy_metrics(requested)
             | guarded
-            | {"alarms": alarms + self.health.observe(lesson)}
-            | arm_metrics(self.names, requested, signal, lesson)
-            | arm_health(self.names, lesson)
+            | {"alarms": alarms + self.learner_alarms.observe(batch)}
+            | arm_metrics(self.names, requested, signal, batch)
+            | arm_health(self.names, batch)
             | {f"arms/{name}/count": int(n) for name, n in zip(self.names, self.student.practised, strict=True)}
             | self.ledger.record()
             | {"time/progress": self.progress},
         )
-        self._log("transcripts.jsonl", transcripts.of_step(self.step, self.names, lesson))
+        self._log("transcripts.jsonl", transcripts.of_step(self.step, self.names, batch))
 
-    def _lesson(self, arms: NDArray[np.int64]) -> Lesson:
+    def _practise(self, arms: NDArray[np.int64]) -> TrainingBatch:
         config, redraw = self.config, self.policy.select_arms
         try:
-            return self.student.lesson(arms, config.num_generations, redraw=redraw, max_redraws=config.max_redraws)
-        except BrokenLessonError as error:
+            return self.student.practise_batch(
+                arms, config.num_generations, redraw=redraw, max_redraws=config.max_redraws
+            )
+        except BrokenBatchError as error:
             step = self.step + 1
             for record in transcripts.of_broken_step(step, self.names, error):
                 self._log("transcripts.jsonl", record)
@@ -199,7 +201,7 @@ class Trainer:
             if mode == "greedy":
                 for shown in transcripts.of_evaluation(self.step, result, self.config.transcripts_per_arm):
                     self._log("transcripts.jsonl", shown)
-        record["alarms"] = audit(record, self.names, num_problems)
+        record["alarms"] = format_alarms(record, self.names, num_problems)
         self.ledger.add_evaluation(tokens, perf_counter() - started)
         self._log("evaluations.jsonl", record | self.ledger.record())
 

@@ -10,18 +10,18 @@ from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.finished import read_ledger
 from dumpgym.statistics.curves import effective_number
 from dumpgym.statistics.intervals import success_change
-from dumpgym.training.batch import _BY_GROUP, UNREADABLE, Lesson, _sums
+from dumpgym.training.batch import BY_GROUP, UNREADABLE, TrainingBatch, sums_by_arm
 from dumpgym.training.evaluation import Evaluation
 
 
-def batch_metrics(lesson: Lesson) -> dict[str, float]:
+def batch_metrics(batch: TrainingBatch) -> dict[str, float]:
     """Rewards and lengths of a batch."""
-    completions = lesson.completions
-    rewards = lesson.rewards
+    completions = batch.completions
+    rewards = batch.rewards
     return {
         "reward": float(rewards.mean()),
         "reward_std": float(rewards.std(axis=1, ddof=1).mean()),
-        "frac_reward_zero_std": float(lesson.without_variance.mean()),
+        "frac_reward_zero_std": float(batch.without_variance.mean()),
         "completions/mean_length": float(completions.num_tokens.mean()),
         "completions/clipped_ratio": float(completions.truncated.mean()),
     }
@@ -38,7 +38,7 @@ def policy_metrics(requested: NDArray[np.float64]) -> dict[str, float]:
 
 
 def arm_metrics(
-    names: Sequence[str], requested: NDArray[np.float64], signal: NDArray[np.float64], lesson: Lesson
+    names: Sequence[str], requested: NDArray[np.float64], signal: NDArray[np.float64], batch: TrainingBatch
 ) -> dict[str, float]:
     """Requested and realised share of every arm, and learnability, success and format of those in the batch.
 
@@ -46,18 +46,18 @@ def arm_metrics(
         names: of the arms.
         requested: the policy's probabilities, (num_arms,).
         signal: learnability of each group, (groups,).
-        lesson: the batch.
+        batch: the batch.
     """
     metrics: dict[str, float] = {}
-    outcomes = lesson.outcomes
+    results = batch.results
     for i, name in enumerate(names):
-        mine = outcomes.arm == i
+        mine = results.arm == i
         metrics[f"arms/{name}/requested_share"] = float(requested[i])
         metrics[f"arms/{name}/share"] = float(mine.mean())
         if mine.any():
             metrics[f"arms/{name}/learnability"] = float(signal[mine].mean())
-            metrics[f"arms/{name}/success"] = float(outcomes.successes[mine].mean() / outcomes.num_generations)
-            metrics[f"arms/{name}/format"] = 1 - float(lesson.unreadable[mine].mean() / outcomes.num_generations)
+            metrics[f"arms/{name}/success"] = float(results.successes[mine].mean() / results.num_generations)
+            metrics[f"arms/{name}/format"] = 1 - float(batch.unreadable[mine].mean() / results.num_generations)
     return metrics
 
 
@@ -70,7 +70,7 @@ def evaluation_metrics(prefix: str, result: Evaluation) -> dict[str, Any]:
     """
     success = {name: float(np.mean(solved)) for name, solved in result.successes.items()}
     metrics: dict[str, Any] = {f"{prefix}/success": float(np.mean(list(success.values())))}
-    for name, answers in result.answers.items():
+    for name, answers in result.completions.items():
         readable = [answer.verdict.outcome not in UNREADABLE for answer in answers]
         metrics |= {f"{prefix}/{name}/success": success[name], f"{prefix}/{name}/format": float(np.mean(readable))}
     solved = {name: [int(s) for s in successes] for name, successes in result.successes.items()}
@@ -115,7 +115,7 @@ def _solved(evaluation: Mapping[str, Any], mode: str, names: Sequence[str]) -> d
     return {name: evaluation[f"{mode}/solved"][name] for name in names}
 
 
-def arm_health(names: Sequence[str], lesson: Lesson) -> dict[str, float]:
+def arm_health(names: Sequence[str], batch: TrainingBatch) -> dict[str, float]:
     """Numbers of a step, for the arms of the batch and where they are known.
 
     - ``entropy``, nats a token: minus the mean log-probability of the sampled tokens. In expectation over the samples
@@ -126,14 +126,14 @@ def arm_health(names: Sequence[str], lesson: Lesson) -> dict[str, float]:
 
     Args:
         names: of the arms.
-        lesson: the batch.
+        batch: the batch.
     """
-    sums, num_arms = _sums(lesson, len(names)), len(names)
+    sums, num_arms = sums_by_arm(batch, len(names)), len(names)
     parts = {
-        "entropy": (sums["surprise"], sums["tokens"] if lesson.completions.log_probs else np.zeros(num_arms)),
+        "entropy": (sums["surprise"], sums["tokens"] if batch.completions.log_probs else np.zeros(num_arms)),
         "truncated": (sums["truncated"], sums["completions"]),
         "frac_reward_zero_std": (sums["equal"], sums["groups"]),
-        **{key: (sums[key], sums[f"{key}_tokens"]) for key in _BY_GROUP},
+        **{key: (sums[key], sums[f"{key}_tokens"]) for key in BY_GROUP},
     }
     return {
         f"arms/{name}/{key}": float(total[i] / count[i])

@@ -1,4 +1,4 @@
-"""Guards: alarms for what is known to go wrong with a bandit over distributions, before a run is believed.
+"""PolicyAlarms: alarms for what is known to go wrong with a bandit over distributions, before a run is believed.
 
 An arm whose answers cannot be read looks like one that is too hard; an arm that never succeeds is never drawn again;
 one arm takes over the batch; the batch is not what the policy asked for. Each was seen in published runs.
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.state import Stateful
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.statistics.curves import effective_number
 
 _FALSE_ALARM = 1e-6  # chance that the dose in a window raises an alarm though slots are drawn as requested
 
 
-class Guards(Stateful):
+class PolicyAlarms(Stateful):
     """Watches the last steps of a run.
 
     Alarms, each a short text that names the arm and the number:
@@ -31,7 +31,7 @@ class Guards(Stateful):
     - dose: an arm's groups in the window differ from what was requested by more than chance allows: by more than
       Bernstein's bound l / 3 + sqrt((l / 3)^2 + 2 v l), with v the variance of independent draws and l = ln(2 arms /
       1e-6). While the requests stand fixed, a window exceeds it by chance less than once in a million; requests that
-      follow the outcomes make v random too, and this chance approximate.
+      follow the results make v random too, and this chance approximate.
 
     Args:
         names: of the arms; of a single one nothing but its success and format can be wrong.
@@ -65,26 +65,26 @@ class Guards(Stateful):
         self.steps = 0
 
     def observe(
-        self, requested: NDArray[np.float64], outcomes: Outcomes, unreadable: NDArray[np.int64]
+        self, requested: NDArray[np.float64], results: GroupResults, unreadable: NDArray[np.int64]
     ) -> tuple[list[str], dict[str, float]]:
         """Takes in a step.
 
         Args:
             requested: the policy's probabilities, (num_arms,).
-            outcomes: of the batch, with arrays of shape (groups,).
+            results: of the batch, with arrays of shape (groups,).
             unreadable: completions of every group without an answer to judge, (groups,).
 
         Returns:
             The alarms, and numbers to log: the effective number of arms that the window's groups had, and the largest
             difference from the requested dose, of what chance allows.
         """
-        groups = np.bincount(outcomes.arm, minlength=len(self.names))
-        size = outcomes.arm.size
+        groups = np.bincount(results.arm, minlength=len(self.names))
+        size = results.arm.size
         row = [
             groups,
-            groups * outcomes.num_generations,
-            np.bincount(outcomes.arm, weights=outcomes.successes, minlength=len(self.names)),
-            np.bincount(outcomes.arm, weights=unreadable, minlength=len(self.names)),
+            groups * results.num_generations,
+            np.bincount(results.arm, weights=results.successes, minlength=len(self.names)),
+            np.bincount(results.arm, weights=unreadable, minlength=len(self.names)),
             size * requested,
             size * requested * (1 - requested),
         ]
@@ -137,7 +137,7 @@ def wrong_format(name: str, share: float, completions: int) -> str:
     return f"{name}: wrong format, {share:.0%} of {completions} completions have no answer to read"
 
 
-def audit(evaluation: Mapping[str, float], names: Sequence[str], num_problems: int) -> list[str]:
+def format_alarms(evaluation: Mapping[str, float], names: Sequence[str], num_problems: int) -> list[str]:
     """Wrong-format alarms of an evaluation, so that a run is not begun with answers that nobody can read.
 
     Args:

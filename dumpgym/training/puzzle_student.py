@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dumpgym.contracts.arms import Arm, limits_of
 from dumpgym.contracts.errors import NonFiniteError
-from dumpgym.contracts.learner import Learned, Learner, Rollouts
+from dumpgym.contracts.learner import Learned, Learner, RewardedCompletions
 from dumpgym.contracts.puzzle_env import Problem
 from dumpgym.contracts.state import Stateful
-from dumpgym.contracts.student import Outcomes
-from dumpgym.training.batch import BrokenLessonError, Lesson, _joined
+from dumpgym.contracts.student import GroupResults
+from dumpgym.training.batch import BrokenBatchError, TrainingBatch, _joined
 from dumpgym.training.evaluation import evaluate
 
 
@@ -48,23 +48,23 @@ class PuzzleStudent(Stateful):
         self.drawn: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
         self.practised: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
 
-    def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
+    def practise(self, arms: NDArray[np.int64], num_generations: int) -> GroupResults:
         """Completes one problem of each of the arms and learns; see ``Student``."""
-        return self.lesson(arms, num_generations).outcomes
+        return self.practise_batch(arms, num_generations).results
 
     def success(self) -> NDArray[np.float64]:
         """Greedy success on the first held-out problems of every arm, (num_arms,)."""
         found = evaluate(self.learner, self.arms, self.evaluation_problems, seed=self.seed, greedy=True)
         return np.array([np.mean(found.successes[name]) for name in self.arm_names])
 
-    def lesson(
+    def practise_batch(
         self,
         arms: NDArray[np.int64],
         num_generations: int,
         *,
         redraw: Callable[[int], NDArray[np.int64]] | None = None,
         max_redraws: int = 0,
-    ) -> Lesson:
+    ) -> TrainingBatch:
         """``practise``, with everything that was said and judged.
 
         Args:
@@ -76,21 +76,21 @@ class PuzzleStudent(Stateful):
                 left, the first ones stay.
 
         Raises:
-            BrokenLessonError: if a reward, or a number of the learner, is not finite.
+            BrokenBatchError: if a reward, or a number of the learner, is not finite.
         """
-        lesson = self._attempt(arms, num_generations)
+        batch = self._attempt(arms, num_generations)
         for _ in range(max_redraws if redraw is not None else 0):
-            lacking = len(arms) - int((~lesson.without_variance).sum())
+            lacking = len(arms) - int((~batch.without_variance).sum())
             if lacking <= 0 or redraw is None:
                 break
-            lesson = _joined(lesson, self._attempt(redraw(lacking), num_generations, lesson.problems))
-        if max_redraws and not lesson.without_variance.all():
-            lesson = replace(lesson, kept=~lesson.without_variance)
+            batch = _joined(batch, self._attempt(redraw(lacking), num_generations, batch.problems))
+        if max_redraws and not batch.without_variance.all():
+            batch = replace(batch, kept=~batch.without_variance)
         elif max_redraws:
-            lesson = replace(lesson, kept=np.arange(len(lesson.kept)) < len(arms))
-        return self._learn(lesson)
+            batch = replace(batch, kept=np.arange(len(batch.kept)) < len(arms))
+        return self._learn(batch)
 
-    def _attempt(self, arms: NDArray[np.int64], num_generations: int, others: Sequence[Problem] = ()) -> Lesson:
+    def _attempt(self, arms: NDArray[np.int64], num_generations: int, others: Sequence[Problem] = ()) -> TrainingBatch:
         """Completes and judges problems that are none of the others."""
         started = perf_counter()
         problems = self._next_problems(arms, others)
@@ -110,7 +110,7 @@ class PuzzleStudent(Stateful):
         rewards = np.array([[verdict.reward for verdict in group] for group in verdicts])
         solved = np.array([[verdict.success for verdict in group] for group in verdicts])
         verified = perf_counter()
-        outcomes = Outcomes(
+        results = GroupResults(
             arm=arms,
             successes=solved.sum(axis=1),
             num_generations=num_generations,
@@ -122,22 +122,22 @@ class PuzzleStudent(Stateful):
         )
         seconds = {"generate": generated - started, "verify": verified - generated}
         kept = np.ones(len(arms), dtype=np.bool_)
-        return Lesson(problems, completions, verdicts, rewards, outcomes, kept, Learned({}), seconds)
+        return TrainingBatch(problems, completions, verdicts, rewards, results, kept, Learned({}), seconds)
 
-    def _learn(self, lesson: Lesson) -> Lesson:
+    def _learn(self, batch: TrainingBatch) -> TrainingBatch:
         started = perf_counter()
-        kept = np.flatnonzero(lesson.kept)
+        kept = np.flatnonzero(batch.kept)
         try:
-            rollouts = Rollouts(lesson.completions.take(kept.tolist()), lesson.rewards[kept])
-            learned = self.learner.learn(rollouts)
+            rewarded = RewardedCompletions(batch.completions.take(kept.tolist()), batch.rewards[kept])
+            learned = self.learner.learn(rewarded)
         except NonFiniteError as error:
             of_all = NonFiniteError(error.quantity, kept[list(error.groups)].tolist())
-            raise BrokenLessonError(of_all, lesson, self.arm_names) from error
-        by_group = {name: np.full(len(lesson.kept), np.nan) for name in learned.by_group}
+            raise BrokenBatchError(of_all, batch, self.arm_names) from error
+        by_group = {name: np.full(len(batch.kept), np.nan) for name in learned.by_group}
         for name, values in learned.by_group.items():
             by_group[name][kept] = values
-        seconds = {**lesson.seconds, "learn": perf_counter() - started}
-        return replace(lesson, learned=Learned(learned.metrics, by_group), seconds=seconds)
+        seconds = {**batch.seconds, "learn": perf_counter() - started}
+        return replace(batch, learned=Learned(learned.metrics, by_group), seconds=seconds)
 
     def _next_problems(self, arms: NDArray[np.int64], others: Sequence[Problem]) -> list[Problem]:
         problems: list[Problem] = []

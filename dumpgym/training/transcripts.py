@@ -7,11 +7,11 @@ problems of each arm, which are the same ones each time, and of a step that went
 import math
 from typing import Any
 
-from dumpgym.training.batch import BrokenLessonError, Lesson
-from dumpgym.training.evaluation import Answer, Evaluation
+from dumpgym.training.batch import BrokenBatchError, TrainingBatch
+from dumpgym.training.evaluation import Evaluation, JudgedCompletion
 
 
-def transcript(step: int, arm: str, answer: Answer) -> dict[str, Any]:
+def transcript(step: int, arm: str, answer: JudgedCompletion) -> dict[str, Any]:
     """One completion, with its problem and its verdict, JSON-compatible.
 
     Args:
@@ -32,26 +32,28 @@ def transcript(step: int, arm: str, answer: Answer) -> dict[str, Any]:
     }
 
 
-def of_step(step: int, arm_names: list[str], lesson: Lesson) -> dict[str, Any]:
+def of_step(step: int, arm_names: list[str], batch: TrainingBatch) -> dict[str, Any]:
     """The first completion of a step's batch."""
-    return transcript(step, arm_names[lesson.outcomes.arm[0]], _answer(lesson, 0, 0))
+    return transcript(step, arm_names[batch.results.arm[0]], _answer(batch, 0, 0))
 
 
 def of_evaluation(step: int, result: Evaluation, per_arm: int) -> list[dict[str, Any]]:
     """The first ``per_arm`` answers of every arm."""
-    return [transcript(step, arm, answer) for arm, answers in result.answers.items() for answer in answers[:per_arm]]
-
-
-def of_broken_step(step: int, arm_names: list[str], error: BrokenLessonError) -> list[dict[str, Any]]:
-    """All completions of the groups that are to blame, each with what was wrong."""
-    lesson = error.lesson
     return [
-        transcript(step, arm_names[lesson.outcomes.arm[group]], _answer(lesson, group, member)) | {"error": str(error)}
-        for group in error.groups
-        for member in range(lesson.outcomes.num_generations)
+        transcript(step, arm, answer) for arm, answers in result.completions.items() for answer in answers[:per_arm]
     ]
 
 
-def _answer(lesson: Lesson, group: int, member: int) -> Answer:
-    text = lesson.completions.texts[group * lesson.outcomes.num_generations + member]
-    return Answer(lesson.problems[group], text, lesson.verdicts[group][member])
+def of_broken_step(step: int, arm_names: list[str], error: BrokenBatchError) -> list[dict[str, Any]]:
+    """All completions of the groups that are to blame, each with what was wrong."""
+    batch = error.batch
+    return [
+        transcript(step, arm_names[batch.results.arm[group]], _answer(batch, group, member)) | {"error": str(error)}
+        for group in error.groups
+        for member in range(batch.results.num_generations)
+    ]
+
+
+def _answer(batch: TrainingBatch, group: int, member: int) -> JudgedCompletion:
+    text = batch.completions.texts[group * batch.results.num_generations + member]
+    return JudgedCompletion(batch.problems[group], text, batch.verdicts[group][member])

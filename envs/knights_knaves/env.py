@@ -6,7 +6,7 @@ from typing import Any
 from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict
 from dumpgym.envs.knights_knaves.logic.puzzle import Puzzle
-from dumpgym.envs.knights_knaves.problems import ProblemBlock, Settings, problem_block
+from dumpgym.envs.knights_knaves.problems import ProblemBlock, PuzzleSettings, problem_block
 from dumpgym.envs.knights_knaves.verifier import TAGS, reward_rule, verify
 
 _MAX_PROMPT_LENGTH = 65_536  # a hundred people take about 10,000 characters, with deep statements three times as many
@@ -159,7 +159,7 @@ class KnightsKnavesEnv(PuzzleEnv):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(split=split, render_mode=render_mode, max_prompt_length=_MAX_PROMPT_LENGTH)
-        self.settings = Settings(
+        self.settings = PuzzleSettings(
             num_people=num_people,
             puzzles=puzzles,
             depth=depth,
@@ -190,7 +190,7 @@ class KnightsKnavesEnv(PuzzleEnv):
     def sample_puzzle(self, seed: int, split: str, index: int) -> Puzzle:
         """The puzzle at an address without its words."""
         block, row = self._locate(seed, split, index)
-        return block.block.puzzle(row)
+        return block.puzzles.puzzle(row)
 
     def _locate(self, seed: int, split: str, index: int) -> tuple[ProblemBlock, int]:
         """The problem's block and its place there; a block is kept, as many environments share a small cache."""
@@ -202,7 +202,7 @@ class KnightsKnavesEnv(PuzzleEnv):
 
     def verify(self, problem: Problem, completion: object) -> Verdict:
         """Judges a completion by the selected reward; see ``dumpgym.envs.knights_knaves.verifier``."""
-        return verify(completion, problem.answer, role_words=self._words, reward=self.reward_id)
+        return verify(completion, problem.solution, role_words=self._words, reward=self.reward_id)
 
     def problem_info(self, problem: Problem) -> dict[str, Any]:
         """The puzzle's lookahead, and its number in the published files or its original, if it has one."""

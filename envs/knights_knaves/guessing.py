@@ -17,7 +17,7 @@ from dumpgym.contracts.errors import require_number
 from dumpgym.envs.knights_knaves.logic.equivalence import LEAVES
 from dumpgym.envs.knights_knaves.logic.puzzle import OPERATORS
 from dumpgym.envs.knights_knaves.logic.statement_sets import CodedStatements, StatementSets
-from dumpgym.envs.knights_knaves.problems import Settings, problem_block
+from dumpgym.envs.knights_knaves.problems import PuzzleSettings, problem_block
 
 _CODE_OF = {name: code for code, name in enumerate(OPERATORS)} | dict.fromkeys(LEAVES, OPERATORS.index("leaf"))
 _Z = 1.959964  # the 97.5 % quantile of the normal distribution
@@ -46,7 +46,7 @@ class OperatorBaseline:
     truth: Mapping[str, float | None]
 
 
-def operator_baseline(settings: Settings | int, *, num_puzzles: int = 10_000, seed: int = 0) -> OperatorBaseline:
+def operator_baseline(settings: PuzzleSettings | int, *, num_puzzles: int = 10_000, seed: int = 0) -> OperatorBaseline:
     """Learns the more frequent role of each operator's speakers from train puzzles, and guesses test puzzles with it.
 
     The operator of a nested statement is the outermost one. Where both roles are equally frequent, the guess is that
@@ -62,8 +62,8 @@ def operator_baseline(settings: Settings | int, *, num_puzzles: int = 10_000, se
         InvalidValueError: for a value out of range, or settings that no puzzle meets.
     """
     require_number("num_puzzles", num_puzzles, low=1, whole=True)
-    if not isinstance(settings, Settings):
-        settings = Settings(num_people=settings)
+    if not isinstance(settings, PuzzleSettings):
+        settings = PuzzleSettings(num_people=settings)
     train_operators, train_roles = _operators_and_roles(settings, seed, "train", num_puzzles)
     operators, roles = _operators_and_roles(settings, seed, "test", num_puzzles)
     said = np.bincount(train_operators.ravel(), minlength=len(OPERATORS))
@@ -96,13 +96,13 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def _operators_and_roles(
-    settings: Settings, seed: int, split: str, num_puzzles: int
+    settings: PuzzleSettings, seed: int, split: str, num_puzzles: int
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The outermost operators, as places in ``OPERATORS``, and who tells the truth, (puzzles, people) each."""
     size = settings.block_size(split)
     if settings.puzzles == "dump":  # all of a split are in its first block
         num_puzzles = min(num_puzzles, size)
-    blocks = [problem_block(settings, seed, split, number).block for number in range(-(-num_puzzles // size))]
+    blocks = [problem_block(settings, seed, split, number).puzzles for number in range(-(-num_puzzles // size))]
     operators = np.concatenate([_outermost_operators(block.sets) for block in blocks])
     roles = np.concatenate([block.solutions for block in blocks])
     return operators[:num_puzzles], roles[:num_puzzles]

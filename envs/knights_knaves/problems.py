@@ -13,7 +13,7 @@ from dumpgym.envs.knights_knaves import dump_puzzles
 from dumpgym.envs.knights_knaves.language import english
 from dumpgym.envs.knights_knaves.language.english import Wording, draw_wording, render_answers, render_quizzes
 from dumpgym.envs.knights_knaves.language.words import NAMES, RoleWords, name_pool, parse_role_words
-from dumpgym.envs.knights_knaves.logic.generator import Block, Distribution, block_rng, sample_block
+from dumpgym.envs.knights_knaves.logic.generator import Distribution, PuzzleBlock, block_rng, sample_block
 from dumpgym.envs.knights_knaves.logic.statement_sets import NestedStatements
 
 PUZZLES = ("random", "dump")
@@ -21,7 +21,7 @@ PROMPTS = ("dumpgym", "dump")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class PuzzleSettings:
     """Which puzzles, and in which words.
 
     Attributes:
@@ -99,15 +99,15 @@ class ProblemBlock:
 
     Attributes:
         settings: of which distribution.
-        block: the puzzles.
+        puzzles: the puzzles.
         wording: their words.
         quizzes: their texts, which end in a question.
         answers: everybody's role, in the published format.
         published_index: the puzzles' numbers in the published files, if they are dump_puzzles.
     """
 
-    settings: Settings
-    block: Block
+    settings: PuzzleSettings
+    puzzles: PuzzleBlock
     wording: Wording
     quizzes: list[str]
     answers: list[str]
@@ -116,12 +116,12 @@ class ProblemBlock:
     @cached_property
     def lookahead_levels(self) -> list[int]:
         """How many levels of case split each puzzle needs."""
-        return [int(level) for level in self.block.lookahead_levels()]
+        return [int(level) for level in self.puzzles.lookahead_levels()]
 
     @cached_property
     def original_quizzes(self) -> list[str] | None:
         """The puzzles before the change, in the same words; None if nothing was changed."""
-        originals = self.block.originals
+        originals = self.puzzles.originals
         return render_quizzes(originals.sets, self.wording) if originals else None
 
     @cached_property
@@ -139,7 +139,7 @@ class ProblemBlock:
     def _names_and_roles(self) -> tuple[list[list[str]], list[list[str]]]:
         names = np.array(self.wording.names, dtype=object)[self.wording.name_of]
         words = np.array(self.wording.role_words[::-1], dtype=object)  # a truth value is a place in them
-        return names.tolist(), words[self.block.solutions.astype(np.int64)].tolist()
+        return names.tolist(), words[self.puzzles.solutions.astype(np.int64)].tolist()
 
     def problem(self, row: int, address: tuple[int, str, int]) -> Problem:
         """One of the problems."""
@@ -154,9 +154,9 @@ class ProblemBlock:
         """Where a puzzle comes from: its number in the published files, or the puzzle before the change."""
         if self.published_index is not None:
             return {"published_index": self.published_index[row]}
-        if self.block.originals is None or self.original_quizzes is None:
+        if self.puzzles.originals is None or self.original_quizzes is None:
             return {}
-        original = self.block.originals.puzzle(row)
+        original = self.puzzles.originals.puzzle(row)
         return {
             "original_quiz": self.original_quizzes[row],
             "original_statements": repr(original.statements),
@@ -164,7 +164,7 @@ class ProblemBlock:
         }
 
 
-def locate(settings: Settings, seed: int, split: str, index: int) -> tuple[ProblemBlock, int]:
+def locate(settings: PuzzleSettings, seed: int, split: str, index: int) -> tuple[ProblemBlock, int]:
     """The block that holds a problem, and the problem's place in it.
 
     Raises:
@@ -176,7 +176,7 @@ def locate(settings: Settings, seed: int, split: str, index: int) -> tuple[Probl
 
 
 @lru_cache(maxsize=64)
-def problem_block(settings: Settings, seed: int, split: str, number: int) -> ProblemBlock:
+def problem_block(settings: PuzzleSettings, seed: int, split: str, number: int) -> ProblemBlock:
     """The problems ``number * block_size`` and following of a stream.
 
     The paper's training puzzles come in another order in each block, so that one block is one epoch; its test puzzles
@@ -184,14 +184,14 @@ def problem_block(settings: Settings, seed: int, split: str, number: int) -> Pro
     """
     if settings.puzzles == "dump":
         return _published_block(settings, seed, split, number)
-    block = sample_block(settings.distribution, seed, split, number)
+    puzzles = sample_block(settings.distribution, seed, split, number)
     rng = block_rng(settings.distribution, seed, split, number, purpose=1)
     names = name_pool(settings.names, settings.num_people)
-    wording = draw_wording(rng, block.solutions.shape, names, settings.words, reorder=settings.reorder)
-    return _worded(settings, block, wording)
+    wording = draw_wording(rng, puzzles.solutions.shape, names, settings.words, reorder=settings.reorder)
+    return _worded(settings, puzzles, wording)
 
 
-def _published_block(settings: Settings, seed: int, split: str, number: int) -> ProblemBlock:
+def _published_block(settings: PuzzleSettings, seed: int, split: str, number: int) -> ProblemBlock:
     rng = block_rng(settings.distribution, seed, split, number, purpose=0)
     order = np.array(dump_puzzles.published_order(split))
     if split == "train":
@@ -202,7 +202,7 @@ def _published_block(settings: Settings, seed: int, split: str, number: int) -> 
     return published_block(settings, order.tolist(), rng)
 
 
-def published_block(settings: Settings, places: list[int], rng: np.random.Generator) -> ProblemBlock:
+def published_block(settings: PuzzleSettings, places: list[int], rng: np.random.Generator) -> ProblemBlock:
     """Some of the paper's puzzles, by their places in the published files; ``rng`` is for ``settings.reorder``."""
     every = dump_puzzles.published_puzzles(settings.num_people)
     chosen = [every[place] for place in places]
@@ -212,12 +212,12 @@ def published_block(settings: Settings, places: list[int], rng: np.random.Genera
     order = draw_wording(rng, name_of.shape, NAMES, reorder=settings.reorder).order
     sayings = np.array([p.sayings for p in chosen])
     wording = Wording(NAMES, name_of, sayings, order, settings.words, capital_if=True)
-    block = Block(NestedStatements(p.puzzle.statements for p in chosen), solutions)
-    return _worded(settings, block, wording, [p.index for p in chosen])
+    puzzles = PuzzleBlock(NestedStatements(p.puzzle.statements for p in chosen), solutions)
+    return _worded(settings, puzzles, wording, [p.index for p in chosen])
 
 
 def _worded(
-    settings: Settings, block: Block, wording: Wording, published_index: list[int] | None = None
+    settings: PuzzleSettings, puzzles: PuzzleBlock, wording: Wording, published_index: list[int] | None = None
 ) -> ProblemBlock:
-    quizzes, answers = render_quizzes(block.sets, wording), render_answers(block.solutions, wording)
-    return ProblemBlock(settings, block, wording, quizzes, answers, published_index)
+    quizzes, answers = render_quizzes(puzzles.sets, wording), render_answers(puzzles.solutions, wording)
+    return ProblemBlock(settings, puzzles, wording, quizzes, answers, published_index)

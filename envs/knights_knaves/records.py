@@ -54,7 +54,7 @@ def json_lines(
     number, since, new = 0, 0, 0
     while len(seen) < num_puzzles:
         block = problem_block(settings, seed, split, number)
-        texts = block.block.sets.texts()
+        texts = block.puzzles.sets.texts()
         rows = []
         for row, statements in enumerate(texts):
             if statements not in seen and len(seen) < num_puzzles:
@@ -92,7 +92,7 @@ def _lines(
 ) -> Iterator[str]:
     begin, behind_quiz, behind_solution, behind_index = shared
     names = np.array(block.wording.names, dtype=object)[block.wording.name_of].tolist()
-    truth = np.array(["false", "true"], dtype=object)[block.block.solutions.astype(np.int64)].tolist()
+    truth = np.array(["false", "true"], dtype=object)[block.puzzles.solutions.astype(np.int64)].tolist()
     for row in rows:
         extra = block.origin(row) | ({"lookahead": block.lookahead_levels[row]} if lookahead else {})
         more = "".join(f', "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in extra.items())
@@ -116,12 +116,12 @@ def published_lines(env: KnightsKnavesEnv, split: str | None = None) -> Iterator
     places = list(range(NUM_PUZZLES)) if split is None else list(published_order(check_split(split)))
     block = published_block(env.settings, places, np.random.default_rng(0))
     assert block.published_index is not None
-    for row, (place, statements) in enumerate(zip(places, block.block.sets.texts(), strict=True)):
+    for row, (place, statements) in enumerate(zip(places, block.puzzles.sets.texts(), strict=True)):
         record = {
             "quiz": block.quizzes[row],
             "names": list(block.wording.people(row)),
             "statements": statements,
-            "solution": block.block.solutions[row].tolist(),
+            "solution": block.puzzles.solutions[row].tolist(),
             "solution_text_format": block.answers[row],
             "index": block.published_index[row],
             "split": place_to_split[place],

@@ -12,7 +12,7 @@ from scipy.optimize import isotonic_regression
 
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.state import Stateful
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.envs.students.addresses import address_of_runs, check_batch, problem_indices, uniform_at
 
 _RUN = "the directory of a finished or interrupted dumpgym train run"
@@ -126,7 +126,7 @@ class ReplayStudent(Stateful):
         """
         return cls(read_curves(Path(str(path))), seeds=seeds)
 
-    def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
+    def practise(self, arms: NDArray[np.int64], num_generations: int) -> GroupResults:
         """Draws the successes of a group for each of the arms, and moves along their curves; see ``Student``."""
         check_batch(arms, num_generations, self.drawn)
         index, drawn = problem_indices(arms, self.drawn)
@@ -137,7 +137,7 @@ class ReplayStudent(Stateful):
         self.drawn = drawn
         successes = solved.sum(axis=-1)
         generated = np.rint(num_generations * tokens).astype(np.int64)
-        return Outcomes(arms, successes, num_generations, generated, np.zeros_like(successes), solved=solved)
+        return GroupResults(arms, successes, num_generations, generated, np.zeros_like(successes), solved=solved)
 
     def success(self) -> NDArray[np.float64]:
         """Success on held-out problems of every arm, (..., num_arms)."""

@@ -12,7 +12,7 @@ from scipy.stats import binom, laplace
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError, require_number, require_numbers
 from dumpgym.contracts.state import Stateful
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.envs.students.addresses import address_of_runs, check_batch, problem_indices, uniform_at
 
 NUISANCES = ("too-hard", "mastered", "noisy", "spurious", "duplicate", "wrong-format")
@@ -148,7 +148,7 @@ class SkillsStudent(Stateful):
         self.skills: NDArray[np.float64] = np.zeros((*runs, self._model.loads.shape[1]))
         self.drawn: NDArray[np.int64] = np.zeros((*runs, len(self.arm_names)), dtype=np.int64)  # problems of every arm
 
-    def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
+    def practise(self, arms: NDArray[np.int64], num_generations: int) -> GroupResults:
         """Completes one problem of each of the arms ``num_generations`` times, and learns; see ``Student``.
 
         Raises:
@@ -168,7 +168,7 @@ class SkillsStudent(Stateful):
         taught = np.where(arms[..., None] == np.arange(len(self.arm_names)), signal[..., None], 0).mean(axis=-2)
         self.skills = self._learned(self.skills, chances.mean(axis=-1), taught)
         tokens = self._lengths[arms] * num_generations
-        return Outcomes(arms, successes, num_generations, tokens, np.zeros_like(successes))
+        return GroupResults(arms, successes, num_generations, tokens, np.zeros_like(successes))
 
     def success(self) -> NDArray[np.float64]:
         """The chance to solve a problem of every arm, shape (..., num_arms)."""

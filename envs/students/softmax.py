@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from dumpgym.contracts.errors import InvalidValueError, require_number
 from dumpgym.contracts.state import Stateful
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, sample_block
 from dumpgym.envs.knights_knaves.logic.puzzle import OPERATORS
 from dumpgym.envs.knights_knaves.logic.statement_sets import CodedStatements
@@ -182,7 +182,7 @@ class SoftmaxStudent(Stateful):
         self.drawn: NDArray[np.int64] = np.zeros(len(self.people), dtype=np.int64)
         self._held_out = [_problems(n, 0, "test", np.arange(test_problems)) for n in self.people]
 
-    def practise(self, arms: NDArray[np.int64], num_generations: int) -> Outcomes:
+    def practise(self, arms: NDArray[np.int64], num_generations: int) -> GroupResults:
         """Chooses ``num_generations`` assignments for a puzzle of each of the arms, and learns; see ``Student``."""
         check_batch(arms, num_generations, self.drawn)
         index, drawn = problem_indices(arms, self.drawn)
@@ -198,7 +198,7 @@ class SoftmaxStudent(Stateful):
         self.drawn = drawn
         tokens = num_generations * self.tokens_per_person * np.array(self.people)[arms]
         successes = solved.sum(axis=-1)
-        return Outcomes(arms, successes, num_generations, tokens, np.zeros_like(successes), solved=solved)
+        return GroupResults(arms, successes, num_generations, tokens, np.zeros_like(successes), solved=solved)
 
     def expected_gradient(self, arms: NDArray[np.int64], num_generations: int) -> NDArray[np.float64]:
         """The gradient that ``practise`` would follow with these arguments, in expectation over its draws.

@@ -36,12 +36,12 @@ import transformers
 import tyro
 from transformers import AutoModelForCausalLM
 
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.models import find_device, load_tokenizer
 from dumpgym.agents.grpo.sampling.sampler import bytes_per_token
 from dumpgym.contracts.arms import make_arms
-from dumpgym.contracts.learner import Completions, Rollouts
+from dumpgym.contracts.learner import Completions, RewardedCompletions
 from dumpgym.runs.config import TrainConfig
 from dumpgym.training.loop import Trainer
 
@@ -129,17 +129,17 @@ def agreement(options: Options) -> dict[str, Any]:
     prompts = prompts_of(range(2, 8), 1 if options.small else 8)
     limit = 16 if options.small else 640
     cpu, other = (
-        LanguageModelAgent(GRPOConfig(device=device, max_completion_length=limit)) for device in ("cpu", options.device)
+        GRPOAgent(GRPOConfig(device=device, max_completion_length=limit)) for device in ("cpu", options.device)
     )
     greedy = [agent.generate(prompts, 1, greedy=True).texts for agent in (cpu, other)]
     same = float(np.mean([a == b for a, b in zip(*greedy, strict=True)]))
     prompts = prompts[: 2 if options.small else 16]
-    rollouts = Rollouts(cpu.generate(prompts, GROUP), random_rewards(len(prompts)))
+    rewarded = RewardedCompletions(cpu.generate(prompts, GROUP), random_rewards(len(prompts)))
     before = torch.cat([p.detach().flatten() for p in cpu.optimizer.parameters.values()])
     steps = []
     for agent in (cpu, other):
         agent.optimizer.method = torch.optim.SGD(agent.optimizer.masters.values())
-        agent.update(rollouts, 1.0)
+        agent.update(rewarded, 1.0)
         after = torch.cat([p.detach().cpu().flatten() for p in agent.optimizer.parameters.values()])
         steps.append(after - before)
     difference = float((steps[0] - steps[1]).norm() / steps[0].norm())
@@ -157,7 +157,7 @@ def bandwidth(device: torch.device) -> float:
     return max(2 * size / seconds_of(device, lambda: target.copy_(source))[0] for _ in range(5))
 
 
-def bytes_read(agent: LanguageModelAgent, completions: Completions) -> int:
+def bytes_read(agent: GRPOAgent, completions: Completions) -> int:
     """What decoding has to read at least: the weights once a step, and each row's keys and values so far."""
     lengths = completions.num_tokens.flatten()
     prompts = np.repeat([len(ids) for ids in completions.prompt_ids], GROUP)
@@ -178,7 +178,7 @@ def model_folder(name: str, options: Options, folder: str) -> str:
     return folder
 
 
-def with_generate(agent: LanguageModelAgent, prompts: Sequence[Any], new_tokens: int, *, to_the_limit: bool) -> int:
+def with_generate(agent: GRPOAgent, prompts: Sequence[Any], new_tokens: int, *, to_the_limit: bool) -> int:
     """Samples as TRL does by default, and returns how many tokens came."""
     ids = [agent.encode(prompt) for prompt in prompts for _ in range(GROUP)]
     padded = agent.tokenizer.pad({"input_ids": ids}, padding_side="left", return_tensors="pt").to(agent.device)
@@ -206,7 +206,7 @@ def speed(name: str, options: Options) -> dict[str, Any]:
             max_completion_length=new_tokens,
             micro_batch_tokens=16_384,
         )
-        agent = LanguageModelAgent(config)
+        agent = GRPOAgent(config)
     prompts = prompts_of([5], num_prompts)
     agent.generate(prompts, GROUP)  # the first captures the graphs
     runs = [seconds_of(device, lambda: agent.generate(prompts, GROUP)) for _ in range(REPEATS)]
@@ -227,12 +227,12 @@ def speed(name: str, options: Options) -> dict[str, Any]:
         "sampling_ratio": (tokens / sampled) / (their_tokens / theirs),
         "share_of_bandwidth_floor": bytes_read(agent, completions) / bandwidth(device) / sampled,
     }
-    rollouts = Rollouts(completions, random_rewards(num_prompts))
-    agent.learn(rollouts)
+    rewarded = RewardedCompletions(completions, random_rewards(num_prompts))
+    agent.learn(rewarded)
     if device.type == "cuda":
         report["sampling_peak_bytes"] = torch.cuda.max_memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-    learned = median(seconds_of(device, lambda: agent.learn(rollouts))[0] for _ in range(REPEATS))
+    learned = median(seconds_of(device, lambda: agent.learn(rewarded))[0] for _ in range(REPEATS))
     if device.type == "cuda":
         report["update_peak_bytes"] = torch.cuda.max_memory_allocated()
     return report | {"update_tokens_per_second": tokens / learned}

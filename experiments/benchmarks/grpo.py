@@ -30,12 +30,12 @@ import numpy as np
 import torch
 import tyro
 
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.log_probs import Head, token_log_probs
 from dumpgym.agents.grpo.models import EMBEDDED_MODEL, load_tokenizer
 from dumpgym.contracts.arms import make_arms
-from dumpgym.contracts.learner import Rollouts
+from dumpgym.contracts.learner import RewardedCompletions
 
 if TYPE_CHECKING:
     from grpo_peers import Rewards
@@ -112,7 +112,7 @@ class Ours:
         config = GRPOConfig(
             model=str(model), device=options.device, max_completion_length=limit, learning_rate=0.0, loss_type="dapo"
         )
-        self.agent = LanguageModelAgent(config)
+        self.agent = GRPOAgent(config)
         self.prompts, self.group, self.rewards = prompts, options.num_generations, rewards
         self.seconds: dict[str, list[float]] = {phase: [] for phase in PHASES}
         self.tokens: list[int] = []
@@ -123,7 +123,7 @@ class Ours:
         generated = perf_counter()
         prompts = np.repeat(self.prompts, self.group).tolist()
         rewards = np.reshape(self.rewards(prompts, completions.texts), (len(self.prompts), self.group))
-        self.agent.learn(Rollouts(completions, rewards))
+        self.agent.learn(RewardedCompletions(completions, rewards))
         ended = perf_counter()
         for phase, spent in zip(PHASES, (generated - started, ended - generated, ended - started), strict=True):
             self.seconds[phase].append(spent)

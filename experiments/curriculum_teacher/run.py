@@ -26,7 +26,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from dumpgym.envs.curriculum import ACTIONS
 from dumpgym.envs.students.skills import SkillsStudent
-from dumpgym.simulating.lockstep import Practice, run_seeds
+from dumpgym.simulating.lockstep import SimulationPlan, run_seeds
 from dumpgym.statistics.intervals import interval_over_runs
 
 FOLDER = Path(__file__).parent
@@ -111,8 +111,8 @@ def final_success(
 
 def control_success(task: Task, policy: str, seeds: Sequence[int]) -> NDArray[Any]:
     """The mean success at the end under a policy, one a seed, (seeds,)."""
-    practice = Practice(task.steps, task.prompts_per_step, task.num_generations)
-    return run_seeds(policy, task.spec, seeds, practice).mean_success[:, -1]
+    plan = SimulationPlan(task.steps, task.prompts_per_step, task.num_generations)
+    return run_seeds(policy, task.spec, seeds, plan).mean_success[:, -1]
 
 
 def score(finals: Mapping[str, NDArray[Any]], name: str) -> float:

@@ -27,7 +27,7 @@ from dumpgym.envs.knights_knaves.language.words import ROLE_WORDS, RoleWords, pl
 from dumpgym.envs.knights_knaves.language.worked_solution import worked_solution
 from dumpgym.envs.knights_knaves.logic.equivalence import LEAVES, Statement
 from dumpgym.envs.knights_knaves.logic.puzzle import OPERATORS, Puzzle
-from dumpgym.envs.knights_knaves.problems import ProblemBlock, Settings, locate, problem_block
+from dumpgym.envs.knights_knaves.problems import ProblemBlock, PuzzleSettings, locate, problem_block
 from dumpgym.envs.knights_knaves.verifier import REWARDS
 
 SEED, SPLIT = 0, "train"
@@ -68,7 +68,9 @@ class Options:
 
 def sizes() -> str:
     """One puzzle for each number of people."""
-    return _section("Puzzles by number of people", *(_example(f"{n} people", Settings(num_people=n)) for n in SIZES))
+    return _section(
+        "Puzzles by number of people", *(_example(f"{n} people", PuzzleSettings(num_people=n)) for n in SIZES)
+    )
 
 
 def variants() -> str:
@@ -82,30 +84,30 @@ def variants() -> str:
         "Uncommon names": {"names": "uncommon"},
         "People are quoted in another order": {"reorder": True},
     }
-    plain, index = Settings(), 1
+    plain, index = PuzzleSettings(), 1
     shown = [_example(title, dataclasses.replace(plain, **arguments), index) for title, arguments in wordings.items()]
     shown += [
         _example(f"A changed {change}, beside the original", dataclasses.replace(plain, change=change), index)
         for change in ("statement", "leaf")
     ]
     for depth in (3, 4):
-        settings = Settings(depth=depth)
+        settings = PuzzleSettings(depth=depth)
         shown.append(_example(f"Statements of depth {depth}", settings, _first(settings, _nesting, depth), nested=True))
-    wide = Settings(num_people=4, width=5)
+    wide = PuzzleSettings(num_people=4, width=5)
     shown.append(_example(f"Statements of width {wide.width}", wide, _first(wide, _breadth, wide.width), nested=True))
     for lookahead, depth in ((0, 2), (1, 2), (2, 4)):
-        settings = Settings(num_people=4, lookahead=lookahead, depth=depth)
+        settings = PuzzleSettings(num_people=4, lookahead=lookahead, depth=depth)
         shown.append(_example(f"Lookahead {lookahead} at depth {depth}", settings))
-    published = Settings(puzzles="dump")
+    published = PuzzleSettings(puzzles="dump")
     shown.append(_example("A puzzle of the paper: the first of its test split", published, split="test"))
     problem = KnightsKnavesEnv(prompt="dump").sample_problem(SEED, SPLIT, index)
     shown.append(
-        f"### The paper's prompt\n\n`{_call(Settings(prompt='dump'))}`\n\n{_fence(shown_prompt(problem, None))}"
+        f"### The paper's prompt\n\n`{_call(PuzzleSettings(prompt='dump'))}`\n\n{_fence(shown_prompt(problem, None))}"
     )
     return _section("Variants", *shown)
 
 
-def _example(title: str, settings: Settings, index: int = 0, *, split: str = SPLIT, nested: bool = False) -> str:
+def _example(title: str, settings: PuzzleSettings, index: int = 0, *, split: str = SPLIT, nested: bool = False) -> str:
     """A puzzle with its solution; with its original if it was changed, and its statements if they are ``nested``."""
     block, row = locate(settings, SEED, split, index)
     origin = block.origin(row)
@@ -119,13 +121,13 @@ def _example(title: str, settings: Settings, index: int = 0, *, split: str = SPL
     long = len(quiz) > LONG
     parts.append(f"<details><summary>{len(quiz) - 2:,} characters</summary>\n\n{quiz}\n\n</details>" if long else quiz)
     if nested:
-        parts.append(_fence("\n".join(map(repr, block.block.puzzle(row).statements))))
-    after = dict(zip(block.wording.people(row), block.block.puzzle(row).solution, strict=True))
+        parts.append(_fence("\n".join(map(repr, block.puzzles.puzzle(row).statements))))
+    after = dict(zip(block.wording.people(row), block.puzzles.puzzle(row).solution, strict=True))
     parts.append(f"{_solution(after, settings.words)} Lookahead {block.lookahead_levels[row]}.")
     return "\n\n".join(parts)
 
 
-def _call(settings: Settings) -> str:
+def _call(settings: PuzzleSettings) -> str:
     """The environment's arguments, but for the defaults."""
     env = KnightsKnavesEnv(**dataclasses.asdict(settings))
     arguments = {"num_people": settings.num_people, **env.arguments}
@@ -140,11 +142,11 @@ def _solution(roles: dict[str, bool], words: RoleWords) -> str:
     return " ".join(groups)
 
 
-def _first(settings: Settings, measure: Callable[[Statement], int], value: int) -> int:
+def _first(settings: PuzzleSettings, measure: Callable[[Statement], int], value: int) -> int:
     """The index of the first puzzle with a statement whose measure has the value."""
     for index in count():
         block, row = locate(settings, SEED, SPLIT, index)
-        if value in map(measure, block.block.puzzle(row).statements):
+        if value in map(measure, block.puzzles.puzzle(row).statements):
             return index
     raise AssertionError
 
@@ -164,7 +166,7 @@ def verdicts() -> str:
     """A transcript for each outcome, and what each reward rule says of it."""
     problem, puzzle = _guessable_puzzle()
     parts = [f"The prompt, at the address {problem.address}:", _fence(problem.prompt)]
-    for remark, completion in _completions(puzzle, list(problem.answer)):
+    for remark, completion in _completions(puzzle, list(problem.solution)):
         parts.append(_verdict(remark, problem, completion))
     return _section("Verdicts", *parts)
 
@@ -174,7 +176,7 @@ def _guessable_puzzle() -> tuple[Problem, Puzzle]:
     env = KnightsKnavesEnv()
     for index in count():
         problem, puzzle = env.sample_problem(SEED, SPLIT, index), env.sample_puzzle(SEED, SPLIT, index)
-        if not env.verify(problem, _given_up(puzzle, list(problem.answer))).success:
+        if not env.verify(problem, _given_up(puzzle, list(problem.solution))).success:
             return problem, puzzle
     raise AssertionError
 
@@ -246,9 +248,9 @@ def size_row(num_people: int, baseline: OperatorBaseline) -> list[str]:
     total = baseline.num_puzzles
     published = "-"
     if MIN_PEOPLE <= num_people <= MAX_PEOPLE:
-        paper = operator_baseline(Settings(num_people=num_people, puzzles="dump"))
+        paper = operator_baseline(PuzzleSettings(num_people=num_people, puzzles="dump"))
         published = _share(paper.solved, paper.solved_interval)
-    levels = Counter(min(level, 2) for level in _test_levels(Settings(num_people=num_people), total))
+    levels = Counter(min(level, 2) for level in _test_levels(PuzzleSettings(num_people=num_people), total))
     return [
         *(str(num_people), f"{total:,}", _percent(2.0**-num_people)),
         *(_share(baseline.solved, baseline.solved_interval), _percent(baseline.solved_in_train)),
@@ -262,13 +264,13 @@ def truth_row(num_people: int, baseline: OperatorBaseline) -> list[str]:
 
 
 def variant_row(arguments: dict[str, Any]) -> list[str]:
-    baseline = operator_baseline(Settings(num_people=5, **arguments), num_puzzles=1000)
+    baseline = operator_baseline(PuzzleSettings(num_people=5, **arguments), num_puzzles=1000)
     shown = ", ".join(f"`{name}={value!r}`" for name, value in arguments.items()) or "none"
     solved = _share(baseline.solved, baseline.solved_interval)
     return [shown, f"{baseline.num_puzzles:,}", solved, _percent(baseline.people_right), *_odds(baseline)]
 
 
-def _test_levels(settings: Settings, total: int) -> list[int]:
+def _test_levels(settings: PuzzleSettings, total: int) -> list[int]:
     """How many levels of case split each of the first test puzzles needs."""
     blocks: list[ProblemBlock] = []
     while len(blocks) * settings.block_size("test") < total:

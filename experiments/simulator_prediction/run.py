@@ -26,12 +26,12 @@ from scipy import stats
 from scipy.optimize import minimize
 
 from dumpgym.agents.curricula.controls import Uniform
-from dumpgym.comparing.comparison import Cell
+from dumpgym.comparing.comparison import FinishedCell
 from dumpgym.comparing.loading import load_comparison
 from dumpgym.envs.students.skills import SkillsStudent
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.finished import FinishedRun
-from dumpgym.simulating.lockstep import Paths, Practice, run, run_seeds
+from dumpgym.simulating.lockstep import SimulationPlan, Trajectories, run, run_seeds
 from dumpgym.statistics.curves import area_under_curve
 
 Array = NDArray[np.float64]
@@ -67,13 +67,17 @@ def lengths(runs: Sequence[FinishedRun]) -> tuple[float, float]:
 
 
 def fit(
-    runs: Sequence[FinishedRun], practice: Practice, tokens: tuple[float, float], given: Mapping[str, float], seeds: int
+    runs: Sequence[FinishedRun],
+    plan: SimulationPlan,
+    tokens: tuple[float, float],
+    given: Mapping[str, float],
+    seeds: int,
 ) -> dict[str, float]:
     """The level, slope, learning rate and forgetting whose success under uniform sampling is nearest to the runs'.
 
     Args:
         runs: under uniform sampling.
-        practice: their batches.
+        plan: their batches.
         tokens: see ``lengths``.
         given: arguments of the student that are not fitted.
         seeds: simulated runs.
@@ -93,17 +97,17 @@ def fit(
     def misfit(x: Array) -> float:
         student = SkillsStudent(seen.shape[1], seeds=range(seeds), tokens=tokens, **arguments(x))
         uniform = Uniform(seen.shape[1], seed=0, num_runs=seeds)
-        found = run(uniform, student, Practice(int(steps[-1]), practice.prompts_per_step, practice.num_generations))
+        found = run(uniform, student, SimulationPlan(int(steps[-1]), plan.prompts_per_step, plan.num_generations))
         return float(np.mean((found.success.mean(axis=0)[steps] - seen) ** 2))
 
     best = minimize(misfit, [-1.4, 0.6, -1.0, -4.0], method="Nelder-Mead", options={"maxfev": 300})
     return {**arguments(best.x), "root_mean_square_error": float(np.sqrt(best.fun))}
 
 
-def areas(paths: Paths, budget: float) -> Array:
+def areas(trajectories: Trajectories, budget: float) -> Array:
     """The area under success over tokens up to a budget, (runs,)."""
-    tokens = np.concatenate([np.zeros((len(paths.tokens), 1)), np.cumsum(paths.tokens, axis=1)], axis=1)
-    return np.array([area_under_curve(x, y, budget) for x, y in zip(tokens, paths.mean_success, strict=True)])
+    tokens = np.concatenate([np.zeros((len(trajectories.tokens), 1)), np.cumsum(trajectories.tokens, axis=1)], axis=1)
+    return np.array([area_under_curve(x, y, budget) for x, y in zip(tokens, trajectories.mean_success, strict=True)])
 
 
 def correlation(real: Array, simulated: Array, seed: int = 0) -> dict[str, Any]:
@@ -178,14 +182,14 @@ def figure_of(gains: Mapping[str, Mapping[str, float]], found: Mapping[str, Any]
 
 
 def simulate(
-    cells: Mapping[str, Cell], budget: float, students: Sequence[str], practice: Practice, seeds: int
+    cells: Mapping[str, FinishedCell], budget: float, students: Sequence[str], plan: SimulationPlan, seeds: int
 ) -> dict[str, Array]:
     """The area up to a budget of every cell on some students, (seeds of all students,)."""
     found = {}
     for label, cell in cells.items():
-        same = replace(practice, signal=cell.config.signal)
+        same = replace(plan, signal=cell.config.signal)
         parts = [run_seeds(spec_of(cell.config), student, range(seeds), same) for student in students]
-        found[label] = np.concatenate([areas(paths, budget) for paths in parts])
+        found[label] = np.concatenate([areas(trajectories, budget) for trajectories in parts])
     return found
 
 
@@ -196,12 +200,12 @@ def main(options: Options) -> None:
     tokens = lengths(uniform)
     shortest = config.prompts_per_step * config.num_generations * tokens[0]
     steps = int(comparison.budget / shortest) + 2
-    practice = Practice(steps, config.prompts_per_step, config.num_generations, config.signal)
+    plan = SimulationPlan(steps, config.prompts_per_step, config.num_generations, config.signal)
     plain = f"skills?num_arms={num_arms}&tokens={tokens[0]:.0f},{tokens[1]:.0f}"
     students = {"shipped": [plain]}
     fitted = {}
     for name, given in GIVEN.items():
-        fitted[name] = fit(uniform, practice, tokens, given, seeds=32)
+        fitted[name] = fit(uniform, plan, tokens, given, seeds=32)
         arguments = {key: value for key, value in fitted[name].items() if key != "root_mean_square_error"}
         students[name] = [plain + "".join(f"&{key}={value:.5g}" for key, value in arguments.items())]
     students["replay"] = [f"replay?path={one.path}" for one in uniform]
@@ -212,7 +216,7 @@ def main(options: Options) -> None:
     found: dict[str, Any] = {}
     gains = {"language model": dict(zip(cells, (real - real[0]).mean(axis=1).tolist(), strict=True))}
     for name, specs in students.items():
-        values = simulate(cells, comparison.budget, specs, practice, options.seeds // len(specs))
+        values = simulate(cells, comparison.budget, specs, plan, options.seeds // len(specs))
         found[name] = correlation(real, np.stack(list(values.values())))
         gains[name] = {label: float((value - values["uniform"]).mean()) for label, value in values.items()}
         print(name, found[name])

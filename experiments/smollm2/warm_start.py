@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from dumpgym.agents.grpo.models import load_model, new_adapter, render_prompt
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.envs.knights_knaves.language.worked_solution import worked_solution
-from dumpgym.envs.knights_knaves.problems import Settings, locate
+from dumpgym.envs.knights_knaves.problems import PuzzleSettings, locate
 
 PEOPLE = (2, 3, 4)
 SEED = 1000  # far from those of training runs, so that none meets these puzzles again
@@ -42,8 +42,8 @@ class Options:
 
 def brief_solution(num_people: int, index: int) -> tuple[str, str]:
     """A prompt and its brief solution."""
-    block, row = locate(Settings(num_people=num_people), SEED, "train", index)
-    lines = worked_solution(block.block.puzzle(row), block.wording.people(row)).split("\n")
+    block, row = locate(PuzzleSettings(num_people=num_people), SEED, "train", index)
+    lines = worked_solution(block.puzzles.puzzle(row), block.wording.people(row)).split("\n")
     # <think>, a line for every statement, the search, </think>, the answer
     return block.prompts[row], "\n".join([*lines[: 1 + num_people], *lines[-2:]])
 

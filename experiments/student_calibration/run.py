@@ -21,7 +21,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from dumpgym.envs.students.skills import SkillsStudent
-from dumpgym.simulating.lockstep import Practice, run_seeds
+from dumpgym.simulating.lockstep import SimulationPlan, run_seeds
 
 FOLDER = Path(__file__).parent
 NUM_ARMS, STEPS, GROUP = 12, 150, 16
@@ -42,7 +42,7 @@ ONE_SKILL |= {"learning_rate": 2.0, "transfer_length": 1.0}
 
 
 def uniform_path(options: Mapping[str, float], steps: int = STEPS) -> NDArray[np.float64]:
-    """Success by step under uniform practice, in the limit of large batches, (steps + 1, num_arms)."""
+    """Success by step under uniform plan, in the limit of large batches, (steps + 1, num_arms)."""
     return SkillsStudent(NUM_ARMS, **options).expected_path(np.full((steps, NUM_ARMS), 1 / NUM_ARMS), GROUP)
 
 
@@ -89,8 +89,8 @@ def fit() -> dict[str, float]:
 def check(options: Mapping[str, float], seeds: int) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
     """How a student compares with what was published: numbers to keep, and curves to draw."""
     spec = "skills" + "".join(f"{'&' if i else '?'}{name}={value!r}" for i, (name, value) in enumerate(options.items()))
-    practice = Practice(steps=STEPS, prompts_per_step=128, num_generations=GROUP)
-    runs = {name: run_seeds(name, spec, range(seeds), practice) for name in ("uniform", "dump")}
+    plan = SimulationPlan(steps=STEPS, prompts_per_step=128, num_generations=GROUP)
+    runs = {name: run_seeds(name, spec, range(seeds), plan) for name in ("uniform", "dump")}
     final = {name: paths.success[:, -1].mean(axis=0) for name, paths in runs.items()}
     mean = {name: paths.mean_success.mean(axis=0) for name, paths in runs.items()}
     path = uniform_path(options)

@@ -37,7 +37,7 @@ def test_a_line_is_the_problem_at_its_address(arguments):
         assert record["prompt"][-1]["role"] == "user"
         completion = env.completion_of(record["reward_model"]["ground_truth"])
         assert env.verify(problem, completion).success
-        assert extra["names"] == list(problem.answer)
+        assert extra["names"] == list(problem.solution)
         puzzle = env.sample_puzzle(extra["seed"], extra["split"], extra["index"])
         assert (extra["statements"], extra["solution"]) == (repr(puzzle.statements), list(puzzle.solution))
         assert extra["reward"] == "binary-v0"

@@ -28,7 +28,7 @@ class Tagged(dumpgym.PuzzleEnv):
         return dumpgym.Problem(plain_text(messages), {"number": number}, reference, (seed, split, index), messages)
 
     def verify(self, problem, completion):
-        right = completion == f"<answer>{problem.answer['number']}</answer>"
+        right = completion == f"<answer>{problem.solution['number']}</answer>"
         terms = {"format": 1.0, "answer": 2.0 if right else -1.5}
         return dumpgym.Verdict("correct" if right else "wrong", terms, right, f"You wrote {completion!r}.")
 

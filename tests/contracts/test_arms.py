@@ -34,7 +34,7 @@ class Adding(dumpgym.PuzzleEnv):
         return dumpgym.Problem(plain_text(messages), answer, str(answer["number"]), (seed, split, index), messages)
 
     def verify(self, problem, completion):
-        right = completion == str(problem.answer["number"])
+        right = completion == str(problem.solution["number"])
         return dumpgym.Verdict("correct" if right else "wrong", {"answer": float(right)}, right)
 
 
@@ -51,7 +51,7 @@ class Calculator:
         truncated = np.zeros((len(prompts), num_generations), dtype=bool)
         return Completions(tuple((1,) for _ in prompts), tuple((1, 2) for _ in texts), texts, truncated)
 
-    def learn(self, rollouts):
+    def learn(self, rewarded):
         return Learned({"loss": 0.0})
 
     def save(self, directory):
@@ -170,7 +170,7 @@ def test_evaluation_gives_the_learner_the_messages():
     learner = Calculator()
     result = evaluate(learner, make_arms(["mine/Adding-v0?size=4"]), 3, seed=0, greedy=True)
     assert result.successes == {"Adding?size=4": [True, True, True]}
-    assert [answer.completion for answer in result.answers["Adding?size=4"]] == ["5", "7", "9"]
+    assert [answer.completion for answer in result.completions["Adding?size=4"]] == ["5", "7", "9"]
     assert learner.prompts[0] == ({"role": "system", "content": "one/two"}, {"role": "user", "content": "1 + 4?"})
 
 

@@ -15,7 +15,7 @@ from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import make_policy
 from dumpgym.contracts.slots import draw_arms
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.testing.policy import make_feedback
 
 
@@ -255,7 +255,7 @@ def test_quotas_are_shuffled_and_ties_fall_to_all_arms():
         ({"arm": np.array([0, 2])}, "feedback.arm is 2; accepted: 0 to 1"),
         ({"arm": np.array([0, -1])}, "feedback.arm is -1; accepted: 0 to 1"),
         ({"signal": np.array([0.1, math.nan])}, "feedback.signal is nan; accepted: finite numbers"),
-        ({"group_size": np.array([8, 0])}, "feedback.group_size is 0; accepted: at least 1"),
+        ({"num_generations": np.array([8, 0])}, "feedback.num_generations is 0; accepted: at least 1"),
         ({"successes": np.array([9, 0])}, "feedback.successes is 9; accepted: 0 to the group's size"),
         ({"successes": np.array([0, -1])}, "feedback.successes is -1; accepted: 0 to the group's size"),
         ({"step": -1}, "feedback.step is -1; accepted: a whole number at least 0"),
@@ -291,10 +291,10 @@ def test_late_feedback_does_not_turn_the_clock_back():
 
 def test_the_feedback_of_a_batch_is_what_came_of_it():
     arm, k, tokens, truncated = (np.array(values) for values in ([1, 0], [1, 2], [7, 11], [1, 2]))
-    outcomes = Outcomes(arm, k, 4, tokens, truncated)
-    feedback = Feedback.of_outcomes(5, outcomes, np.array([0.5, 0.0]), np.array([0.25, 0.75]))
+    results = GroupResults(arm, k, 4, tokens, truncated)
+    feedback = Feedback.of_results(5, results, np.array([0.5, 0.0]), np.array([0.25, 0.75]))
     assert feedback.step == 5
-    assert feedback.group_size.tolist() == [4, 4]
+    assert feedback.num_generations.tolist() == [4, 4]
     assert feedback.probabilities.tolist() == [0.25, 0.75]
     for mine, theirs in (("arm", arm), ("successes", k), ("tokens", tokens), ("truncated", truncated)):
         assert getattr(feedback, mine) is theirs

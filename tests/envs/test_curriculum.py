@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import dumpgym  # noqa: F401  (registers the environment)
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.envs.curriculum import STATISTICS, CurriculumEnv
 from dumpgym.envs.students.skills import SkillsStudent
 from dumpgym.envs.students.softmax import SoftmaxStudent
@@ -34,7 +34,7 @@ class Counter:
     def practise(self, arms, num_generations):
         self.practised += np.bincount(arms, minlength=3)
         successes = np.array([1, 2, 4])[arms] * num_generations // 4
-        return Outcomes(arms, successes, num_generations, 10 * (arms + 1), np.zeros_like(arms))
+        return GroupResults(arms, successes, num_generations, 10 * (arms + 1), np.zeros_like(arms))
 
     def success(self):
         return np.minimum(0.01 * self.practised * self.counts, 1)
@@ -86,7 +86,7 @@ def test_observations_stay_in_their_space_and_rewards_add_up_to_the_progress(see
     env = make(
         student=lambda seed: SkillsStudent(2, seeds=seed, nuisance="noisy", learning_rate=5.0),
         actions="simplex",
-        signal=lambda outcomes: 3.0 * outcomes.successes - 5,
+        signal=lambda results: 3.0 * results.successes - 5,
     )
     observation, start = env.reset(seed=seed)
     assert env.observation_space.contains(observation)
@@ -102,7 +102,7 @@ def test_observations_stay_in_their_space_and_rewards_add_up_to_the_progress(see
 
 
 def test_the_statistics_are_those_of_the_batches():
-    env = make(steps=3, step_size=0.5, signal=lambda outcomes: outcomes.arm - 0.5)
+    env = make(steps=3, step_size=0.5, signal=lambda results: results.arm - 0.5)
     env.reset(seed=0)
     first, *_ = env.step(2)
     assert rows(first) == {
@@ -114,7 +114,7 @@ def test_the_statistics_are_those_of_the_batches():
         "success_trend": [0, 0, 0],
         "total_share": [0, 0, 1],
     }
-    env.student.practise = lambda arms, size: Outcomes(arms, 0 * arms, size, arms, 0 * arms)
+    env.student.practise = lambda arms, size: GroupResults(arms, 0 * arms, size, arms, 0 * arms)
     second, *_ = env.step(2)
     assert rows(second)["mean_success"] == [0, 0, 0.5]
     assert rows(second)["success_trend"] == [0, 0, 0.5 - 0.875]  # step sizes 1/2 and 1/8
@@ -145,9 +145,9 @@ def test_a_signal_with_a_memory_starts_anew_in_every_episode():
     class Counting:
         calls = 0
 
-        def __call__(self, outcomes):
+        def __call__(self, results):
             self.calls += 1
-            return np.full(len(outcomes.arm), float(self.calls))
+            return np.full(len(results.arm), float(self.calls))
 
     env = make(reward="signal", signal=Counting())
     for _ in range(2):
@@ -281,7 +281,7 @@ def test_an_action_outside_its_space_is_refused_and_nothing_is_practised(actions
 
 
 def test_a_signal_that_is_not_one_number_a_group_is_refused():
-    for signal in (lambda outcomes: np.zeros(2), lambda outcomes: np.full(len(outcomes.arm), np.nan)):
+    for signal in (lambda results: np.zeros(2), lambda results: np.full(len(results.arm), np.nan)):
         env = make(signal=signal)
         env.reset(seed=0)
         with pytest.raises(InvalidValueError, match=r"^signal is .* accepted: 8 finite numbers"):

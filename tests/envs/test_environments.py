@@ -30,7 +30,7 @@ def test_the_reference_completion_earns_the_top_reward_and_a_flipped_role_does_n
         problem = env.unwrapped.problem
         _, reward, terminated, truncated, info = env.step(problem.reference_completion)
         assert (reward, terminated, truncated, info["is_success"]) == (3.0, True, False, True)
-        for name, role in problem.answer.items():
+        for name, role in problem.solution.items():
             other = "knave" if role == "knight" else "knight"
             wrong = problem.reference_completion.replace(f"{name} is a {role}", f"{name} is a {other}")
             assert wrong != problem.reference_completion
@@ -66,7 +66,7 @@ def test_a_problem_is_the_same_on_every_machine():
         "Reason between <think> and </think>. Then, between <answer> and </answer>, state the role of every "
         'inhabitant, as in "NAME is a knight".\n'
     )
-    assert problem.answer == {"Aurora": "knight", "Henry": "knave", "Chloe": "knight"}
+    assert problem.solution == {"Aurora": "knight", "Henry": "knave", "Chloe": "knight"}
 
 
 def test_a_vector_shows_one_stream_and_resets_within_the_step():
@@ -154,7 +154,7 @@ def test_every_variant_passes_gymnasiums_checker_and_its_oracle_scores_full_mark
         _, info = env.reset(seed=1, options={"index": index})
         problem = env.problem
         assert env.step(problem.reference_completion)[4]["outcome"] == "correct"
-        for name, role in list(problem.answer.items())[:3]:
+        for name, role in list(problem.solution.items())[:3]:
             other = next(word for word in env.settings.words if word != role)
             flipped = problem.reference_completion.replace(f" {name} is a", f" {name} is not a")
             assert flipped != problem.reference_completion
@@ -173,7 +173,7 @@ def test_a_changed_puzzle_tells_of_its_original():
     env = KnightsKnavesEnv(num_people=4, change="leaf")
     _, info = env.reset(seed=0)
     assert info["original_quiz"] != env.problem.prompt
-    assert info["original_solution"] != [role == "knight" for role in env.problem.answer.values()]
+    assert info["original_solution"] != [role == "knight" for role in env.problem.solution.values()]
     assert info["original_statements"].startswith("((")
 
 
@@ -226,7 +226,7 @@ class Doubling(dumpgym.PuzzleEnv):
         return dumpgym.Problem(f"Double {index}.\n", {"number": 2 * index}, str(2 * index), (seed, split, index))
 
     def verify(self, problem, completion):
-        right = completion == str(problem.answer["number"])
+        right = completion == str(problem.solution["number"])
         return dumpgym.Verdict("correct" if right else "wrong", {"answer": float(right)}, right)
 
 

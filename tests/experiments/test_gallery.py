@@ -10,7 +10,7 @@ from scipy import stats
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
 from dumpgym.envs.knights_knaves.guessing import operator_baseline, wilson_interval
-from dumpgym.envs.knights_knaves.problems import Settings
+from dumpgym.envs.knights_knaves.problems import PuzzleSettings
 from dumpgym.envs.knights_knaves.verifier import REWARDS
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "gallery" / "run.py"
@@ -60,21 +60,21 @@ def test_operators_alone_tell_roles_far_better_than_chance():
 
 
 def test_words_make_no_difference_to_the_guess():
-    plain = operator_baseline(Settings(num_people=4), num_puzzles=500)
-    words = Settings(num_people=4, names="uncommon", role_words="knave/knight", reorder=True, prompt="dump")
+    plain = operator_baseline(PuzzleSettings(num_people=4), num_puzzles=500)
+    words = PuzzleSettings(num_people=4, names="uncommon", role_words="knave/knight", reorder=True, prompt="dump")
     assert operator_baseline(words, num_puzzles=500) == plain == operator_baseline(4, num_puzzles=500)
     assert operator_baseline(4, num_puzzles=500, seed=1) != plain
 
 
 @pytest.mark.parametrize("arguments", [{"depth": 3}, {"width": 4}, {"change": "leaf"}, {"lookahead": 0}])
 def test_the_guess_works_for_puzzles_of_any_form(arguments):
-    baseline = operator_baseline(Settings(num_people=3, **arguments), num_puzzles=100)
+    baseline = operator_baseline(PuzzleSettings(num_people=3, **arguments), num_puzzles=100)
     assert baseline.num_puzzles == 100
     assert baseline.truth["and"] < 0.5 < baseline.truth["or"]
 
 
 def test_of_the_papers_puzzles_there_are_a_hundred_to_guess():
-    assert operator_baseline(Settings(num_people=3, puzzles="dump")).num_puzzles == 100
+    assert operator_baseline(PuzzleSettings(num_people=3, puzzles="dump")).num_puzzles == 100
 
 
 def test_an_operator_that_nobody_uses_has_no_odds():

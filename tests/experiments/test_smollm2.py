@@ -15,7 +15,7 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
 
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.models import load_tokenizer
 from dumpgym.contracts.arms import make_arms
@@ -55,9 +55,9 @@ def test_two_steps_train_an_adapter_that_peft_loads(tmp_path):
     rewards = iter([[[1.0, 0.0, 0.5, 0.0], [0.0, 1.0, 0.0, 0.0]]] * 2)
     learn = trainer.learner.learn
 
-    def learn_from_these(rollouts):  # an untaught model has no answer right, so that nothing would be learned
-        rollouts.rewards[:] = next(rewards)
-        return learn(rollouts)
+    def learn_from_these(rewarded):  # an untaught model has no answer right, so that nothing would be learned
+        rewarded.rewards[:] = next(rewards)
+        return learn(rewarded)
 
     trainer.learner.learn = learn_from_these
     trainer.run()
@@ -76,7 +76,7 @@ def test_two_steps_train_an_adapter_that_peft_loads(tmp_path):
         input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=24, pad_token_id=2
     )[0, ids.shape[1] :]
     assert tuple(output.tolist()) == expected.token_ids[0]
-    assert isinstance(trainer.learner, LanguageModelAgent)
+    assert isinstance(trainer.learner, GRPOAgent)
     assert tokenizer.decode(output, skip_special_tokens=True) == expected.texts[0]
 
 

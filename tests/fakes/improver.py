@@ -41,9 +41,9 @@ class Improver:
         self.prompts = prompts
         return Completions(tuple((1,) for _ in prompts), ids, tuple(texts), truncated)
 
-    def learn(self, rollouts):
+    def learn(self, rewarded):
         for rewards, ids in zip(
-            rollouts.rewards, rollouts.completions.texts[:: rollouts.rewards.shape[1]], strict=True
+            rewarded.rewards, rewarded.completions.texts[:: rewarded.rewards.shape[1]], strict=True
         ):
             if np.ptp(rewards) > 0:
                 people = max(2, ids.count(" is a ")) if ids != WRONG else None

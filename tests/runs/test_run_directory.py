@@ -11,7 +11,7 @@ import dumpgym.runs.directory
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
-from dumpgym.runs.files import append_line, damage, write_directory, write_file
+from dumpgym.runs.files import append_line, find_damage, write_directory, write_file
 
 
 def make_run(path, steps=()):
@@ -44,7 +44,7 @@ def test_a_checkpoint_is_found_again_with_all_that_is_in_it(tmp_path):
     state, directory = RunDirectory(run.path).load_checkpoint()
     assert (state["step"], state["policy"]) == (4, [4])
     assert (directory / "model" / "weights").read_bytes() == b"weights4"
-    assert damage(directory) is None
+    assert find_damage(directory) is None
 
 
 def test_the_two_newest_checkpoints_are_kept(tmp_path):
@@ -162,13 +162,13 @@ def test_any_altered_byte_is_found(tmp_path_factory, data):
     directory = tmp_path_factory.mktemp("whole") / "folder"
     contents = data.draw(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.binary(min_size=1), min_size=1))
     write_directory(directory, lambda partial: [(partial / name).write_bytes(b) for name, b in contents.items()])
-    assert damage(directory) is None
+    assert find_damage(directory) is None
     name = data.draw(st.sampled_from(sorted(contents)))
     altered = bytearray(contents[name])
     altered[data.draw(st.integers(0, len(altered) - 1))] ^= data.draw(st.integers(1, 255))
     (directory / name).write_bytes(altered)
-    assert damage(directory) == f"{name} was altered"
-    assert damage(directory, contents=False) is None
+    assert find_damage(directory) == f"{name} was altered"
+    assert find_damage(directory, contents=False) is None
 
 
 def test_what_an_interrupted_writer_left_is_cleared_away(tmp_path):

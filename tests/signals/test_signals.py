@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 import dumpgym
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.signals.of_a_group import mean_absolute_advantage
 from dumpgym.signals.signal import (
     GroupSignal,
@@ -31,16 +31,16 @@ def groups_with(successes, size):
     return np.arange(size) < np.array(successes)[..., None]
 
 
-def outcomes(arm, successes, size=8, **options):
+def results(arm, successes, size=8, **options):
     arm, successes = np.array(arm, dtype=np.int64), np.array(successes, dtype=np.int64)
     given_tokens = options.pop("tokens", np.full(arm.shape, 1000))
-    return Outcomes(arm, successes, size, given_tokens, np.zeros_like(arm), **options)
+    return GroupResults(arm, successes, size, given_tokens, np.zeros_like(arm), **options)
 
 
 def of_completions(rewards, solved):
     """A batch of one arm with given rewards."""
     arm = np.zeros(solved.shape[:-1], dtype=np.int64)
-    return outcomes(arm, solved.sum(axis=-1), solved.shape[-1], rewards=rewards, solved=solved)
+    return results(arm, solved.sum(axis=-1), solved.shape[-1], rewards=rewards, solved=solved)
 
 
 def values(name, rewards, solved):
@@ -109,8 +109,8 @@ def test_a_batch_that_tells_successes_alone_has_the_signal_of_rewards_of_one_and
     solved = groups_with(successes, 8)
     arm = np.zeros((3, 7), dtype=np.int64)
     signal = make_signal(name, (3, 2))
-    full = signal(outcomes(arm, successes, rewards=solved.astype(float), solved=solved))
-    np.testing.assert_allclose(signal(outcomes(arm, successes)), full, rtol=0, atol=1e-12)
+    full = signal(results(arm, successes, rewards=solved.astype(float), solved=solved))
+    np.testing.assert_allclose(signal(results(arm, successes)), full, rtol=0, atol=1e-12)
 
 
 def test_the_expected_signal_is_the_mean_over_the_groups_that_can_happen():
@@ -148,8 +148,8 @@ def test_rewards_count_also_where_only_the_number_of_successes_is_known(name):
     rewards = np.where(solved, 3.0, [-3.0, -1.0, -0.5, 0.0])
     arm = np.zeros((1, 4), dtype=np.int64)
     signal = make_signal(name, (1, 1))
-    full = signal(outcomes(arm, successes, 4, rewards=rewards, solved=solved))
-    assert signal(outcomes(arm, successes, 4, rewards=rewards)).tolist() == full.tolist()
+    full = signal(results(arm, successes, 4, rewards=rewards, solved=solved))
+    assert signal(results(arm, successes, 4, rewards=rewards)).tolist() == full.tolist()
 
 
 # Progress
@@ -158,7 +158,7 @@ def test_rewards_count_also_where_only_the_number_of_successes_is_known(name):
 def told(name, batches, shape=(3,)):
     """The signal's values, batch by batch; a batch is its arms and their successes of 8."""
     signal = make_signal(name, shape)
-    return [signal(outcomes(arm, successes)).tolist() for arm, successes in batches]
+    return [signal(results(arm, successes)).tolist() for arm, successes in batches]
 
 
 def test_reward_gain_compares_with_the_arms_last_batch():
@@ -194,8 +194,8 @@ def test_progress_is_restored_to_the_bit_and_the_same_in_lockstep(name, seed):
     together = make_signal(name, (2, 3))
     alone = [make_signal(name, (3,)) for _ in range(2)]
     for i, (arm, successes) in enumerate(batches):
-        found = together(outcomes(arm, successes))
-        each = [signal(outcomes(arm[run], successes[run])) for run, signal in enumerate(alone)]
+        found = together(results(arm, successes))
+        each = [signal(results(arm[run], successes[run])) for run, signal in enumerate(alone)]
         np.testing.assert_allclose(found, each, rtol=0, atol=1e-12)
         if i == 4:
             state = json.loads(json.dumps(together.state_dict(), allow_nan=False))
@@ -207,13 +207,13 @@ def test_progress_is_restored_to_the_bit_and_the_same_in_lockstep(name, seed):
 
 
 def test_a_signal_per_token_is_per_thousand_tokens_of_the_group():
-    batch = outcomes([0, 0], [4, 4], tokens=np.array([500, 4000]))
+    batch = results([0, 0], [4, 4], tokens=np.array([500, 4000]))
     plain = make_signal("success_variance", (1,))(batch)
     np.testing.assert_allclose(make_signal("success_variance_per_token", (1,))(batch), plain / [0.5, 4])
 
 
 def test_a_signal_per_second_divides_the_time_of_the_batch_by_tokens():
-    batch = outcomes([0, 0], [4, 4], tokens=np.array([100, 300]), seconds=2.0)
+    batch = results([0, 0], [4, 4], tokens=np.array([100, 300]), seconds=2.0)
     np.testing.assert_allclose(make_signal("success_variance_per_second", (1,))(batch), [0.25 / 0.5, 0.25 / 1.5])
 
 
@@ -222,15 +222,15 @@ def test_every_signal_is_there_per_cost(name):
     for unit in ("token", "second"):
         signal = make_signal(f"{name}_per_{unit}", (2,))
         for _ in range(2):
-            assert np.isfinite(signal(outcomes([0, 1], [3, 5], seconds=1.0))).all()
+            assert np.isfinite(signal(results([0, 1], [3, 5], seconds=1.0))).all()
         signal.load_state_dict(signal.state_dict())
 
 
 def test_what_cost_nothing_is_refused():
     with pytest.raises(InvalidValueError, match="tokens of a group is 0; accepted: at least 1"):
-        make_signal("success_variance_per_token", (1,))(outcomes([0, 0], [1, 1], tokens=np.array([5, 0])))
+        make_signal("success_variance_per_token", (1,))(results([0, 0], [1, 1], tokens=np.array([5, 0])))
     with pytest.raises(InvalidValueError, match=r"seconds of the batch is 0.0; accepted: above 0"):
-        make_signal("success_variance_per_second", (1,))(outcomes([0], [1]))
+        make_signal("success_variance_per_second", (1,))(results([0], [1]))
 
 
 # The registry
@@ -246,7 +246,7 @@ def test_an_unknown_signal_is_answered_with_the_nearest_name():
 def test_a_signal_of_ones_own_is_registered_once(monkeypatch):
     monkeypatch.setattr("dumpgym.signals.signal.signal_registry", dict(signal_registry))
     register_signal("share-solved", lambda rewards, successes: successes.mean(axis=-1))
-    assert make_signal("share-solved", (1,))(outcomes([0], [6])).tolist() == [0.75]
+    assert make_signal("share-solved", (1,))(results([0], [6])).tolist() == [0.75]
     for taken in ("share-solved", "mine_per_token"):
         with pytest.raises(InvalidValueError, match=f"'{taken}'; accepted: a name that is not registered yet"):
             register_signal(taken, mean_absolute_advantage)
@@ -255,6 +255,6 @@ def test_a_signal_of_ones_own_is_registered_once(monkeypatch):
 def test_a_policy_reads_a_signal_of_progress():
     policy, signal = dumpgym.make_policy("sec", num_arms=2), make_signal("reward_gain_absolute", (2,))
     for step, successes in enumerate(([1, 4], [6, 4])):
-        batch = outcomes([0, 1], successes)
-        policy.update(dumpgym.Feedback.of_outcomes(step, batch, signal(batch)))
+        batch = results([0, 1], successes)
+        policy.update(dumpgym.Feedback.of_results(step, batch, signal(batch)))
     assert policy.probabilities()[0] > policy.probabilities()[1]

@@ -12,37 +12,37 @@ from dumpgym.commands.main import main
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.contracts.student_registry import make_students
-from dumpgym.simulating.lockstep import Paths, Practice, SeparatePolicies, run, run_seeds
+from dumpgym.simulating.lockstep import SeparatePolicies, SimulationPlan, Trajectories, run, run_seeds
 from dumpgym.simulating.results import PolicyResult, markdown_table, summarise
 from dumpgym.simulating.runner import SimulateConfig, simulate
 
-SMALL = Practice(steps=12, prompts_per_step=8, num_generations=4)
+SMALL = SimulationPlan(steps=12, prompts_per_step=8, num_generations=4)
 STUDENT = "skills?num_arms=4"
 FLAGS = ["--students", STUDENT, "--seeds", "4", "--steps", "6", "--prompts-per-step", "8", "--num-generations", "4"]
 
 
-def paths(mean_success, shares=((1.0, 0.0),), counts=(True, False)):
+def trajectories(mean_success, shares=((1.0, 0.0),), counts=(True, False)):
     success = np.stack([np.array(mean_success, dtype=float), np.zeros_like(mean_success)], axis=-1)
     steps = success.shape[1] - 1
     repeated = np.broadcast_to(np.array(shares, dtype=float), (len(success), steps, 2))
-    return Paths(success, repeated, np.full((len(success), steps), 100), np.array(counts))
+    return Trajectories(success, repeated, np.full((len(success), steps), 100), np.array(counts))
 
 
 def test_a_run_is_measured_by_the_arms_that_count():
-    found = paths([[0.0, 0.5, 1.0], [0.0, 0.0, 0.6]])
+    found = trajectories([[0.0, 0.5, 1.0], [0.0, 0.0, 0.6]])
     measures = found.measures(0.5)
     np.testing.assert_allclose(measures["area"], [0.5, 0.15])
     np.testing.assert_allclose(measures["final"], [1.0, 0.6])
     np.testing.assert_array_equal(measures["steps_to_threshold"], [1, np.nan])  # once is not held
     np.testing.assert_allclose(measures["effective_arms"], [1, 1])
     np.testing.assert_array_equal(measures["tokens"], [200, 200])
-    np.testing.assert_allclose(paths([[0, 1, 1]], shares=[[0.5, 0.5]]).measures(0.5)["effective_arms"], [2])
+    np.testing.assert_allclose(trajectories([[0, 1, 1]], shares=[[0.5, 0.5]]).measures(0.5)["effective_arms"], [2])
 
 
 def test_the_table_has_paired_differences_and_puts_the_best_first():
     def result(offset, spread):
         level = 0.3 + 0.1 * np.arange(4) + offset
-        return PolicyResult.of_paths(paths(np.stack([level, level], axis=1) + spread), 0.6)
+        return PolicyResult.of_trajectories(trajectories(np.stack([level, level], axis=1) + spread), 0.6)
 
     rows = summarise({"uniform": result(0, 0), "better": result(0.05, 0), "oracle": result(0.1, 0)}, steps=1)
     assert [row["policy"] for row in rows] == ["oracle", "better", "uniform"]
@@ -75,7 +75,7 @@ def test_a_run_is_the_same_whoever_else_is_simulated():
 
 
 def test_students_of_one_run_are_run_one_by_one():
-    found = run_seeds("dump", "softmax", [0, 1], Practice(steps=2, prompts_per_step=4, num_generations=4))
+    found = run_seeds("dump", "softmax", [0, 1], SimulationPlan(steps=2, prompts_per_step=4, num_generations=4))
     assert found.success.shape[:2] == (2, 3)
     assert not np.array_equal(found.success[0, -1], found.success[1, -1])
 
@@ -114,9 +114,9 @@ class Pupil:
 
     def practise(self, arms, num_generations):
         self.skill[arms] = np.minimum(self.skill[arms] + 0.05, 1)
-        from dumpgym.contracts.learner import Outcomes
+        from dumpgym.contracts.learner import GroupResults
         k = (self.skill[arms] * num_generations).astype(int)
-        return Outcomes(arms, k, num_generations, np.full(arms.shape, 100), np.zeros_like(k))
+        return GroupResults(arms, k, num_generations, np.full(arms.shape, 100), np.zeros_like(k))
 
     def success(self):
         return self.skill.copy()

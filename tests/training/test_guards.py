@@ -9,17 +9,17 @@ import pytest
 from dumpgym.commands.display import TrainDisplay
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.policy_registry import make_policy
-from dumpgym.contracts.student import Outcomes
+from dumpgym.contracts.student import GroupResults
 from dumpgym.runs.config import TrainConfig
-from dumpgym.training.policy_alarms import Guards, audit
+from dumpgym.training.policy_alarms import PolicyAlarms, format_alarms
 
 NAMES = [f"arm{i}" for i in range(12)]
 
 
-def outcomes(arms, successes, size=16):
+def results(arms, successes, size=16):
     arms = np.array(arms, dtype=np.int64)
     zeros = np.zeros_like(arms)
-    return Outcomes(arms, np.broadcast_to(successes, arms.shape), size, zeros + 100, zeros)
+    return GroupResults(arms, np.broadcast_to(successes, arms.shape), size, zeros + 100, zeros)
 
 
 def watch(guards, steps, requested, draw, success=0.5, unreadable=0.0, seed=0):
@@ -31,7 +31,7 @@ def watch(guards, steps, requested, draw, success=0.5, unreadable=0.0, seed=0):
         arms = draw(rng, step)
         bad = rng.binomial(16, unreadable[arms])
         solved = rng.binomial(16 - bad, success[arms])
-        alarms, numbers = guards.observe(np.asarray(requested, float), outcomes(arms, solved), bad)
+        alarms, numbers = guards.observe(np.asarray(requested, float), results(arms, solved), bad)
         found.append(alarms)
     return found, numbers
 
@@ -44,7 +44,7 @@ def test_a_uniform_run_raises_no_alarm():
     """A dose alarm rings by chance less than once in a million windows, and an arm is starved in a window, without one
     of 640 groups, with a chance of 6e-25."""
     for seed in range(5):
-        found, numbers = watch(Guards(NAMES), 100, np.full(12, 1 / 12), uniformly, seed=seed)
+        found, numbers = watch(PolicyAlarms(NAMES), 100, np.full(12, 1 / 12), uniformly, seed=seed)
         assert not any(found)
         assert numbers["guards/effective_arms"] > 11
         assert 0 < numbers["guards/dose_mismatch"] < 1
@@ -52,7 +52,7 @@ def test_a_uniform_run_raises_no_alarm():
 
 def test_quotas_raise_no_dose_alarm():
     policy = make_policy("uniform", num_arms=12, draw="quota")
-    found, numbers = watch(Guards(NAMES), 40, np.full(12, 1 / 12), lambda rng, step: policy.select_arms(16))
+    found, numbers = watch(PolicyAlarms(NAMES), 40, np.full(12, 1 / 12), lambda rng, step: policy.select_arms(16))
     assert not any(found)
     assert numbers["guards/dose_mismatch"] < 0.2
 
@@ -60,7 +60,7 @@ def test_quotas_raise_no_dose_alarm():
 def test_an_arm_that_is_never_solved_is_dead():
     success = np.full(12, 0.5)
     success[3] = 0
-    found, _ = watch(Guards(NAMES), 10, np.full(12, 1 / 12), uniformly, success=success)
+    found, _ = watch(PolicyAlarms(NAMES), 10, np.full(12, 1 / 12), uniformly, success=success)
     assert found[0] == []  # too few completions to judge
     (alarm,) = found[-1]
     assert alarm.startswith("arm3: dead, none of ")
@@ -69,14 +69,14 @@ def test_an_arm_that_is_never_solved_is_dead():
 def test_an_arm_that_cannot_be_read_is_told_from_one_that_is_too_hard():
     unreadable = np.zeros(12)
     unreadable[5] = 0.9
-    found, _ = watch(Guards(NAMES), 10, np.full(12, 1 / 12), uniformly, success=0.0, unreadable=unreadable)
+    found, _ = watch(PolicyAlarms(NAMES), 10, np.full(12, 1 / 12), uniformly, success=0.0, unreadable=unreadable)
     kinds = {alarm.partition(",")[0] for alarm in found[-1]}
     assert kinds == {"arm5: wrong format", *(f"{name}: dead" for name in NAMES if name != "arm5")}
 
 
 def test_an_arm_that_gets_nothing_is_starved():
     requested = np.append(np.full(11, 1 / 11), 0)
-    found, _ = watch(Guards(NAMES, window=10), 11, requested, lambda rng, step: rng.integers(11, size=32))
+    found, _ = watch(PolicyAlarms(NAMES, window=10), 11, requested, lambda rng, step: rng.integers(11, size=32))
     assert found[8] == []
     assert found[9] == found[10] == ["arm11: starved, no group in 10 steps"]
 
@@ -92,36 +92,38 @@ def test_a_batch_that_few_arms_take_over_is_concentrated(requested, alarm):
     def draw(rng, step):
         return rng.choice(12, size=32, p=requested)
 
-    found, _ = watch(Guards(NAMES), 6, requested, draw)
+    found, _ = watch(PolicyAlarms(NAMES), 6, requested, draw)
     assert [alarms for alarms in found if alarms] == [[alarm], [alarm]]
 
 
 def test_a_sampler_that_does_not_do_what_was_requested_is_found_out():
     requested = np.append(0.45, np.full(11, 0.05))
-    found, numbers = watch(Guards(NAMES), 20, requested, uniformly)
+    found, numbers = watch(PolicyAlarms(NAMES), 20, requested, uniformly)
     assert any(alarm.startswith("arm0: dose, ") for alarm in found[-1])
     assert numbers["guards/dose_mismatch"] > 1
 
 
 def test_two_arms_may_take_turns_in_a_batch():
-    found, _ = watch(Guards(["a", "b"]), 20, [0.9, 0.1], lambda rng, step: (rng.random(32) < 0.1).astype(int))
+    found, _ = watch(PolicyAlarms(["a", "b"]), 20, [0.9, 0.1], lambda rng, step: (rng.random(32) < 0.1).astype(int))
     assert not any(found)
 
 
 def test_restored_guards_go_on_as_they_were():
-    first, second = Guards(NAMES), Guards(NAMES)
+    first, second = PolicyAlarms(NAMES), PolicyAlarms(NAMES)
     watch(first, 7, np.full(12, 1 / 12), uniformly)
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     again = [watch(g, 9, np.full(12, 1 / 12), uniformly, success=0.0, seed=4) for g in (first, second)]
     assert again[0] == again[1]
     assert first.state_dict() == second.state_dict()
     with pytest.raises(InvalidValueError, match="shape of recent"):
-        Guards(NAMES[:3]).load_state_dict(first.state_dict())
+        PolicyAlarms(NAMES[:3]).load_state_dict(first.state_dict())
 
 
 def test_the_audit_before_training_names_arms_that_cannot_be_read():
     evaluation = {"eval/a/format": 0.05, "eval/b/format": 0.9}
-    assert audit(evaluation, ["a", "b"], 100) == ["a: wrong format, 95% of 100 completions have no answer to read"]
+    assert format_alarms(evaluation, ["a", "b"], 100) == [
+        "a: wrong format, 95% of 100 completions have no answer to read"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_the_audit_before_training_names_arms_that_cannot_be_read():
 )
 def test_a_threshold_out_of_range_is_named(options, message):
     with pytest.raises(InvalidValueError, match=message):
-        Guards(NAMES, **options)
+        PolicyAlarms(NAMES, **options)
 
 
 # What a person sees of them

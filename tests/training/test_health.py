@@ -8,9 +8,9 @@ import pytest
 
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.learner import Completions, Learned
-from dumpgym.contracts.student import Outcomes
-from dumpgym.training.batch import Lesson
-from dumpgym.training.learner_alarms import Health
+from dumpgym.contracts.student import GroupResults
+from dumpgym.training.batch import TrainingBatch
+from dumpgym.training.learner_alarms import LearnerAlarms
 from dumpgym.training.metrics import arm_health
 
 NAMES = ["a", "b", "idle"]
@@ -36,21 +36,21 @@ def make_lesson(arms=(0, 0, 1, 1), *, truncated=0.2, entropy=0.5, equal=(), by_g
         log_probs if known else None,
     )
     tokens = completions.num_tokens.sum(axis=1)
-    outcomes = Outcomes(arms, rewards.sum(axis=1).astype(int), SIZE, tokens, cut.sum(axis=1), rewards, rewards > 0)
+    results = GroupResults(arms, rewards.sum(axis=1).astype(int), SIZE, tokens, cut.sum(axis=1), rewards, rewards > 0)
     kept = np.ones(len(rewards), dtype=np.bool_)
-    return Lesson((), completions, (), rewards, outcomes, kept, Learned({}, by_group or {}), {})
+    return TrainingBatch((), completions, (), rewards, results, kept, Learned({}, by_group or {}), {})
 
 
 def test_each_arm_of_the_batch_has_its_own_numbers():
     kl = np.array([0.1, np.nan, 0.3, 0.5])
-    lesson = make_lesson(equal=[1], by_group={"kl": kl, "clip_ratio": np.array([np.nan, np.nan, 0.0, 0.2])})
-    found = arm_health(NAMES, lesson)
-    tokens = lesson.outcomes.tokens
+    batch = make_lesson(equal=[1], by_group={"kl": kl, "clip_ratio": np.array([np.nan, np.nan, 0.0, 0.2])})
+    found = arm_health(NAMES, batch)
+    tokens = batch.results.tokens
     for arm, name in enumerate("ab"):
-        rows = [i for i in range(4 * SIZE) if lesson.outcomes.arm[i // SIZE] == arm]
-        surprises = [-p for i in rows for p in lesson.completions.log_probs[i]]
+        rows = [i for i in range(4 * SIZE) if batch.results.arm[i // SIZE] == arm]
+        surprises = [-p for i in rows for p in batch.completions.log_probs[i]]
         assert found[f"arms/{name}/entropy"] == pytest.approx(sum(surprises) / len(surprises))
-        cut = [lesson.completions.truncated.flat[i] for i in rows]
+        cut = [batch.completions.truncated.flat[i] for i in rows]
         assert found[f"arms/{name}/truncated"] == pytest.approx(sum(cut) / len(cut))
     assert found["arms/a/frac_reward_zero_std"] == 0
     assert found["arms/b/frac_reward_zero_std"] == 1
@@ -63,20 +63,20 @@ def test_each_arm_of_the_batch_has_its_own_numbers():
 
 
 def test_without_log_probabilities_there_is_no_entropy():
-    lesson = make_lesson(known=False, entropy=0)
-    assert {key.rpartition("/")[2] for key in arm_health(NAMES, lesson)} == {"truncated", "frac_reward_zero_std"}
-    assert watch(Health(NAMES), 10, known=False, entropy=0) == [[]] * 10
+    batch = make_lesson(known=False, entropy=0)
+    assert {key.rpartition("/")[2] for key in arm_health(NAMES, batch)} == {"truncated", "frac_reward_zero_std"}
+    assert watch(LearnerAlarms(NAMES), 10, known=False, entropy=0) == [[]] * 10
 
 
 def test_the_entropy_is_that_of_the_distribution_in_the_mean():
     rng = np.random.default_rng(0)
     distribution = np.array([0.7, 0.2, 0.1])
     drawn = rng.choice(3, p=distribution, size=(4 * SIZE, 500))
-    lesson = make_lesson()
+    batch = make_lesson()
     log_probs = tuple(tuple(np.log(distribution[row])) for row in drawn)
-    completions = replace(lesson.completions, log_probs=log_probs, token_ids=tuple((5,) * 500 for _ in drawn))
-    outcomes = replace(lesson.outcomes, tokens=completions.num_tokens.sum(axis=1))
-    found = arm_health(NAMES, replace(lesson, completions=completions, outcomes=outcomes))
+    completions = replace(batch.completions, log_probs=log_probs, token_ids=tuple((5,) * 500 for _ in drawn))
+    results = replace(batch.results, tokens=completions.num_tokens.sum(axis=1))
+    found = arm_health(NAMES, replace(batch, completions=completions, results=results))
     entropy = -(distribution * np.log(distribution)).sum()
     assert found["arms/a/entropy"] == pytest.approx(entropy, abs=4 * np.log(7) / np.sqrt(16 * 500))
 
@@ -87,7 +87,7 @@ def watch(health, steps, **options):
 
 def test_a_healthy_run_raises_no_alarm():
     kl = np.full(4, 0.02)
-    assert watch(Health(NAMES), 30, by_group={"kl": kl}) == [[]] * 30
+    assert watch(LearnerAlarms(NAMES), 30, by_group={"kl": kl}) == [[]] * 30
 
 
 @pytest.mark.parametrize(
@@ -103,26 +103,26 @@ def test_a_healthy_run_raises_no_alarm():
     ],
 )
 def test_an_alarm_names_the_arm_once_there_is_enough_of_it(options, alarms):
-    found = watch(Health(NAMES), 4, **options)
+    found = watch(LearnerAlarms(NAMES), 4, **options)
     assert found[:3] == [[], [], []]  # 16 completions a step, and 64 are enough
     assert len(found[3]) == len(alarms)
     assert all(text.startswith(alarm) for text, alarm in zip(found[3], alarms, strict=True))
 
 
 def test_an_alarm_ends_when_its_cause_has_left_the_window():
-    health = Health(NAMES, window=5)
+    health = LearnerAlarms(NAMES, window=5)
     assert watch(health, 5, truncated=1.0)[-1]
     assert watch(health, 5, truncated=0.0)[-1] == []
 
 
 def test_one_group_with_variance_is_enough():
-    health = Health(NAMES)
+    health = LearnerAlarms(NAMES)
     watch(health, 3, equal=[0, 1])
     assert watch(health, 1) == [[]]
 
 
 def test_restored_health_goes_on_as_it_was():
-    first, second = Health(NAMES), Health(NAMES)
+    first, second = LearnerAlarms(NAMES), LearnerAlarms(NAMES)
     watch(first, 3, equal=[0])
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     assert [health.observe(make_lesson(equal=[0])) for health in (first, second)] == [
@@ -130,7 +130,7 @@ def test_restored_health_goes_on_as_it_was():
     ] * 2
     assert first.state_dict() == second.state_dict()
     with pytest.raises(InvalidValueError, match="shape of recent"):
-        Health(NAMES[:2]).load_state_dict(first.state_dict())
+        LearnerAlarms(NAMES[:2]).load_state_dict(first.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_restored_health_goes_on_as_it_was():
 )
 def test_a_threshold_out_of_range_is_named(options, message):
     with pytest.raises(InvalidValueError, match=message):
-        Health(NAMES, **options)
+        LearnerAlarms(NAMES, **options)

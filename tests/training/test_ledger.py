@@ -29,9 +29,9 @@ class Recorder(Guesser):
             self.evaluated += tokens
         return completions
 
-    def learn(self, rollouts):
-        self.learned.append(rollouts)
-        return super().learn(rollouts)
+    def learn(self, rewarded):
+        self.learned.append(rewarded)
+        return super().learn(rewarded)
 
 
 def run(directory, **options):
@@ -48,7 +48,7 @@ def test_every_token_is_counted_by_arm_and_in_all(tmp_path):
     assert ledger["tokens"]["evaluation_tokens"] == learner.evaluated == summary["evaluation_tokens"]
     assert ledger["tokens"]["redrawn_tokens"] == 0
     with_variance = sum(
-        int(rollouts.completions.num_tokens[np.ptp(rollouts.rewards, axis=1) > 0].sum()) for rollouts in learner.learned
+        int(rewarded.completions.num_tokens[np.ptp(rewarded.rewards, axis=1) > 0].sum()) for rewarded in learner.learned
     )
     assert 0 < ledger["tokens"]["trained_tokens"] == with_variance < learner.trained
     for column in TOKENS:
@@ -60,7 +60,7 @@ def test_every_token_is_counted_by_arm_and_in_all(tmp_path):
 
 def test_what_the_group_filter_leaves_out_is_counted_as_redrawn(tmp_path):
     learner, summary = run(tmp_path / "run", max_redraws=2)
-    given = sum(int(rollouts.completions.num_tokens.sum()) for rollouts in learner.learned)
+    given = sum(int(rewarded.completions.num_tokens.sum()) for rewarded in learner.learned)
     tokens = summary["ledger"]["tokens"]
     assert 0 < tokens["redrawn_tokens"] == learner.trained - given
     assert tokens["trained_tokens"] <= given

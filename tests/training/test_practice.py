@@ -10,7 +10,7 @@ import dumpgym
 from dumpgym.contracts.arms import Arm
 from dumpgym.contracts.errors import NonFiniteError
 from dumpgym.contracts.learner import Completions, Learned
-from dumpgym.training.batch import BrokenLessonError
+from dumpgym.training.batch import BrokenBatchError
 from dumpgym.training.puzzle_student import PuzzleStudent
 
 
@@ -28,9 +28,9 @@ class Numbers(dumpgym.PuzzleEnv):
     def verify(self, problem, completion):
         if not completion.isdigit():
             return dumpgym.Verdict("unparseable", {"answer": -1.0}, False)
-        if problem.answer["number"] == self.unlucky:
+        if problem.solution["number"] == self.unlucky:
             return dumpgym.Verdict("wrong", {"answer": 1.0, "length": math.nan}, False)
-        right = int(completion) == problem.answer["number"]
+        right = int(completion) == problem.solution["number"]
         return dumpgym.Verdict("correct" if right else "wrong", {"answer": 2.0 * right}, right)
 
 
@@ -50,10 +50,10 @@ class Parrot:
         truncated = np.zeros((len(prompts), num_generations), dtype=bool)
         return Completions(tuple((0,) for _ in prompts), tokens, tuple(texts), truncated, seconds=self.seconds)
 
-    def learn(self, rollouts):
+    def learn(self, rewarded):
         if self.error is not None:
             raise self.error
-        self.rewards.append(rollouts.rewards)
+        self.rewards.append(rewarded.rewards)
         return Learned({"loss": 0.5})
 
 
@@ -64,20 +64,20 @@ def make_student(*sizes, **options):
 
 def test_a_lesson_is_drawn_completed_judged_and_learned():
     student = make_student((100, 0), (100, 500))
-    lesson = student.lesson(np.array([0, 1, 1]), 4)
+    batch = student.practise_batch(np.array([0, 1, 1]), 4)
     assert student.learner.prompts == [["train 0", "train 500", "train 501"]]
-    assert lesson.outcomes.successes.tolist() == [1, 1, 1]
-    assert lesson.outcomes.rewards.tolist() == student.learner.rewards[0].tolist() == [[2, 0, 0, 0]] * 3
-    assert lesson.outcomes.solved.tolist() == [[True, False, False, False]] * 3
-    assert lesson.outcomes.tokens.tolist() == [1 + 9, 3 + 9, 3 + 9]
-    assert lesson.outcomes.seconds > 0
-    assert lesson.unreadable.tolist() == [0, 0, 0]
-    assert lesson.learned.metrics == {"loss": 0.5}
+    assert batch.results.successes.tolist() == [1, 1, 1]
+    assert batch.results.rewards.tolist() == student.learner.rewards[0].tolist() == [[2, 0, 0, 0]] * 3
+    assert batch.results.solved.tolist() == [[True, False, False, False]] * 3
+    assert batch.results.tokens.tolist() == [1 + 9, 3 + 9, 3 + 9]
+    assert batch.results.seconds > 0
+    assert batch.unreadable.tolist() == [0, 0, 0]
+    assert batch.learned.metrics == {"loss": 0.5}
     assert student.practise(np.array([0]), 2).arm.tolist() == [0]
     assert student.learner.prompts[-1] == ["train 1"]
     assert student.drawn.tolist() == [2, 2]
     assert student.success().tolist() == [1, 1]
-    assert make_student((9, 0), other="?").lesson(np.array([0]), 4).unreadable.tolist() == [3]
+    assert make_student((9, 0), other="?").practise_batch(np.array([0]), 4).unreadable.tolist() == [3]
 
 
 def test_no_puzzle_stands_twice_in_a_batch_at_the_end_of_an_epoch():
@@ -143,10 +143,10 @@ def test_a_reward_that_is_not_finite_is_not_learned_from():
     arms = [Arm("even", Numbers(100)), Arm("odd", Numbers(100, 500, unlucky=501))]
     student = PuzzleStudent(Parrot(), arms)
     expected = "^reward is not finite, arm odd, prompt 'train 501'$"
-    with pytest.raises(BrokenLessonError, match=expected) as told:
+    with pytest.raises(BrokenBatchError, match=expected) as told:
         student.practise(np.array([0, 1, 1]), 4)
     assert told.value.groups == (2,)
-    assert np.isnan(told.value.lesson.rewards[2]).all()
+    assert np.isnan(told.value.batch.rewards[2]).all()
     assert student.learner.rewards == []
 
 
@@ -160,10 +160,10 @@ def test_a_reward_that_is_not_finite_is_not_learned_from():
 )
 def test_what_the_learner_finds_not_finite_is_named_with_its_arms(groups, expected):
     student = make_student((100, 0), (100, 500), error=NonFiniteError("loss", groups))
-    with pytest.raises(BrokenLessonError, match=f"^{expected}$") as told:
+    with pytest.raises(BrokenBatchError, match=f"^{expected}$") as told:
         student.practise(np.array([0, 1, 1]), 4)
     assert told.value.groups == (groups or (0, 1, 2))
-    assert told.value.lesson.outcomes.successes.tolist() == [1, 1, 1]
+    assert told.value.batch.results.successes.tolist() == [1, 1, 1]
 
 
 def test_a_long_prompt_is_shortened_to_one_line():
@@ -172,7 +172,7 @@ def test_a_long_prompt_is_shortened_to_one_line():
             return dumpgym.Problem("Say\n1 " + "please " * 50, {"number": index}, "", (seed, split, index))
 
     student = PuzzleStudent(Parrot(error=NonFiniteError("gradient")), [Arm("a", Verbose(9))])
-    with pytest.raises(BrokenLessonError, match=r"prompt 'Say 1 please .*\.\.\.'$") as told:
+    with pytest.raises(BrokenBatchError, match=r"prompt 'Say 1 please .*\.\.\.'$") as told:
         student.practise(np.array([0]), 2)
     assert len(str(told.value)) < 140
     assert "\n" not in str(told.value)
@@ -191,10 +191,10 @@ class Uneven(Parrot):
         ]
         return dataclasses.replace(completions, texts=tuple(texts))
 
-    def learn(self, rollouts):
-        self.learned_texts = rollouts.completions.texts
-        self.rewards.append(rollouts.rewards)
-        return Learned({"loss": 0.5}, {"kl": np.arange(len(rollouts.rewards), dtype=float)})
+    def learn(self, rewarded):
+        self.learned_texts = rewarded.completions.texts
+        self.rewards.append(rewarded.rewards)
+        return Learned({"loss": 0.5}, {"kl": np.arange(len(rewarded.rewards), dtype=float)})
 
 
 def filtered(size, max_redraws, arms=(0, 0, 0, 0)):
@@ -205,16 +205,16 @@ def filtered(size, max_redraws, arms=(0, 0, 0, 0)):
         asked.append(size)
         return np.ones(size, dtype=np.int64)
 
-    lesson = student.lesson(np.array(arms), 2, redraw=redraw, max_redraws=max_redraws)
-    return student, lesson, asked
+    batch = student.practise_batch(np.array(arms), 2, redraw=redraw, max_redraws=max_redraws)
+    return student, batch, asked
 
 
 def test_groups_without_variance_are_left_out_and_others_drawn_in_their_place():
     """Of 0 1 2 3 two are mastered; of 500 and 501 one; 502 is, so a third redraw brings 503."""
-    student, lesson, asked = filtered(100, 5)
+    student, batch, asked = filtered(100, 5)
     assert asked == [2, 1, 1]
-    assert lesson.kept.tolist() == [False, True, False, True, False, True, False, True]
-    assert lesson.outcomes.arm.tolist() == [0] * 4 + [1] * 4
+    assert batch.kept.tolist() == [False, True, False, True, False, True, False, True]
+    assert batch.results.arm.tolist() == [0] * 4 + [1] * 4
     assert student.learner.learned_texts == ("1", "999", "3", "999", "501", "999", "503", "999")
     assert student.learner.rewards[0].tolist() == [[2, 0]] * 4
     assert [list(batch) for batch in student.learner.prompts[1:]] == [
@@ -222,42 +222,44 @@ def test_groups_without_variance_are_left_out_and_others_drawn_in_their_place():
         ["train 502"],
         ["train 503"],
     ]
-    assert lesson.outcomes.tokens.tolist() == lesson.completions.num_tokens.sum(axis=1).tolist()
-    assert lesson.learned.by_group["kl"].tolist() == pytest.approx(
+    assert batch.results.tokens.tolist() == batch.completions.num_tokens.sum(axis=1).tolist()
+    assert batch.learned.by_group["kl"].tolist() == pytest.approx(
         [np.nan, 0, np.nan, 1, np.nan, 2, np.nan, 3], nan_ok=True
     )
     assert student.practised.tolist() == [4, 4]
 
 
 def test_after_the_last_redraw_what_lacks_stays_out():
-    _, lesson, asked = filtered(100, 1)
+    _, batch, asked = filtered(100, 1)
     assert asked == [2]
-    assert lesson.kept.tolist() == [False, True, False, True, False, True]
+    assert batch.kept.tolist() == [False, True, False, True, False, True]
 
 
 def test_without_the_filter_all_groups_are_learned_from():
-    _, lesson, asked = filtered(100, 0)
+    _, batch, asked = filtered(100, 0)
     assert asked == []
-    assert lesson.kept.all()
-    assert len(lesson.kept) == 4
+    assert batch.kept.all()
+    assert len(batch.kept) == 4
 
 
 def test_where_no_group_has_variance_the_first_ones_stay():
-    student, lesson, asked = filtered(1, 2, arms=(0,))  # 0 alone, then 500 and 501
+    student, batch, asked = filtered(1, 2, arms=(0,))  # 0 alone, then 500 and 501
     assert asked == [1, 1]
-    assert lesson.kept.tolist() == [False, False, True]
-    student, lesson, _ = filtered(1, 1, arms=(0,))
-    assert lesson.kept.tolist() == [True, False]
+    assert batch.kept.tolist() == [False, False, True]
+    student, batch, _ = filtered(1, 1, arms=(0,))
+    assert batch.kept.tolist() == [True, False]
     assert student.learner.rewards[0].tolist() == [[2, 2]]
 
 
 def test_what_is_not_finite_is_named_by_its_place_among_all_groups():
     student = PuzzleStudent(Uneven(), [Arm("a", Numbers(100)), Arm("b", Numbers(100, 500))])
 
-    def learn(rollouts):
+    def learn(rewarded):
         raise NonFiniteError("loss", [3])
 
     student.learner.learn = learn
-    with pytest.raises(BrokenLessonError, match="arm b, prompt 'train 503'") as told:
-        student.lesson(np.zeros(4, dtype=np.int64), 2, redraw=lambda size: np.ones(size, dtype=np.int64), max_redraws=9)
+    with pytest.raises(BrokenBatchError, match="arm b, prompt 'train 503'") as told:
+        student.practise_batch(
+            np.zeros(4, dtype=np.int64), 2, redraw=lambda size: np.ones(size, dtype=np.int64), max_redraws=9
+        )
     assert told.value.groups == (7,)

@@ -53,7 +53,7 @@ class Guesser:
         truncated = np.zeros((len(prompts), num_generations), dtype=bool)
         return Completions(tuple((1,) for _ in prompts), ids, tuple(texts), truncated)
 
-    def learn(self, rollouts):
+    def learn(self, rewarded):
         self.skill = min(0.9, self.skill + 0.05)
         return Learned({"loss": 0.0})
 
@@ -127,9 +127,9 @@ def test_alarms_are_logged(tmp_path):
     """The guesser's wrong answers have no answer to read, and at a skill of .2 they are most."""
     make_trainer(make_config(tmp_path / "run", prompts_per_step=12, steps=2)).run()
     run = RunDirectory(tmp_path / "run")
-    metrics, audit = run.read("metrics.jsonl")[-1], run.read("evaluations.jsonl")[0]["alarms"]
-    assert all(alarm.split(",")[0].endswith(": wrong format") for alarm in [*metrics["alarms"], *audit])
-    assert len(audit) == 3
+    metrics, format_alarms = run.read("metrics.jsonl")[-1], run.read("evaluations.jsonl")[0]["alarms"]
+    assert all(alarm.split(",")[0].endswith(": wrong format") for alarm in [*metrics["alarms"], *format_alarms])
+    assert len(format_alarms) == 3
     assert metrics["alarms"]
     assert metrics["arms/KnightsKnaves2/format"] < 0.5
     assert 1 <= metrics["guards/effective_arms"] <= 3
@@ -168,7 +168,7 @@ def test_the_bandit_sees_training_rollouts_alone(tmp_path, monkeypatch):
     trainer.run()
     feedback = trainer.policy.feedback
     assert [f.step for f in feedback] == list(range(6))
-    assert all(len(f.arm) == 5 and (f.group_size == 8).all() for f in feedback)
+    assert all(len(f.arm) == 5 and (f.num_generations == 8).all() for f in feedback)
     assert all(f.probabilities.tolist() == [1 / 3] * 3 for f in feedback)
     metrics = RunDirectory(tmp_path / "run").read("metrics.jsonl")
     for f, record in zip(feedback, metrics, strict=True):
@@ -298,10 +298,10 @@ def with_infinite_reward(trainer, step):
 def with_infinite_gradient(trainer, step):
     learn, broken = trainer.learner.learn, Broken(trainer, step)
 
-    def learn_badly(rollouts):
+    def learn_badly(rewarded):
         if broken.now():
             raise NonFiniteError("gradient")
-        return learn(rollouts)
+        return learn(rewarded)
 
     trainer.learner.learn = learn_badly
     return trainer

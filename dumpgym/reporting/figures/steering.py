@@ -71,7 +71,7 @@ def steering(comparison: Comparison) -> Figure:
         at = np.linspace(0, comparison.budget, _POINTS)
         effective = [np.interp(at, run.of_steps("num_tokens"), run.of_steps("policy/effective_arms")) for run in runs]
         _curve(axes[0], at, np.stack(effective), label, looks[label])
-        seen = [np.interp(at, run.of_steps("num_tokens"), _mean_learnability(run)) for run in runs]
+        seen = [np.interp(at, run.of_steps("num_tokens"), _mean_signal(run)) for run in runs]
         _curve(axes[1], at, np.stack(seen), label, looks[label])
     axes[0].set(ylabel="effective number of arms requested", ylim=(0, len(comparison.arms) + 0.2))
     axes[1].set(ylabel="the policy's signal, mean over the batch", ylim=(0, None))
@@ -82,7 +82,7 @@ def steering(comparison: Comparison) -> Figure:
     return figure
 
 
-def _mean_learnability(run: FinishedRun) -> Array:
+def _mean_signal(run: FinishedRun) -> Array:
     values, shares = run.arms_of_steps("learnability"), run.arms_of_steps("share")
     mean: Array = np.nansum(np.where(shares > 0, values, 0) * shares, axis=1)
     return mean

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from dumpgym.envs.knights_knaves.language.english import claim_phrase, role_phrase
 from dumpgym.envs.knights_knaves.language.words import NAMES
 from dumpgym.envs.knights_knaves.logic.equivalence import Statement
-from dumpgym.envs.knights_knaves.logic.puzzle import Puzzle, evaluate
+from dumpgym.envs.knights_knaves.logic.puzzle import Puzzle, is_true
 
 CONNECTIVES = {"and": " and ", "or": " or ", "->": " then ", "<=>": " iff "}
 
@@ -63,11 +63,11 @@ class _Search:
                 self.role_of(person)
             else:
                 self.suppose(person, True, speaker, "try")
-            fits = evaluate(side, self.roles)
+            fits = is_true(side, self.roles)
             self.words.append(" yes, " if fits else " no, ")
             if (statement[0], fits) in (("and", False), ("or", True), ("->", False)):
                 break  # the second side no longer matters
-        true = evaluate(statement, self.roles)  # which stops at the same side
+        true = is_true(statement, self.roles)  # which stops at the same side
         self.words.append("true, " if true else "false, ")
         if speaker in self.roles:
             agrees = self.role_of(speaker) == true

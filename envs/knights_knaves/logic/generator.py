@@ -93,7 +93,7 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class PuzzleBlock:
     """Puzzles that were drawn together.
 
     Attributes:
@@ -104,7 +104,7 @@ class Block:
 
     sets: StatementSets
     solutions: NDArray[np.bool_]
-    originals: "Block | None" = None
+    originals: "PuzzleBlock | None" = None
 
     def puzzle(self, row: int) -> Puzzle:
         """One of the puzzles."""
@@ -129,7 +129,7 @@ def block_rng(distribution: Distribution, seed: int, split: str, number: int, pu
 
 
 @lru_cache(maxsize=64)
-def sample_block(distribution: Distribution, seed: int, split: str, number: int) -> Block:
+def sample_block(distribution: Distribution, seed: int, split: str, number: int) -> PuzzleBlock:
     """The puzzles ``number * block_size`` and following of a stream.
 
     Raises:
@@ -137,14 +137,14 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
     """
     rng = block_rng(distribution, seed, split, number, purpose=0)
     change_rng = block_rng(distribution, seed, split, number, purpose=2)
-    blocks: list[Block] = []
+    blocks: list[PuzzleBlock] = []
     missing, in_vain = distribution.block_size, 0
     while missing:
         size = _batch_size(distribution.num_people, split, missing)
         candidates = _candidates(rng, distribution, size)
         sets, roles = with_one_solution(candidates)
         rows = np.flatnonzero(equivalence.is_test(sets.structure_hashes()) == (split == "test"))
-        block = Block(sets.take(rows), roles[rows])
+        block = PuzzleBlock(sets.take(rows), roles[rows])
         if distribution.change != "none":
             block = _changed(block, distribution, split, change_rng)
         if distribution.lookahead is not None and len(block.sets):
@@ -167,12 +167,12 @@ def _batch_size(num_people: int, split: str, missing: int) -> int:
     return min(_BATCH_SIZE, 24 + int(1.1 * missing / share))
 
 
-def _take(block: Block, rows: NDArray[np.int64]) -> Block:
+def _take(block: PuzzleBlock, rows: NDArray[np.int64]) -> PuzzleBlock:
     originals = block.originals and _take(block.originals, rows)
-    return Block(block.sets.take(rows), block.solutions[rows], originals)
+    return PuzzleBlock(block.sets.take(rows), block.solutions[rows], originals)
 
 
-def _joined(blocks: Sequence[Block]) -> Block:
+def _joined(blocks: Sequence[PuzzleBlock]) -> PuzzleBlock:
     sets = [block.sets for block in blocks]
     joined: StatementSets
     if isinstance(sets[0], CodedStatements):
@@ -180,7 +180,7 @@ def _joined(blocks: Sequence[Block]) -> Block:
     else:
         joined = NestedStatements(statements for part in sets for statements in part)  # type: ignore[misc]
     originals = [block.originals for block in blocks if block.originals]
-    return Block(
+    return PuzzleBlock(
         joined, np.concatenate([block.solutions for block in blocks]), _joined(originals) if originals else None
     )
 
@@ -224,7 +224,7 @@ def _is_allowed(form: tuple[int, int, int], self_lie: int) -> bool:
     return self_lie not in (first, second) and first != second
 
 
-def _changed(block: Block, distribution: Distribution, split: str, rng: np.random.Generator) -> Block:
+def _changed(block: PuzzleBlock, distribution: Distribution, split: str, rng: np.random.Generator) -> PuzzleBlock:
     """The puzzles after one change each, which gives another solution and the same split; those without are left out.
 
     A few changes a puzzle are tried at a time.
@@ -246,7 +246,7 @@ def _changed(block: Block, distribution: Distribution, split: str, rng: np.rando
     kept = sorted(results)
     changed = NestedStatements(results[row].statements for row in kept)
     roles = np.array([results[row].solution for row in kept], bool).reshape(len(kept), distribution.num_people)
-    return Block(changed, roles, _take(block, np.array(kept, np.int64)))
+    return PuzzleBlock(changed, roles, _take(block, np.array(kept, np.int64)))
 
 
 def _change_one(

@@ -31,7 +31,7 @@ class Puzzle:
     solution: tuple[bool, ...]
 
 
-def evaluate(statement: Statement, roles: Sequence[bool] | Mapping[int, bool]) -> bool:
+def is_true(statement: Statement, roles: Sequence[bool] | Mapping[int, bool]) -> bool:
     """Whether a statement is true when ``roles[i]`` says that person ``i`` tells the truth."""
     match statement:
         case ("telling-truth", person):
@@ -39,15 +39,15 @@ def evaluate(statement: Statement, roles: Sequence[bool] | Mapping[int, bool]) -
         case ("lying", person):
             return not roles[person]
         case ("not", inner):
-            return not evaluate(inner, roles)
+            return not is_true(inner, roles)
         case ("and", *parts):
-            return all(evaluate(part, roles) for part in parts)
+            return all(is_true(part, roles) for part in parts)
         case ("or", *parts):
-            return any(evaluate(part, roles) for part in parts)
+            return any(is_true(part, roles) for part in parts)
         case ("->", first, second):
-            return not evaluate(first, roles) or evaluate(second, roles)
+            return not is_true(first, roles) or is_true(second, roles)
         case ("<=>", first, second):
-            return evaluate(first, roles) == evaluate(second, roles)
+            return is_true(first, roles) == is_true(second, roles)
     raise InvalidValueError("statement", statement, "a nested tuple that begins with one of " + ", ".join(OPERATORS))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpgym.agents.bandits.history import DiscountedSums, SumHistory, WindowSums, make_sums
-from dumpgym.agents.bandits.recent_history import ExponentialMean, RolloutWindow
+from dumpgym.agents.bandits.recent_history import CompletionWindow, ExponentialMean
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.testing.policy import make_feedback
 
@@ -22,13 +22,13 @@ MAKERS = {
     "window": lambda shape: WindowSums(shape, 4),
     "exponential": lambda shape: ExponentialMean(shape, 0.3),
     "exponential by batch": lambda shape: ExponentialMean(shape, 0.3, per="batch"),
-    "rollouts": lambda shape: RolloutWindow(shape, 25),
+    "rollouts": lambda shape: CompletionWindow(shape, 25),
 }
 
 
 def feedback_of(step, groups):
     arm, signal, size = zip(*groups, strict=True)
-    return make_feedback(arm, signal, step=step, group_size=size, successes=[s // 3 for s in size])
+    return make_feedback(arm, signal, step=step, num_generations=size, successes=[s // 3 for s in size])
 
 
 def tell(history, told):
@@ -49,7 +49,7 @@ def check_sums(history, told, weight):
         x = np.array([signal for _, signal, _ in groups])
         size = np.array([s for _, _, s in groups])
         assert history.groups[arm] == pytest.approx(w.sum(), abs=1e-9)
-        assert history.rollouts[arm] == pytest.approx((w * size).sum(), abs=1e-9)
+        assert history.completions[arm] == pytest.approx((w * size).sum(), abs=1e-9)
         assert history.successes[arm] == pytest.approx((w * (size // 3)).sum(), abs=1e-9)
         assert history.failures[arm] == pytest.approx((w * (size - size // 3)).sum(), abs=1e-9)
         mean = (w * x).sum() / w.sum() if w.sum() > 0 else 0
@@ -95,25 +95,25 @@ def test_a_window_leaves_no_rounding_behind():
 
 @given(batches, st.integers(1, 60))
 def test_a_rollout_window_is_the_mean_of_the_last_rollouts_by_step(told, window):
-    history = tell(RolloutWindow((NUM_ARMS,), window), told)
+    history = tell(CompletionWindow((NUM_ARMS,), window), told)
     for arm in range(NUM_ARMS):
         groups = sorted(groups_of(arm, told), key=lambda group: group[0])
         rollouts = [signal for _, signal, size in groups for _ in range(size)]
         inside = rollouts[-window:]
         assert history.mean()[arm] == pytest.approx(sum(inside) / len(inside) if inside else 0, abs=1e-9)
-        assert history.rollouts[arm] == len(rollouts)  # counts are not windowed
+        assert history.completions[arm] == len(rollouts)  # counts are not windowed
         assert history.groups[arm] == len(groups)
 
 
 def test_the_rollout_window_counts_the_part_of_the_oldest_group_that_is_inside():
-    history = RolloutWindow((2,), window=300)
-    history.add(make_feedback([0], [1.0], group_size=16))
+    history = CompletionWindow((2,), window=300)
+    history.add(make_feedback([0], [1.0], num_generations=16))
     means = []
     for _ in range(19):
-        history.add(make_feedback([0], [0.0], group_size=16))
+        history.add(make_feedback([0], [0.0], num_generations=16))
         means.append(history.mean()[0])
     assert means[16:] == pytest.approx([16 / 288, 12 / 300, 0])  # 18, 19 and 20 groups of 16
-    history.add(make_feedback([0], [0.5], group_size=1000))
+    history.add(make_feedback([0], [0.5], num_generations=1000))
     assert history.mean().tolist() == [0.5, 0]  # a group larger than the window, and an empty window
 
 
@@ -145,7 +145,7 @@ def test_runs_in_lockstep_remember_what_they_would_alone_and_go_on_from_a_saved_
             saved, both = both, MAKERS[name]((2, NUM_ARMS))
             both.load_state_dict(json.loads(json.dumps(saved.state_dict())))
         arm, signal, size = (np.array(values) for values in zip(*groups, strict=True))
-        rows = {"group_size": [size, size], "successes": [size // 3, size // 3]}
+        rows = {"num_generations": [size, size], "successes": [size // 3, size // 3]}
         both.add(make_feedback([arm, NUM_ARMS - 1 - arm], [signal, signal], step=step, **rows))
     for values, expected in ((both.mean(), alone.mean()), (both.groups, alone.groups)):
         np.testing.assert_allclose(values[0], expected, rtol=0, atol=1e-12)
@@ -159,7 +159,7 @@ def test_runs_in_lockstep_remember_what_they_would_alone_and_go_on_from_a_saved_
         (lambda: make_sums((2,), window=0), "window is 0; accepted: a whole number at least 1"),
         (lambda: make_sums((2,), discount=0), "discount is 0; accepted: a finite number above 0 and at most 1"),
         (lambda: make_sums((2,), discount=1.1), "discount is 1.1; accepted"),
-        (lambda: RolloutWindow((2,), 0), "window is 0; accepted: a whole number at least 1"),
+        (lambda: CompletionWindow((2,), 0), "window is 0; accepted: a whole number at least 1"),
         (lambda: ExponentialMean((2,), 0), "step_size is 0; accepted: a finite number above 0 and at most 1"),
         (lambda: ExponentialMean((2,), 0.1, per="step"), "per is 'step'; accepted: 'group' or 'batch'"),
     ],

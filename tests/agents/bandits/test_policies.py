@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import dumpgym
 from dumpgym.agents.bandits.history import HistoryPolicy, SumHistory
-from dumpgym.agents.bandits.recent_history import RolloutWindow
+from dumpgym.agents.bandits.recent_history import CompletionWindow
 from dumpgym.contracts import policy_registry as registration
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
 from dumpgym.contracts.policy import BanditPolicy
@@ -24,7 +24,7 @@ LEARNING = [policy_id for policy_id in ALL if type(FRESH[policy_id])._observe is
 REMEMBERING = [
     policy_id
     for policy_id, policy in FRESH.items()
-    if policy.state_fields == HistoryPolicy.state_fields and isinstance(policy.history, SumHistory | RolloutWindow)
+    if policy.state_fields == HistoryPolicy.state_fields and isinstance(policy.history, SumHistory | CompletionWindow)
 ]
 """Policies that are their history: sums over training steps, or a window of rollouts."""
 NO_WAY_BACK = {
@@ -95,7 +95,7 @@ def test_it_does_not_matter_how_the_groups_of_a_step_are_divided(policy_id, seed
     feedback = random_feedback(seed, 0)
     whole.update(feedback)
     for part in np.split(np.arange(8), sorted(set(cuts))):
-        rows = {"group_size": feedback.group_size[part], "successes": feedback.successes[part]}
+        rows = {"num_generations": feedback.num_generations[part], "successes": feedback.successes[part]}
         divided.update(make_feedback(feedback.arm[part], feedback.signal[part], **rows))
     assert divided.probabilities().tolist() == whole.probabilities().tolist()
 

@@ -192,11 +192,11 @@ def test_informative_thompson_draws_once_a_step_and_knows_the_size_of_its_groups
     before = policy.probabilities()
     policy.select_arms(5)
     assert policy.probabilities().tolist() == before.tolist()
-    policy.update(make_feedback([0, 1], [0, 0], group_size=2))
+    policy.update(make_feedback([0, 1], [0, 0], num_generations=2))
     p = policy.success
     assert policy.probabilities() == pytest.approx(p * (1 - p) / (p * (1 - p)).sum())  # 1 - p^2 - (1 - p)^2
     first = policy.probabilities()
-    policy.update(make_feedback([0, 1], [0, 0], group_size=2, step=1))
+    policy.update(make_feedback([0, 1], [0, 0], num_generations=2, step=1))
     assert np.abs(policy.probabilities() - first).max() > 1e-3
 
 

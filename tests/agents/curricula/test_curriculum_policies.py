@@ -20,7 +20,7 @@ batches = st.lists(st.lists(group, min_size=1, max_size=8), min_size=1, max_size
 
 def tell(policy, groups, step=0, size=8):
     arm, signal, successes = zip(*groups, strict=True)
-    policy.update(make_feedback(arm, signal, step=step, group_size=size, successes=successes))
+    policy.update(make_feedback(arm, signal, step=step, num_generations=size, successes=successes))
 
 
 def tell_all(policy, told):
@@ -89,7 +89,7 @@ def test_dump_has_its_formula(told, **options):
     policy, groups = make_policy("dump", num_arms=NUM_ARMS, **options), []
     for each in told:
         arm, signal, size = zip(*each, strict=True)
-        policy.update(make_feedback(arm, signal, group_size=size, successes=np.zeros(len(arm))))
+        policy.update(make_feedback(arm, signal, num_generations=size, successes=np.zeros(len(arm))))
         groups += each
         np.testing.assert_allclose(policy.probabilities(), slow_dump(groups, **options), rtol=1e-9, atol=1e-12)
 

@@ -35,7 +35,7 @@ def test_graves_divides_progress_by_its_cost(cost, best):
     policy = make_policy("graves", num_arms=3, eta=0.05, cost=cost)
     sizes, tokens = np.array([8, 2, 32]), np.array([1, 40, 9000])
     for step in range(30):
-        feedback = make_feedback([0, 1, 2], [0.2, 0.3, 0.8], step=step, group_size=sizes)
+        feedback = make_feedback([0, 1, 2], [0.2, 0.3, 0.8], step=step, num_generations=sizes)
         policy.update(replace(feedback, tokens=tokens))
     assert policy.probabilities().argmax() == best
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from dumpgym.agents.embedded.model import build_tokenizer
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.sampling.graphs import CudaCapture
 from dumpgym.agents.grpo.sampling.sampler import Sampler
 from dumpgym.agents.grpo.sampling.sheet import Ends, uniform_numbers
 from dumpgym.agents.grpo.sampling.static import ON_CUDA, StaticDecoder
-from dumpgym.contracts.learner import Rollouts
+from dumpgym.contracts.learner import RewardedCompletions
 from tests.fakes.tiny_models import CONFIGS, make
 
 pytestmark = pytest.mark.gpu
@@ -54,28 +54,28 @@ def test_sampling_on_the_gpu_has_the_log_probabilities_of_a_pass_on_the_cpu(kind
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_saved_agent_goes_on_from_where_it_stood(tmp_path, dtype):
     config = GRPOConfig(device="cuda", dtype=dtype, max_completion_length=32, learning_rate=1e-3, mini_batches=2)
-    agent = LanguageModelAgent(config)
+    agent = GRPOAgent(config)
     prompts = ["Is it?", "And if not, what then?"]
     rewards = np.random.default_rng(0).choice([-1.0, 3.0], size=(2, 4))
-    agent.learn(Rollouts(agent.generate(prompts, 4), rewards))
+    agent.learn(RewardedCompletions(agent.generate(prompts, 4), rewards))
     agent.save(tmp_path)
-    restored = LanguageModelAgent(config, seed=9)
+    restored = GRPOAgent(config, seed=9)
     restored.load(tmp_path)
     for mine, its in zip(agent.base.parameters(), restored.base.parameters(), strict=True):
         assert torch.equal(mine, its)
-    rollouts = Rollouts(agent.generate(prompts, 4), rewards)
-    assert rollouts.completions.token_ids == restored.generate(prompts, 4).token_ids
-    losses = [one.learn(rollouts).metrics["grad_norm"] for one in (agent, restored)]
+    rewarded = RewardedCompletions(agent.generate(prompts, 4), rewards)
+    assert rewarded.completions.token_ids == restored.generate(prompts, 4).token_ids
+    losses = [one.learn(rewarded).metrics["grad_norm"] for one in (agent, restored)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_weights_that_change_are_seen_by_captured_steps():
     """Graphs know the weights by their address, and the optimiser changes them in place."""
-    agent = LanguageModelAgent(GRPOConfig(device="cuda", max_completion_length=24, learning_rate=0.01))
+    agent = GRPOAgent(GRPOConfig(device="cuda", max_completion_length=24, learning_rate=0.01))
     prompts = ["Is it?", "And if not, what then?"]
     for _ in range(3):
         completions = agent.generate(prompts, 4)
-        agent.learn(Rollouts(completions, np.random.default_rng(0).choice([-1.0, 3.0], size=(2, 4))))
+        agent.learn(RewardedCompletions(completions, np.random.default_rng(0).choice([-1.0, 3.0], size=(2, 4))))
     greedy = agent.generate(prompts, 1, greedy=True)
     for ids, completion, log_probs in zip(greedy.prompt_ids, greedy.token_ids, greedy.log_probs, strict=True):
         text = torch.tensor([[*ids, *completion]], device="cuda")

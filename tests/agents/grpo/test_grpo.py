@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpgym.agents.grpo.log_probs import Head, logits_log_probs, token_log_probs
-from dumpgym.agents.grpo.loss import LossTokens, PolicyLoss, group_advantages, token_weights
+from dumpgym.agents.grpo.loss import GRPOLoss, LossTokens, group_advantages, token_weights
 
 reward_groups = st.lists(st.lists(st.sampled_from([-3.0, -1.0, -0.5, 3.0]), min_size=4, max_size=4), min_size=1)
 
@@ -145,7 +145,7 @@ def our_loss(loss_type, **options):
         torch.full((6,), 0.5),
         LENGTHS,
     )
-    losses, clipped, k3 = PolicyLoss(loss_type, epsilon=0.2, epsilon_high=0.3, **options)(tokens)
+    losses, clipped, k3 = GRPOLoss(loss_type, epsilon=0.2, epsilon_high=0.3, **options)(tokens)
     (gradient,) = torch.autograd.grad(losses.sum(), log_probs)
     return losses, gradient, clipped, k3
 

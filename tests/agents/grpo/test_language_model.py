@@ -19,13 +19,13 @@ from transformers import (
 )
 
 from dumpgym.agents.embedded.model import build_model, build_tokenizer
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.loss import group_advantages
 from dumpgym.agents.grpo.models import load_tokenizer, render_prompt
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, NonFiniteError
-from dumpgym.contracts.learner import Rollouts
+from dumpgym.contracts.learner import RewardedCompletions
 from dumpgym.contracts.schedules import Schedule
 
 TOKENIZER = build_tokenizer([" yes", " no"])
@@ -70,15 +70,15 @@ def folder(tmp_path_factory):
 
 
 def make_agent(folder, **options):
-    return LanguageModelAgent(GRPOConfig(model=folder, max_completion_length=12, **options), seed=1)
+    return GRPOAgent(GRPOConfig(model=folder, max_completion_length=12, **options), seed=1)
 
 
-def make_rollouts(agent, seed=0, size=4):
+def make_rewarded(agent, seed=0, size=4):
     completions = agent.generate(PROMPTS, size)
     rewards = np.random.default_rng(seed).choice([-1.0, 3.0], size=(len(PROMPTS), size))
     rewards[0] = 3.0  # a group without variance
     rewards[1, 0], rewards[1, 1] = 3.0, -1.0
-    return Rollouts(completions, rewards)
+    return RewardedCompletions(completions, rewards)
 
 
 def plain_log_probs(model, prompt, completion, temperature=1.0):
@@ -86,11 +86,11 @@ def plain_log_probs(model, prompt, completion, temperature=1.0):
     return (logits / temperature).log_softmax(-1)[torch.arange(len(completion)), torch.tensor(completion)]
 
 
-def gradient_of_plain_loop(agent, rollouts):
+def gradient_of_plain_loop(agent, rewarded):
     """One completion at a time, no sharing, no padding, nothing left out."""
     model, config = agent.base, agent.config
-    advantages = group_advantages(rollouts.rewards, config.scale_rewards)
-    completions, loss = rollouts.completions, 0.0
+    advantages = group_advantages(rewarded.rewards, config.scale_rewards)
+    completions, loss = rewarded.completions, 0.0
     num_tokens, num_completions = completions.num_tokens.sum(), completions.num_tokens.size
     for i, completion in enumerate(completions.token_ids):
         group, member = divmod(i, advantages.shape[1])
@@ -105,21 +105,21 @@ def weights_of(agent):
     return [p.detach().clone() for p in agent.optimizer.parameters.values()]
 
 
-def step_of_sgd(agent, rollouts, learning_rate=1.0):
+def step_of_sgd(agent, rewarded, learning_rate=1.0):
     """What one call of ``learn`` takes off the weights when the optimiser is plain gradient descent."""
     agent.optimizer.method = torch.optim.SGD(agent.optimizer.masters.values(), lr=1.0)
     agent.learning_rate = Schedule.constant(learning_rate)
     before = weights_of(agent)
-    metrics = agent.learn(rollouts).metrics
+    metrics = agent.learn(rewarded).metrics
     return [old - new for old, new in zip(before, weights_of(agent), strict=True)], metrics
 
 
 @pytest.mark.parametrize("loss_type", ["dapo", "grpo"])
 def test_the_gradient_is_that_of_a_plain_loop(any_folder, loss_type):
     agent = make_agent(any_folder, loss_type=loss_type, temperature=0.8, max_grad_norm=1e9)
-    rollouts = make_rollouts(agent)
-    expected = gradient_of_plain_loop(agent, rollouts)
-    steps, metrics = step_of_sgd(agent, rollouts)
+    rewarded = make_rewarded(agent)
+    expected = gradient_of_plain_loop(agent, rewarded)
+    steps, metrics = step_of_sgd(agent, rewarded)
     for step, gradient in zip(steps, expected, strict=True):
         torch.testing.assert_close(step, gradient, rtol=1e-3, atol=1e-6)
     norm = torch.stack([g.norm() for g in expected]).norm().item()
@@ -130,42 +130,42 @@ def test_the_gradient_is_that_of_a_plain_loop(any_folder, loss_type):
 @pytest.mark.parametrize("micro_batch_tokens", [1, 60, 10_000])
 def test_the_gradient_does_not_depend_on_the_micro_batches(folder, micro_batch_tokens):
     agent = make_agent(folder, micro_batch_tokens=micro_batch_tokens, beta=0.1)
-    steps, _ = step_of_sgd(agent, make_rollouts(agent))
+    steps, _ = step_of_sgd(agent, make_rewarded(agent))
     one = make_agent(folder, beta=0.1)
-    expected, _ = step_of_sgd(one, make_rollouts(one))
+    expected, _ = step_of_sgd(one, make_rewarded(one))
     for step, other in zip(steps, expected, strict=True):
         torch.testing.assert_close(step, other, rtol=1e-4, atol=1e-7)
 
 
 def test_several_iterations_and_mini_batches_move_the_ratio_away_from_one(folder):
     agent = make_agent(folder, num_iterations=3, mini_batches=2, learning_rate=0.05, epsilon=0.01, epsilon_high=0.01)
-    metrics = agent.learn(make_rollouts(agent)).metrics
+    metrics = agent.learn(make_rewarded(agent)).metrics
     assert metrics["clip_ratio"] > 0
 
 
 def test_truncated_completions_can_be_left_out(folder):
     agent = make_agent(folder, mask_truncated_completions=True)
-    rollouts = make_rollouts(agent)
-    assert rollouts.completions.truncated.any()
-    all_cut = dataclasses.replace(rollouts.completions, truncated=np.ones_like(rollouts.completions.truncated))
-    steps, metrics = step_of_sgd(agent, Rollouts(all_cut, rollouts.rewards))
+    rewarded = make_rewarded(agent)
+    assert rewarded.completions.truncated.any()
+    all_cut = dataclasses.replace(rewarded.completions, truncated=np.ones_like(rewarded.completions.truncated))
+    steps, metrics = step_of_sgd(agent, RewardedCompletions(all_cut, rewarded.rewards))
     assert not any(step.any() for step in steps)
     assert metrics["loss"] == 0.0
 
 
 def test_a_batch_without_variance_changes_nothing(folder):
     agent = make_agent(folder)
-    rollouts = make_rollouts(agent)
+    rewarded = make_rewarded(agent)
     before = weights_of(agent)
-    agent.learn(Rollouts(rollouts.completions, np.ones_like(rollouts.rewards)))
+    agent.learn(RewardedCompletions(rewarded.completions, np.ones_like(rewarded.rewards)))
     assert all(torch.equal(old, new) for old, new in zip(before, weights_of(agent), strict=True))
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])
 def test_the_divergence_from_the_reference_starts_at_zero_and_grows(folder, lora_rank):
     agent = make_agent(folder, beta=0.01, lora_rank=lora_rank, learning_rate=0.02)
-    rollouts = make_rollouts(agent)
-    divergences = [agent.learn(rollouts).metrics["kl"] for _ in range(4)]
+    rewarded = make_rewarded(agent)
+    divergences = [agent.learn(rewarded).metrics["kl"] for _ in range(4)]
     assert divergences[0] == pytest.approx(0, abs=1e-6)
     assert divergences[-1] > 1e-4
 
@@ -173,7 +173,7 @@ def test_the_divergence_from_the_reference_starts_at_zero_and_grows(folder, lora
 def test_lora_trains_the_adapter_alone_and_peft_loads_it(folder, tmp_path):
     agent = make_agent(folder, lora_rank=2, learning_rate=0.02)
     frozen = {name: p.detach().clone() for name, p in agent.base.named_parameters() if not p.requires_grad}
-    agent.learn(make_rollouts(agent))
+    agent.learn(make_rewarded(agent))
     assert all(torch.equal(frozen[n], p) for n, p in agent.base.named_parameters() if n in frozen)
     agent.save_model(tmp_path)
     loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), tmp_path)
@@ -185,7 +185,7 @@ def test_a_fresh_interpreter_with_peft_alone_gives_the_same_greedy_answers(folde
     agent = make_agent(folder, lora_rank=4, learning_rate=0.05)
     untrained = agent.generate(PROMPTS, 1, greedy=True)
     for seed in range(3):
-        agent.learn(make_rollouts(agent, seed))
+        agent.learn(make_rewarded(agent, seed))
     agent.save_model(tmp_path)
     expected = agent.generate(PROMPTS, 1, greedy=True)
     assert untrained.token_ids != expected.token_ids
@@ -210,12 +210,12 @@ print(json.dumps(answers))
 @pytest.mark.parametrize("lora_rank", [0, 2])
 def test_a_saved_agent_goes_on_bit_for_bit(folder, tmp_path, lora_rank):
     agent = make_agent(folder, lora_rank=lora_rank, learning_rate=0.01)
-    agent.learn(make_rollouts(agent))
+    agent.learn(make_rewarded(agent))
     agent.save(tmp_path)
-    restored = LanguageModelAgent(agent.config, seed=99)
+    restored = GRPOAgent(agent.config, seed=99)
     restored.load(tmp_path)
     for _ in range(2):
-        ours, theirs = make_rollouts(agent), make_rollouts(restored)
+        ours, theirs = make_rewarded(agent), make_rewarded(restored)
         assert ours.completions.token_ids == theirs.completions.token_ids
         assert agent.learn(ours).metrics == restored.learn(theirs).metrics
     assert all(torch.equal(a, b) for a, b in zip(weights_of(agent), weights_of(restored), strict=True))
@@ -223,7 +223,7 @@ def test_a_saved_agent_goes_on_bit_for_bit(folder, tmp_path, lora_rank):
 
 def test_what_is_saved_is_a_model_that_transformers_loads(folder, tmp_path):
     agent = make_agent(folder, learning_rate=0.01)
-    agent.learn(make_rollouts(agent))
+    agent.learn(make_rewarded(agent))
     agent.save_model(tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert isinstance(loaded, LlamaForCausalLM)
@@ -237,7 +237,7 @@ def test_learning_raises_the_probability_of_what_was_rewarded(folder):
         completions = agent.generate(PROMPTS, 8)
         rewards = np.array([float(text.count("e") > 0) for text in completions.texts]).reshape(3, 8)
         share.append(rewards.mean())
-        agent.learn(Rollouts(completions, rewards))
+        agent.learn(RewardedCompletions(completions, rewards))
     assert np.mean(share[-5:]) > np.mean(share[:5]) + 0.3
 
 
@@ -256,9 +256,9 @@ def test_threads_do_not_change_the_order_of_sums(two_threads):
     for deterministic in (False, True):
         torch.use_deterministic_algorithms(deterministic)
         try:
-            agent = LanguageModelAgent(GRPOConfig(model="embedded"), seed=0)
+            agent = GRPOAgent(GRPOConfig(model="embedded"), seed=0)
             completions = agent.generate([problem.prompt for problem in problems], 4)
-            agent.learn(Rollouts(completions, np.tile([1.0, 0.0, 0.0, 1.0], (3, 1))))
+            agent.learn(RewardedCompletions(completions, np.tile([1.0, 0.0, 0.0, 1.0], (3, 1))))
         finally:
             torch.use_deterministic_algorithms(False)
         weights.append(weights_of(agent))
@@ -364,13 +364,13 @@ def test_texts_are_without_the_end_token_and_truncation_is_told_from_ends(folder
 )
 def test_what_cannot_be_loaded_is_named(folder, options, message):
     with pytest.raises(InvalidValueError, match=message):
-        LanguageModelAgent(GRPOConfig(**{"model": folder, **options}))
+        GRPOAgent(GRPOConfig(**{"model": folder, **options}))
 
 
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InvalidValueError, match="accepted: 'embedded', a folder with config"):
-        LanguageModelAgent(GRPOConfig(model=str(tmp_path)))
+        GRPOAgent(GRPOConfig(model=str(tmp_path)))
 
 
 @pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo", "dr_grpo", "gspo", "cispo"])
@@ -379,7 +379,7 @@ def test_no_loss_depends_on_micro_batches_or_on_how_prompts_are_forwarded(folder
     results = []
     for cut in ({}, {"micro_batch_tokens": 7}, {"gradient_checkpointing": True}):
         agent = make_agent(folder, **options, **cut)
-        results.append(step_of_sgd(agent, make_rollouts(agent), learning_rate=0.1))
+        results.append(step_of_sgd(agent, make_rewarded(agent), learning_rate=0.1))
     (first, first_metrics), *others = results
     for steps, metrics in others:
         assert metrics == pytest.approx(first_metrics, rel=1e-3, abs=1e-6)
@@ -392,10 +392,10 @@ def test_the_bonus_raises_the_entropy(folder):
     for entropy_coef in (0.0, 1.0):
         agent = make_agent(folder, learning_rate=0.01, entropy_coef=entropy_coef)
         for _ in range(5):
-            rollouts = make_rollouts(agent)
-            rewards = np.zeros_like(rollouts.rewards)
+            rewarded = make_rewarded(agent)
+            rewards = np.zeros_like(rewarded.rewards)
             rewards[:, 0] = 1.0
-            metrics = agent.learn(Rollouts(rollouts.completions, rewards)).metrics
+            metrics = agent.learn(RewardedCompletions(rewarded.completions, rewards)).metrics
         entropies[entropy_coef] = metrics["entropy"]
     assert entropies[1.0] > entropies[0.0]
 
@@ -405,11 +405,11 @@ def test_old_log_probabilities_are_those_of_sampling_or_computed_anew(folder):
     results = []
     for keep in (True, False):
         agent = make_agent(folder, mini_batches=3, learning_rate=0.05)
-        rollouts = make_rollouts(agent)
-        assert rollouts.completions.log_probs is not None
+        rewarded = make_rewarded(agent)
+        assert rewarded.completions.log_probs is not None
         if not keep:
-            rollouts = Rollouts(dataclasses.replace(rollouts.completions, log_probs=None), rollouts.rewards)
-        agent.learn(rollouts)
+            rewarded = RewardedCompletions(dataclasses.replace(rewarded.completions, log_probs=None), rewarded.rewards)
+        agent.learn(rewarded)
         results.append(weights_of(agent))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
@@ -417,37 +417,37 @@ def test_old_log_probabilities_are_those_of_sampling_or_computed_anew(folder):
 
 def test_the_learning_rate_follows_its_schedule(folder):
     agent = make_agent(folder, learning_rate="linear:0.04:0:4")
-    rollouts = make_rollouts(agent)
-    rates = [agent.learn(rollouts).metrics["learning_rate"] for _ in range(6)]
+    rewarded = make_rewarded(agent)
+    rates = [agent.learn(rewarded).metrics["learning_rate"] for _ in range(6)]
     assert rates == pytest.approx([0.04, 0.03, 0.02, 0.01, 0, 0])
 
 
 def test_bfloat16_weights_are_trained_in_full(folder):
     agent = make_agent(folder, dtype="bfloat16", learning_rate=0.01, beta=0.01, mini_batches=3)
     before = weights_of(agent)
-    metrics = agent.learn(make_rollouts(agent)).metrics
+    metrics = agent.learn(make_rewarded(agent)).metrics
     assert all(np.isfinite(list(metrics.values())))
     assert all(p.dtype == torch.bfloat16 for p in agent.base.parameters())
     assert any(not torch.equal(old, new) for old, new in zip(before, weights_of(agent), strict=True))
 
 
 def test_rewards_that_are_not_finite_are_no_rollouts(folder):
-    rollouts = make_rollouts(make_agent(folder))
-    rewards = rollouts.rewards.copy()
+    rewarded = make_rewarded(make_agent(folder))
+    rewards = rewarded.rewards.copy()
     rewards[2, 1] = np.nan
     with pytest.raises(NonFiniteError) as caught:
-        Rollouts(rollouts.completions, rewards)
+        RewardedCompletions(rewarded.completions, rewards)
     assert (caught.value.quantity, caught.value.groups) == ("reward", (2,))
 
 
 def test_a_loss_that_is_not_finite_is_told_before_a_weight_changes(folder):
     agent = make_agent(folder)
-    rollouts = make_rollouts(agent)
+    rewarded = make_rewarded(agent)
     with torch.no_grad():
         agent.base.model.norm.weight[3] = torch.inf
     before = weights_of(agent)
     with pytest.raises(NonFiniteError) as caught:
-        agent.learn(rollouts)
+        agent.learn(rewarded)
     assert (caught.value.quantity, caught.value.groups) == ("loss", (1, 2))  # group 0 has no gradient
     assert all(torch.equal(old, new) for old, new in zip(before, weights_of(agent), strict=True))
 

@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from dumpgym.agents.embedded.model import build_model, build_tokenizer
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.models import EMBEDDED_MODEL, adapter_base, end_token_ids, load_model
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Rollouts
+from dumpgym.contracts.learner import RewardedCompletions
 
 TOKENIZER = build_tokenizer([" yes", " no"])
 IDS = torch.tensor([[5, 6, 7]])
@@ -94,7 +94,7 @@ def test_all_end_tokens_of_a_model_end_a_completion(folder):
 
 
 def make_adapter(folder, target, **options):
-    agent = LanguageModelAgent(GRPOConfig(model=str(folder), lora_rank=2, max_completion_length=8), seed=0)
+    agent = GRPOAgent(GRPOConfig(model=str(folder), lora_rank=2, max_completion_length=8), seed=0)
     for name, parameter in agent.optimizer.parameters.items():
         if "lora_B" in name:
             parameter.data.normal_(generator=torch.Generator().manual_seed(1))
@@ -106,7 +106,7 @@ def test_an_adapter_is_trained_on_from_where_it_stands(folder, tmp_path):
     first = make_adapter(folder, tmp_path / "adapter")
     assert adapter_base(str(tmp_path / "adapter")) == str(folder)
     assert adapter_base(str(folder)) is None
-    agent = LanguageModelAgent(GRPOConfig(model=str(tmp_path / "adapter"), max_completion_length=8))
+    agent = GRPOAgent(GRPOConfig(model=str(tmp_path / "adapter"), max_completion_length=8))
     assert torch.equal(agent.base(input_ids=IDS).logits, first.base(input_ids=IDS).logits)
     trained = agent.optimizer.parameters
     assert trained.keys() == first.optimizer.parameters.keys()
@@ -115,7 +115,7 @@ def test_an_adapter_is_trained_on_from_where_it_stands(folder, tmp_path):
 
 def test_the_reference_of_an_adapter_that_goes_on_is_the_adapter_as_it_was(folder, tmp_path):
     first = make_adapter(folder, tmp_path / "adapter")
-    agent = LanguageModelAgent(GRPOConfig(model=str(tmp_path / "adapter"), max_completion_length=8, beta=0.1))
+    agent = GRPOAgent(GRPOConfig(model=str(tmp_path / "adapter"), max_completion_length=8, beta=0.1))
     for parameter in agent.optimizer.parameters.values():
         parameter.data.add_(0.1)
     changed = agent.base(input_ids=IDS).logits
@@ -132,14 +132,14 @@ def test_the_reference_of_an_adapter_that_goes_on_is_the_adapter_as_it_was(folde
 def test_an_adapter_and_a_new_rank_contradict_each_other(folder, tmp_path):
     make_adapter(folder, tmp_path / "adapter")
     with pytest.raises(InvalidValueError, match="lora_rank is 4; accepted: 0, to go on with the adapter"):
-        LanguageModelAgent(GRPOConfig(model=str(tmp_path / "adapter"), lora_rank=4))
+        GRPOAgent(GRPOConfig(model=str(tmp_path / "adapter"), lora_rank=4))
 
 
 def test_an_adapter_without_its_weights_is_refused(folder, tmp_path):
     make_adapter(folder, tmp_path / "adapter")
     (tmp_path / "adapter" / "adapter_model.safetensors").write_bytes(b"nothing")
     with pytest.raises(InvalidValueError, match=r"model is '.*adapter'; accepted: an adapter of"):
-        LanguageModelAgent(GRPOConfig(model=str(tmp_path / "adapter"), max_completion_length=8))
+        GRPOAgent(GRPOConfig(model=str(tmp_path / "adapter"), max_completion_length=8))
 
 
 def test_the_embedded_model_loads_complete():
@@ -189,12 +189,10 @@ def write_gguf(path):
 
 def test_a_gguf_file_is_dequantised_trained_and_saved(tmp_path):
     write_gguf(tmp_path / "tiny.gguf")
-    agent = LanguageModelAgent(
-        GRPOConfig(model=str(tmp_path / "tiny.gguf"), max_completion_length=8, learning_rate=0.1)
-    )
+    agent = GRPOAgent(GRPOConfig(model=str(tmp_path / "tiny.gguf"), max_completion_length=8, learning_rate=0.1))
     completions = agent.generate(["Is it?"], 4)
     before = agent.base(input_ids=IDS).logits
-    agent.learn(Rollouts(completions, np.array([[0.0, 1.0, 0.0, 1.0]])))
+    agent.learn(RewardedCompletions(completions, np.array([[0.0, 1.0, 0.0, 1.0]])))
     after = agent.base(input_ids=IDS).logits
     assert not torch.equal(before, after)
     agent.save_model(tmp_path / "saved")

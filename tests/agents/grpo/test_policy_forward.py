@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dumpgym.agents.grpo.forward import PolicyForward
+from dumpgym.agents.grpo.forward import ModelForward
 from dumpgym.agents.grpo.models import checkpointed_layers, enable_checkpointing
 from tests.fakes.tiny_models import CONFIGS, RECURRENT, make
 
@@ -49,7 +49,7 @@ def our_gradients(policy, cuts):
 
 @pytest.mark.parametrize("share_prompts", [None, False])
 def test_log_probabilities_and_entropies_are_those_of_plain_passes(model, share_prompts):
-    policy = PolicyForward(model, 0.7, share_prompts=share_prompts)
+    policy = ModelForward(model, 0.7, share_prompts=share_prompts)
     log_probs, entropies = policy.log_probs(policy.prompts(PROMPTS), NUMBERS, COMPLETIONS)
     expected = [torch.cat(parts) for parts in zip(*plain_pass(model, 0.7), strict=True)]
     torch.testing.assert_close(log_probs, expected[0], rtol=1e-4, atol=1e-5)
@@ -59,7 +59,7 @@ def test_log_probabilities_and_entropies_are_those_of_plain_passes(model, share_
 @pytest.mark.parametrize("share_prompts", [None, False])
 @pytest.mark.parametrize("cuts", [[], [1, 2, 5]])
 def test_gradients_are_those_of_plain_passes_however_the_completions_are_cut_up(model, share_prompts, cuts):
-    ours = our_gradients(PolicyForward(model, 0.7, share_prompts=share_prompts), cuts)
+    ours = our_gradients(ModelForward(model, 0.7, share_prompts=share_prompts), cuts)
     expected = gradients_of(model, weighted(torch.cat([log_probs for log_probs, _ in plain_pass(model, 0.7)])))
     assert ours.keys() == expected.keys()
     for name, gradient in expected.items():
@@ -67,13 +67,11 @@ def test_gradients_are_those_of_plain_passes_however_the_completions_are_cut_up(
 
 
 def test_prompts_are_shared_wherever_keys_and_values_can_be():
-    assert {kind for kind in CONFIGS if PolicyForward(make(kind), 1.0).shares_prompts} == CONFIGS.keys() - set(
-        RECURRENT
-    )
+    assert {kind for kind in CONFIGS if ModelForward(make(kind), 1.0).shares_prompts} == CONFIGS.keys() - set(RECURRENT)
 
 
 def test_logits_are_never_all_held_for_models_that_scale_or_cap_them():
-    assert all(PolicyForward(make(kind), 1.0).head is not None for kind in CONFIGS)
+    assert all(ModelForward(make(kind), 1.0).head is not None for kind in CONFIGS)
 
 
 def test_a_model_with_a_head_of_its_own_kind_is_taken_by_its_logits():
@@ -81,7 +79,7 @@ def test_a_model_with_a_head_of_its_own_kind_is_taken_by_its_logits():
     model.lm_head.register_forward_hook(lambda module, inputs, output: output)  # changes nothing
     plain = model.forward
     model.forward = lambda **inputs: _with_logits(plain(**inputs), lambda logits: logits + logits.sin())
-    policy = PolicyForward(model, 0.7)
+    policy = ModelForward(model, 0.7)
     assert policy.head is None
     log_probs, _ = policy.log_probs(policy.prompts(PROMPTS), NUMBERS, COMPLETIONS)
     expected = torch.cat([log_probs for log_probs, _ in plain_pass(model, 0.7)])
@@ -99,7 +97,7 @@ def test_checkpointed_layers_give_the_same_gradients_and_drop_nothing_out(kind):
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.5
-    expected = our_gradients(PolicyForward(model, 1.0, share_prompts=False), [])
+    expected = our_gradients(ModelForward(model, 1.0, share_prompts=False), [])
     enable_checkpointing(model)
     calls = []
     model.get_input_embeddings().register_forward_hook(lambda *_: calls.append("embedded"))
@@ -107,7 +105,7 @@ def test_checkpointed_layers_give_the_same_gradients_and_drop_nothing_out(kind):
     layer = next(module for name, module in model.named_modules() if name.endswith(("layers.0", "h.0")))
     next(layer.children()).register_forward_hook(lambda *_: calls.append("layer"))
     with checkpointed_layers(model):
-        ours = our_gradients(PolicyForward(model, 1.0, share_prompts=False), [])
+        ours = our_gradients(ModelForward(model, 1.0, share_prompts=False), [])
     assert calls.count("layer") > calls.count("forwarded")
     for name, gradient in expected.items():
         torch.testing.assert_close(ours[name], gradient, msg=name)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from dumpgym.agents.embedded.model import build_model, build_tokenizer
-from dumpgym.agents.grpo.agent import LanguageModelAgent
+from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.loss import group_advantages
-from dumpgym.contracts.learner import Completions, Rollouts
+from dumpgym.contracts.learner import Completions, RewardedCompletions
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "benchmarks"
 PROMPTS = ["Is it?", "And if not, what then?", "a"]
@@ -110,9 +110,9 @@ def our_gradient(folder, completions, rewards, **options):
         max_grad_norm=1e9,
         **options,
     )
-    agent = LanguageModelAgent(config)
+    agent = GRPOAgent(config)
     perturb(agent.base)
-    metrics = agent.learn(Rollouts(completions, rewards)).metrics
+    metrics = agent.learn(RewardedCompletions(completions, rewards)).metrics
     return metrics["loss"], {name: master.grad for name, master in agent.optimizer.masters.items()}
 
 
@@ -138,7 +138,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_loss_and_gradient_are_trls(peers, folder, tmp_path, case):
     ours, theirs = CASES[case]
-    agent = LanguageModelAgent(GRPOConfig(model=str(folder), max_completion_length=LIMIT))
+    agent = GRPOAgent(GRPOConfig(model=str(folder), max_completion_length=LIMIT))
     rng = np.random.default_rng(3)
     completions = make_completions(agent, rng)
     assert completions.truncated.any()

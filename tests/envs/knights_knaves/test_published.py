@@ -103,5 +103,5 @@ def test_role_words_and_order_of_the_papers_puzzles_can_be_varied():
     )
     one, other = (env.sample_problem(0, "test", 0) for env in (plain, varied))
     words = {"knight": "angel", "knave": "devil"}
-    assert other.answer == {name: words[role] for name, role in one.answer.items()}
+    assert other.solution == {name: words[role] for name, role in one.solution.items()}
     assert "knight" not in other.prompt

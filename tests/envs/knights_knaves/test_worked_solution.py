@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dumpgym.agents.embedded.model import build_tokenizer
 from dumpgym.envs.knights_knaves.language import english, worked_solution
-from dumpgym.envs.knights_knaves.problems import Settings, locate
+from dumpgym.envs.knights_knaves.problems import PuzzleSettings, locate
 from dumpgym.envs.knights_knaves.verifier import verify
 
 TOKENIZER = build_tokenizer([*english.phrases(), *worked_solution.phrases()])
@@ -15,8 +15,8 @@ addresses = st.tuples(st.integers(2, 8), st.integers(0, 9999))
 
 
 def puzzle_with_text(num_people, index):
-    block, row = locate(Settings(num_people=num_people), 0, "train", index)
-    return block.block.puzzle(row), block.wording.people(row), block.prompts[row]
+    block, row = locate(PuzzleSettings(num_people=num_people), 0, "train", index)
+    return block.puzzles.puzzle(row), block.wording.people(row), block.prompts[row]
 
 
 @given(addresses)

@@ -12,7 +12,7 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.learner import Completions, Learned
 from dumpgym.envs.students.replay import ArmCurves, Curve, ReplayStudent
 from dumpgym.runs.config import TrainConfig
-from dumpgym.simulating.lockstep import Practice, run_seeds
+from dumpgym.simulating.lockstep import SimulationPlan, run_seeds
 from dumpgym.training.loop import Trainer
 
 
@@ -120,7 +120,7 @@ class Improver:
         ids = tuple(tuple(range(10)) for _ in texts)
         return Completions(tuple((1,) for _ in prompts), ids, texts, np.zeros((len(prompts), num_generations), bool))
 
-    def learn(self, rollouts):
+    def learn(self, rewarded):
         self.skill = min(self.skill + 1, 4)
         return Learned({})
 
@@ -158,35 +158,35 @@ def test_it_can_be_simulated_by_its_specification(tmp_path):
     run = write_run(
         tmp_path, [[(9, 0.25, 72), (9, 0.5, 72)]] * 2, [(0, 0.2, 0.1, 9), (1, 0.4, 0.5, 9), (2, 0.8, 0.7, 9)]
     )
-    paths = run_seeds(
-        "uniform", f"replay?path={run}", [0, 1], Practice(steps=20, prompts_per_step=8, num_generations=4)
+    trajectories = run_seeds(
+        "uniform", f"replay?path={run}", [0, 1], SimulationPlan(steps=20, prompts_per_step=8, num_generations=4)
     )
-    assert paths.success[:, 0].tolist() == [[0.2, 0.1]] * 2
-    assert paths.success[:, -1].tolist() == [[0.8, 0.7]] * 2
-    assert paths.tokens[0].tolist() == [8 * 4 * 2] * 20  # two a completion
+    assert trajectories.success[:, 0].tolist() == [[0.2, 0.1]] * 2
+    assert trajectories.success[:, -1].tolist() == [[0.8, 0.7]] * 2
+    assert trajectories.tokens[0].tolist() == [8 * 4 * 2] * 20  # two a completion
 
 
 def test_an_arm_goes_along_its_curve_by_its_own_practice_alone():
     student = ReplayStudent(CURVES)
     assert student.success().tolist() == [0.4, 0.0]
-    outcomes = student.practise(np.array([1] * 10), 8)
-    assert outcomes.successes.tolist() == [0] * 10  # of a chance of 0
+    results = student.practise(np.array([1] * 10), 8)
+    assert results.successes.tolist() == [0] * 10  # of a chance of 0
     assert student.success().tolist() == [0.4, 0.1]
-    outcomes = student.practise(np.array([0] * 10 + [1] * 10), 8)
-    assert outcomes.tokens.tolist() == [80] * 10 + [1600] * 10
+    results = student.practise(np.array([0] * 10 + [1] * 10), 8)
+    assert results.tokens.tolist() == [80] * 10 + [1600] * 10
     assert student.success().tolist() == pytest.approx([0.9, 0.7])
-    outcomes = student.practise(np.array([0] * 10), 8)
-    assert outcomes.successes.tolist() == [8] * 10
-    assert outcomes.solved.all()
+    results = student.practise(np.array([0] * 10), 8)
+    assert results.successes.tolist() == [8] * 10
+    assert results.solved.all()
     assert student.success().tolist() == pytest.approx([0.9, 0.7])  # beyond the recording
 
 
 def test_successes_have_the_chance_of_the_training_curve():
     """Of 16,000 completions the share is off by 0.025 with a chance below 1e-8 (Hoeffding)."""
     student = ReplayStudent([ArmCurves("a", line(0.3), line(0.9), line(1))])
-    outcomes = student.practise(np.zeros(1000, dtype=np.int64), 16)
-    assert outcomes.successes.mean() / 16 == pytest.approx(0.3, abs=0.025)
-    assert outcomes.successes.var() == pytest.approx(16 * 0.3 * 0.7, rel=0.25)  # independent of each other
+    results = student.practise(np.zeros(1000, dtype=np.int64), 16)
+    assert results.successes.mean() / 16 == pytest.approx(0.3, abs=0.025)
+    assert results.successes.var() == pytest.approx(16 * 0.3 * 0.7, rel=0.25)  # independent of each other
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=1, max_size=5))
@@ -198,8 +198,8 @@ def test_a_run_in_lockstep_is_that_of_its_seed_alone(batches):
         rows = np.array([batch, batch[::-1]])
         expected = [student.practise(row, 8) for student, row in zip(alone, rows, strict=True)]
         found = together.practise(rows, 8)
-        assert found.solved.tolist() == [outcomes.solved.tolist() for outcomes in expected]
-        assert found.tokens.tolist() == [outcomes.tokens.tolist() for outcomes in expected]
+        assert found.solved.tolist() == [results.solved.tolist() for results in expected]
+        assert found.tokens.tolist() == [results.tokens.tolist() for results in expected]
         assert together.success().tolist() == [student.success().tolist() for student in alone]
 
 

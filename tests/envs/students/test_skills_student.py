@@ -110,9 +110,9 @@ def test_a_run_in_lockstep_is_the_run_alone(seeds, noise):
     together = SkillsStudent(seeds=seeds, nuisance=NUISANCES)
     alone = [SkillsStudent(seeds=seed, nuisance=NUISANCES) for seed in seeds]
     for arms in random_batches(np.random.default_rng(noise), 18):
-        outcomes = together.practise(np.tile(arms, (len(seeds), 1)), 8)
+        results = together.practise(np.tile(arms, (len(seeds), 1)), 8)
         for i, student in enumerate(alone):
-            np.testing.assert_array_equal(student.practise(arms, 8).successes, outcomes.successes[i])
+            np.testing.assert_array_equal(student.practise(arms, 8).successes, results.successes[i])
             np.testing.assert_array_equal(student.skills, together.skills[i])  # to the last bit
 
 

@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, sample_block
-from dumpgym.envs.knights_knaves.logic.puzzle import evaluate
+from dumpgym.envs.knights_knaves.logic.puzzle import is_true
 from dumpgym.envs.students.softmax import (
     SoftmaxStudent,
     assignment_probabilities,
@@ -19,7 +19,7 @@ from dumpgym.envs.students.softmax import (
     sampled_gradient,
     violations_of_block,
 )
-from dumpgym.simulating.lockstep import Practice, run_seeds
+from dumpgym.simulating.lockstep import SimulationPlan, run_seeds
 
 KINDS = {"telling-truth": 0, "lying": 0, "not": 1, "and": 2, "or": 3, "->": 4, "<=>": 5}
 weights_of_kinds = st.lists(st.floats(-1, 3), min_size=6, max_size=6).map(np.array)
@@ -37,7 +37,7 @@ def test_violations_are_the_statements_that_do_not_fit_the_roles(num_people, row
     expected = [0] * 6
     statements = sample_block(Distribution(num_people), 0, "train", 0).puzzle(row).statements
     for person, statement in enumerate(statements):
-        expected[KINDS[statement[0]]] += evaluate(statement, roles) != roles[person]
+        expected[KINDS[statement[0]]] += is_true(statement, roles) != roles[person]
     assert some_puzzles(num_people, [row]).counts[0, :, assignment].tolist() == expected
 
 
@@ -139,19 +139,19 @@ def test_practice_on_one_arm_helps_the_others():
 
 def test_a_group_that_is_all_wrong_teaches_nothing():
     student = SoftmaxStudent((12,), test_problems=1)
-    outcomes = student.practise(np.zeros(2, dtype=np.int64), 2)
-    assert outcomes.successes.tolist() == [0, 0]  # of 4,096 assignments
+    results = student.practise(np.zeros(2, dtype=np.int64), 2)
+    assert results.successes.tolist() == [0, 0]  # of 4,096 assignments
     assert not student.parameters.any()
 
 
 def test_outcomes_count_what_was_solved():
     student = SoftmaxStudent((2, 4), tokens_per_person=10)
     arms = np.array([1, 0, 1, 0, 0])
-    outcomes = student.practise(arms, 32)
-    assert outcomes.arm is arms
-    assert outcomes.successes.tolist() == outcomes.solved.sum(axis=1).tolist()
-    assert (outcomes.successes > 0).any()
-    assert outcomes.tokens.tolist() == [1280, 640, 1280, 640, 640]
+    results = student.practise(arms, 32)
+    assert results.arm is arms
+    assert results.successes.tolist() == results.solved.sum(axis=1).tolist()
+    assert (results.successes > 0).any()
+    assert results.tokens.tolist() == [1280, 640, 1280, 640, 640]
     assert student.drawn.tolist() == [3, 2]
 
 
@@ -186,11 +186,11 @@ def test_a_state_of_other_arms_is_refused():
 
 
 def test_it_can_be_simulated_by_its_specification():
-    practice = Practice(steps=3, prompts_per_step=8, num_generations=4)
-    paths = run_seeds("uniform", "softmax?people=2,3&learning_rate=1", [0, 1], practice)
-    assert paths.success.shape == (2, 4, 2)
-    assert (paths.mean_success[:, -1] > paths.mean_success[:, 0]).all()
-    assert paths.success[0].tolist() != paths.success[1].tolist()
+    plan = SimulationPlan(steps=3, prompts_per_step=8, num_generations=4)
+    trajectories = run_seeds("uniform", "softmax?people=2,3&learning_rate=1", [0, 1], plan)
+    assert trajectories.success.shape == (2, 4, 2)
+    assert (trajectories.mean_success[:, -1] > trajectories.mean_success[:, 0]).all()
+    assert trajectories.success[0].tolist() != trajectories.success[1].tolist()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, sample_block
-from dumpgym.envs.knights_knaves.logic.puzzle import evaluate, sample_statement, solutions
+from dumpgym.envs.knights_knaves.logic.puzzle import is_true, sample_statement, solutions
 from dumpgym.envs.knights_knaves.logic.solver import find_solutions, gates_of, lookahead_levels, negate_inputs
 from dumpgym.envs.knights_knaves.logic.statement_sets import coded_candidates, solve_by_tables
 
@@ -25,7 +25,7 @@ def brute_force(statements):
     return [
         roles
         for roles in product((False, True), repeat=len(statements))
-        if all(evaluate(said, roles) == truthful for said, truthful in zip(statements, roles, strict=True))
+        if all(is_true(said, roles) == truthful for said, truthful in zip(statements, roles, strict=True))
     ]
 
 
@@ -83,7 +83,7 @@ def _propagated(statements, known):
             rows = [
                 roles
                 for roles in product((False, True), repeat=len(statements))
-                if evaluate(said, roles) == roles[speaker] and all(roles[p] == r for p, r in known.items())
+                if is_true(said, roles) == roles[speaker] and all(roles[p] == r for p, r in known.items())
             ]
             if not rows:
                 return None

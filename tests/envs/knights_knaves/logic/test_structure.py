@@ -12,7 +12,7 @@ from dumpgym.envs.knights_knaves.leaks import find_leaks
 from dumpgym.envs.knights_knaves.logic import equivalence
 from dumpgym.envs.knights_knaves.logic.equivalence import normal_form, renamed, same_up_to_renaming, structure_hash
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, sample_block
-from dumpgym.envs.knights_knaves.logic.puzzle import evaluate, sample_statement
+from dumpgym.envs.knights_knaves.logic.puzzle import is_true, sample_statement
 from dumpgym.envs.knights_knaves.logic.statement_sets import NestedStatements, coded_candidates
 
 
@@ -56,7 +56,7 @@ def test_the_normal_form_has_the_statements_truth_table(shape):
     said = statements_of(*shape)[0]
     for roles in product((False, True), repeat=shape[1]):
         value = sum(all(roles[p] for p in factors) for factors in normal_form(said)) % 2
-        assert bool(value) == evaluate(said, roles)
+        assert bool(value) == is_true(said, roles)
 
 
 @given(shapes, st.randoms(use_true_random=False))
@@ -77,7 +77,7 @@ def _same_by_brute_force(first, second, equivalence):
     def form(statements):
         if not equivalence:
             return tuple(map(equivalence._unordered, statements))
-        return tuple(tuple(evaluate(said, row) for row in rows) for said in statements)
+        return tuple(tuple(is_true(said, row) for row in rows) for said in statements)
 
     return any(form(rename(first, people)) == form(second) for people in permutations(range(len(first))))
 
