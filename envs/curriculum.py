@@ -9,11 +9,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from dumpgym.agents.curricula.controls import PlannedShares
 from dumpgym.contracts.errors import InvalidValueError, require_number
+from dumpgym.contracts.slots import DRAWS, draw_arms, draw_quotas
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults, Student
-from dumpgym.envs.students.skills import SkillsStudent, group_signal
+from dumpgym.envs.students.skills import SkillsStudent
+from dumpgym.signals.of_a_group import binary_mean_absolute_advantage
 
 ACTIONS = ("discrete", "simplex")
 REWARDS = ("progress", "signal")
@@ -29,9 +30,9 @@ STATISTICS = (
 _SIGNED = ("batch_signal", "mean_signal", "success_trend")
 
 
-def mean_absolute_advantage(results: GroupResults) -> NDArray[np.float64]:
-    """Mean abs(A) of every group by its number of successes, (groups,), as DUMP has it; from 0 to 1."""
-    return group_signal(results.successes, results.num_generations)
+def _default_signal(results: GroupResults) -> NDArray[np.float64]:
+    """The signal of DUMP for every group, by its number of successes, (groups,); from 0 to 1."""
+    return binary_mean_absolute_advantage(results.successes, results.num_generations)
 
 
 def _default_student(seed: int) -> Student:
@@ -142,7 +143,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         self.prompts_per_step = require_number("prompts_per_step", prompts_per_step, low=1, whole=True)
         self.num_generations = require_number("num_generations", num_generations, low=2, whole=True)
         self.reward = reward
-        self.signal = signal or mean_absolute_advantage
+        self.signal = signal or _default_signal
         self.step_size = require_number("step_size", step_size, above=0, high=1)
         self._factory = _default_student if student is None else student if callable(student) else None
         self.student = cast(Student, student) if self._factory is None else self._factory(0)
@@ -152,8 +153,10 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             )
         self._initial = self.student.state_dict() if isinstance(self.student, Stateful) else None
         self.num_arms = len(self.student.arm_names)
-        self._uniform = np.full((1, self.num_arms), 1 / self.num_arms)
-        self._slots = PlannedShares(self._uniform, draw=draw)
+        if draw not in DRAWS:
+            raise InvalidValueError("draw", draw, " or ".join(map(repr, DRAWS)))
+        self.draw = draw
+        self._uniform = np.full(self.num_arms, 1 / self.num_arms)
         discrete = actions == "discrete"
         self.action_space = spaces.Discrete(self.num_arms) if discrete else spaces.Box(0, 1, (self.num_arms,))
         low = np.repeat([-1.0 if name in _SIGNED else 0.0 for name in STATISTICS], self.num_arms)
@@ -178,8 +181,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             raise InvalidValueError("options", options, "none")
         self._restart(int(self.np_random.integers(2**31)) if seed is None else seed)
         self._signal = copy.deepcopy(self.signal)
-        self._slots = PlannedShares(self._uniform, draw=self._slots.draw)
-        self._slots.rng = self.np_random
+        self._credit = np.zeros(self.num_arms)
         self._statistics = dict.fromkeys(STATISTICS, np.zeros(self.num_arms))
         self._practised = np.zeros(self.num_arms, dtype=np.int64)
         self._slow_success = np.zeros(self.num_arms)
@@ -228,8 +230,11 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         weights = np.asarray(action, dtype=np.float64)
         if weights.shape != (self.num_arms,) or not ((weights >= 0) & (weights <= 1)).all():
             raise InvalidValueError("action", action, f"{self.num_arms} weights from 0 to 1")
-        self._slots.plan = weights[None] / weights.sum() if weights.any() else self._uniform
-        return self._slots.select_arms(self.prompts_per_step)
+        shares = weights / weights.sum() if weights.any() else self._uniform
+        if self.draw == "independent":
+            return draw_arms(self.np_random, shares, self.prompts_per_step)
+        arms, self._credit = draw_quotas(self.np_random, shares, self._credit, self.prompts_per_step)
+        return arms
 
     def _remember(self, results: GroupResults, signal: NDArray[np.float64]) -> None:
         """Brings the statistics up to date with a batch."""
@@ -246,16 +251,16 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             return new
 
         success = batch_mean(results.successes / results.num_generations)
-        learnability = batch_mean(np.clip(signal, -1, 1))
+        batch_signal = batch_mean(np.clip(signal, -1, 1))
         self._practised = self._practised + groups
         self._slow_success = moved(self._slow_success, success, self.step_size / 4)
         mean_success = moved(self._statistics["mean_success"], success, self.step_size)
         self._statistics = {
             "batch_share": groups / len(results.arm),
             "batch_success": success,
-            "batch_signal": learnability,
+            "batch_signal": batch_signal,
             "mean_success": mean_success,
-            "mean_signal": moved(self._statistics["mean_signal"], learnability, self.step_size),
+            "mean_signal": moved(self._statistics["mean_signal"], batch_signal, self.step_size),
             "success_trend": mean_success - self._slow_success,
             "total_share": self._practised / self._practised.sum(),
         }

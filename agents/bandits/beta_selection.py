@@ -1,8 +1,8 @@
-"""The chance of each arm to win when one number per arm is drawn from Beta distributions.
+"""The chance that each arm wins when one number per arm is drawn from a Beta distribution.
 
-Both functions integrate over the log-odds y = ln(x / (1 - x)) of a draw x. There the density of Beta(a, b) is
-x^a (1 - x)^b / B(a, b), smooth and log-concave for every a and b, also below 1, where the density of x itself is
-infinite at 0 or 1.
+An arm wins with the largest draw, or with the draw nearest to a target. Both functions integrate over the log-odds
+y = ln(x / (1 - x)) of a draw x. The density of y is x^a (1 - x)^b / B(a, b), smooth and log-concave for every a and b.
+The density of x itself is infinite at 0 for a < 1 and at 1 for b < 1, where quadrature fails.
 """
 
 import numpy as np
@@ -12,46 +12,57 @@ from scipy.special import betainc, betaincinv, betaln, expit, log_expit, logit, 
 from dumpgym.agents.bandits.selection import probability_of_largest
 
 LEAST_PRIOR = 0.1
-"""The least a and b of a prior: with 0.01, a draw rounds to 0 or 1 more often than not, and ties decide."""
+"""The least a and b of a prior. At a = b = 0.01 a third of all draws round to 1, so ties decide; at 0.1 it is one in
+eighty. Below about 0.05 the outermost quantiles, which bound the integrals, also leave the range of floats."""
 
-_TINY = 1e-300  # keeps logarithms finite
-_TAILS = ndtr(np.linspace(-8, 0, 17))  # between their quantiles a normal distribution has half a standard deviation
+# Replaces a probability that rounds to 0 before its logarithm is taken: ``probability_of_largest`` subtracts logarithms
+# of probabilities, and -inf - (-inf) is NaN.
+_TINY = 1e-300
+# Levels of the lower quantiles, at which a normal distribution has the steps of half a standard deviation that
+# ``probability_of_largest`` needs. Less than 1e-15 of a distribution lies below the first.
+_TAILS = ndtr(np.linspace(-8, 0, 17))
 
 
 def draw_beta(
     rng: np.random.Generator, a: NDArray[np.float64], b: NDArray[np.float64], size: int
 ) -> NDArray[np.float64]:
-    """``size`` draws of every arm from Beta(a, b), shape (..., size, num_arms).
+    """Draws ``size`` numbers for every arm from Beta(a, b).
 
     Args:
-        rng: draws them.
-        a: shape (..., num_arms).
-        b: shape (..., num_arms).
-        size: number of draws of every arm.
+        rng: random generator.
+        a: first parameters, shape (..., num_arms).
+        b: second parameters, shape (..., num_arms).
+        size: number of draws per arm.
+
+    Returns:
+        The draws, shape (..., size, num_arms).
     """
     draws: NDArray[np.float64] = rng.beta(a[..., None, :], b[..., None, :], (*a.shape[:-1], size, a.shape[-1]))
     return draws
 
 
 def probability_of_largest_beta(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(X_d is the largest) for independent X_d ~ Beta(a_d, b_d), to about 1e-10.
+    """Computes P(X_d is the largest) for independent X_d ~ Beta(a_d, b_d), to about 1e-10.
 
     Args:
-        a: at least ``LEAST_PRIOR``, shape (..., num_arms).
-        b: at least ``LEAST_PRIOR``, shape (..., num_arms).
+        a: first parameters, at least ``LEAST_PRIOR``, shape (..., num_arms).
+        b: second parameters, at least ``LEAST_PRIOR``, shape (..., num_arms).
 
     Returns:
-        Shape (..., num_arms).
+        Probabilities, shape (..., num_arms).
     """
     if a.ndim > 1:
         return np.stack([probability_of_largest_beta(*row) for row in zip(a, b, strict=True)])
     a, b = a[:, None], b[:, None]
     quantiles = _log_odds_quantiles(a, b)
-    edges = quantiles[quantiles >= quantiles[:, 0].max()]  # the largest is never below
+    # The maximum of all draws is at least as large as each draw, so it lies above every arm's lowest quantile.
+    edges = quantiles[quantiles >= quantiles[:, 0].max()]
 
     def log_distribution(y: NDArray[np.float64]) -> NDArray[np.float64]:
+        # y: (1, points). The smaller of x and 1 - x is computed, since the larger rounds to 1 for abs(y) > 37 and would
+        # lose the tail: P(X <= x) is I_x(a, b) for y < 0, and P(X > x) is I_(1-x)(b, a) for the others.
         below = y < 0
-        tail = betainc(np.where(below, a, b), np.where(below, b, a), expit(-np.abs(y)))  # no 1 - x that rounds
+        tail = betainc(np.where(below, a, b), np.where(below, b, a), expit(-np.abs(y)))  # (num_arms, points)
         log_probability: NDArray[np.float64] = np.log(np.maximum(np.where(below, tail, 1 - tail), _TINY))
         return log_probability
 
@@ -59,30 +70,37 @@ def probability_of_largest_beta(a: NDArray[np.float64], b: NDArray[np.float64]) 
 
 
 def probability_of_nearest_beta(a: NDArray[np.float64], b: NDArray[np.float64], target: float) -> NDArray[np.float64]:
-    """P(X_d is the nearest to the target) for independent X_d ~ Beta(a_d, b_d).
+    """Computes P(X_d is the nearest to the target) for independent X_d ~ Beta(a_d, b_d).
 
-    It is right to about 1e-10 for the target 1/2. With other targets and a or b below 1 an error of 1e-6 is possible.
+    The error is about 1e-10 for the target 1/2. With other targets and an a or b below 1 it may be 1e-6.
 
     Args:
-        a: at least ``LEAST_PRIOR``, shape (..., num_arms).
-        b: at least ``LEAST_PRIOR``, shape (..., num_arms).
-        target: from 0.001 to 0.999.
+        a: first parameters, at least ``LEAST_PRIOR``, shape (..., num_arms).
+        b: second parameters, at least ``LEAST_PRIOR``, shape (..., num_arms).
+        target: number that draws should be near to, from 0.001 to 0.999.
 
     Returns:
-        Shape (..., num_arms).
+        Probabilities, shape (..., num_arms).
     """
     if a.ndim > 1:
         return np.stack([probability_of_nearest_beta(*row, target) for row in zip(a, b, strict=True)])
     a, b = a[:, None], b[:, None]
     quantiles = _log_odds_quantiles(a, b)
-    farthest = np.abs(expit(quantiles) - target).max(axis=1).min()  # the nearest is never beyond
-    # The chance to be farther is as steep at the mirror image of an arm's quantile as at the quantile itself; it has a
-    # kink at the target, and where the mirror image of a draw leaves the unit interval.
+    # Every arm's draw lies within its own outermost quantiles, so the nearest draw is never farther away than this.
+    farthest = np.abs(expit(quantiles) - target).max(axis=1).min()
+    # An arm is farther from the target than x if its draw is below both x and the mirror image 2 target - x, or above
+    # both. That chance is as steep at the mirror image of a quantile as at the quantile itself, so both are edges. It
+    # has a kink at the target, and another where the mirror image reaches 0 or 1 and one of the two sides vanishes.
+    # With target 1/2 this happens only at the ends; otherwise, with a or b below 1, the chance has an infinite slope
+    # there, which costs the accuracy that the docstring states. A mirror image outside (0, 1) has no log-odds, and no
+    # edge.
     low, high = _both_sides(quantiles, target)
     kinks = logit([target, *(x for x in (2 * target, 2 * target - 1) if 0 < x < 1)])
     edges = np.concatenate([logit(low[low > 0]), -logit(high[high > 0]), kinks])
     edges = edges[np.abs(expit(edges) - target) <= farthest]
 
+    # In terms of the distance to the target, the nearest arm is the one that all others are farther than: the same
+    # integral as for the largest, with P(farther) in the place of F.
     def log_farther(y: NDArray[np.float64]) -> NDArray[np.float64]:
         low, high = _both_sides(y, target)
         log_probability: NDArray[np.float64] = np.log(np.maximum(betainc(a, b, low) + betainc(b, a, high), _TINY))
@@ -92,9 +110,16 @@ def probability_of_nearest_beta(a: NDArray[np.float64], b: NDArray[np.float64], 
 
 
 def _log_odds_quantiles(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-odds of the quantiles of Beta(a, b) in ascending order, shape (num_arms, quantiles), for a, b (num_arms, 1).
+    """Computes the log-odds of 33 quantiles of Beta(a, b) in ascending order.
 
-    Those above the median come from the distribution of 1 - x, which does not round close to 1.
+    Quantiles above the median come from the distribution of 1 - x, since x itself would round to 1.
+
+    Args:
+        a: shape (num_arms, 1).
+        b: shape (num_arms, 1).
+
+    Returns:
+        Log-odds, shape (num_arms, 33).
     """
     lower, upper = logit(betaincinv(a, b, _TAILS)), -logit(betaincinv(b, a, _TAILS[:-1]))
     quantiles: NDArray[np.float64] = np.concatenate([lower, upper[:, ::-1]], axis=1)
@@ -102,13 +127,17 @@ def _log_odds_quantiles(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArr
 
 
 def _log_density(y: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-density of log-odds y, shape (num_arms, points), for y of shape (1, points) and a, b of (num_arms, 1)."""
     log_density: NDArray[np.float64] = a * log_expit(y) + b * log_expit(-y) - betaln(a, b)
     return log_density
 
 
 def _both_sides(y: NDArray[np.float64], target: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For the x of log-odds y and its mirror image 2 target - x: the smaller, and 1 - the larger; at least 0 both."""
-    x, rest = expit(y), expit(-y)
+    """For x with log-odds y and its mirror image 2 target - x, returns the smaller, and 1 - the larger.
+
+    Both have the shape of y. A mirror image outside [0, 1] counts as the end that it passes, where no draw is farther.
+    """
+    x, rest = expit(y), expit(-y)  # rest = 1 - x, without the rounding of x near 1
     below = x < target
     low = np.where(below, x, 2 * target - 1 + rest)
     high = np.where(below, 1 - 2 * target + x, rest)

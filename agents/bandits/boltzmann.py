@@ -1,4 +1,4 @@
-"""Boltzmann exploration: a softmax of the mean signals, and its repair by Gumbel noise of every arm's own scale."""
+"""Boltzmann exploration: a softmax of mean signals, and its correction by Gumbel noise whose scale differs by arm."""
 
 from typing import Unpack
 
@@ -16,16 +16,17 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 class Boltzmann(HistoryPolicy):
     """Boltzmann exploration: P = softmax(mean signal / temperature); an arm without feedback has the mean 0.
 
-    Source: Sutton and Barto, Reinforcement Learning, 2nd edition, section 2.8, with mean signals as preferences;
+    Source: Sutton and Barto, Reinforcement Learning, 2nd edition, section 2.8, with mean signals as preferences.
     Cesa-Bianchi et al. (see ``BoltzmannGumbel``) show that no temperature that only falls is good for all problems.
-    SEC is the same rule on a recency-weighted mean. The default temperature is ours: an arm that is better by 0.2 is
-    drawn e times as often.
+    SEC is the same rule on a recency-weighted mean. The default temperature is ours: an arm whose mean signal is larger
+    by 0.2 is drawn e times as often.
 
     Args:
         num_arms: number of arms, at least 1.
-        temperature: of the softmax, at least 0; a number or a schedule. At 0 the best arm gets all slots.
-        window: training steps that the means are taken over, at least 1; None for all.
-        discount: of a group's weight a training step, above 0 and at most 1; None for none. Not beside a window.
+        temperature: softmax temperature, at least 0; a number or a schedule. At 0 the best arm gets all slots.
+        window: number of latest training steps that the means are taken over, at least 1; None for all steps.
+        discount: factor on a group's weight per training step, above 0 and at most 1; None for no discount. A window
+            and a discount exclude each other.
         common: see ``BanditPolicy``.
 
     Raises:
@@ -50,18 +51,18 @@ class Boltzmann(HistoryPolicy):
 
 
 class BoltzmannGumbel(RandomScorePolicy):
-    """Boltzmann-Gumbel exploration: the largest of mean signals with Gumbel noise of an arm's own scale.
+    """Boltzmann-Gumbel exploration: each slot goes to the largest mean signal plus Gumbel noise scaled per arm.
 
-    With n_d the groups that arm d ever got, mean_d their mean signal, and Z_d from the standard Gumbel distribution,
-    drawn anew for every arm and slot::
+    With n_d the number of groups of arm d so far, mean_d their mean signal, and Z_d from the standard Gumbel
+    distribution, drawn independently for every arm and slot::
 
         score(d) = mean_d + exploration / sqrt(n_d) * Z_d
 
     With the same scale for all arms this would be ``Boltzmann``. Arms without feedback come before all others.
-    ``probabilities`` is the chance of each arm to have the largest score, computed without draws.
+    ``probabilities`` gives each arm's chance of the largest score, computed by integration and not by draws.
 
     Source: Cesa-Bianchi, Gentile, Lugosi, Neu, Boltzmann Exploration Done Right, arXiv 1705.10257, section 4. Its C is
-    ``exploration``; its regret bound holds for every C, and the spread of the signals is the natural one: 1/2 for
+    ``exploration``. Its regret bound holds for every C; the natural choice is the spread of the signals, 1/2 for
     signals in [0, 1]. No departure in the rule; with batches of one group this is the paper's policy.
 
     Args:
@@ -83,7 +84,8 @@ class BoltzmannGumbel(RandomScorePolicy):
     def _locations_and_scales(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Location and scale of every arm's score, shape (..., num_arms) each.
 
-        Arms that all others must wait for, or that tie where there is no noise, have 0 and 1, the others -inf.
+        If some arms have no feedback, or if there is no noise, only those arms or the best arms can win: they have
+        location 0 and scale 1, so they share the slots evenly, and all others have location -inf.
         """
         groups, mean, exploration = self.history.groups, self.history.mean(), self.exploration.at(self.clock)
         first = groups == 0

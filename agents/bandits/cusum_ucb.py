@@ -1,4 +1,4 @@
-"""CUSUM-UCB: upper confidence bounds that forget an arm when its signal has changed."""
+"""CUSUM-UCB: upper confidence bounds that forget an arm when a test detects a change of its signal."""
 
 from typing import ClassVar, Unpack
 
@@ -17,21 +17,22 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 class CusumHistory(ArmHistory):
     """The groups of every arm since its last alarm, in the order in which feedback arrives.
 
-    The first ``num_reference`` signals of an arm after an alarm set its reference, their mean. Each later signal x
-    moves two sums, and the arm is forgotten when one of them reaches the threshold::
+    The reference of an arm is the mean of its first ``num_reference`` signals after an alarm. Each later signal x
+    updates two sums, and an alarm makes the history forget the arm when one of them reaches the threshold::
 
         rise <- max(0, rise + x - reference - drift)
         fall <- max(0, fall + reference - x - drift)
 
     Args:
-        shape: (..., num_arms).
-        num_reference: M, groups that set an arm's reference, at least 1.
-        drift: epsilon, what a signal may differ from the reference at no cost, at least 0.
-        threshold: h, at which a sum gives the alarm, above 0.
+        shape: shape of the counts and means, (..., num_arms).
+        num_reference: M, number of groups that set an arm's reference, at least 1.
+        drift: epsilon, deviation from the reference that does not count as a change, at least 0.
+        threshold: h, value of a sum that raises the alarm, above 0.
 
     Attributes:
-        rows: groups, the sum of their signals, reference, rise and fall since the last alarm, shape (5, ..., num_arms).
-        alarms: of every arm so far, shape (..., num_arms).
+        rows: number of groups since the last alarm, sum of their signals, reference, rise and fall, shape
+            (5, ..., num_arms).
+        alarms: number of alarms of every arm so far, shape (..., num_arms).
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("rows", "alarms")
@@ -45,7 +46,10 @@ class CusumHistory(ArmHistory):
         self.alarms: NDArray[np.float64] = np.zeros(shape)
 
     def add(self, feedback: Feedback) -> None:
-        """Takes in the groups of a batch, one after another."""
+        """Adds the groups of a batch, one by one."""
+        # The sums depend on the order of the signals, and an alarm may fall in the middle of a batch, so groups are
+        # processed one at a time, the same group of all runs at once. Late feedback counts when it arrives: its place
+        # may lie before an alarm, in what has been forgotten.
         num_groups = feedback.arm.shape[-1]
         arms = flat_arm(feedback.arm, self.shape[-1]).reshape(-1, num_groups).T  # (groups, runs)
         signals = feedback.signal.reshape(-1, num_groups).T
@@ -53,7 +57,7 @@ class CusumHistory(ArmHistory):
         for arm, x in zip(arms, signals, strict=True):
             groups, total, reference, rise, fall = rows[:, arm]
             groups, total = groups + 1, total + x
-            learning = groups <= self.num_reference
+            learning = groups <= self.num_reference  # the reference is still being set
             reference = np.where(learning, total / groups, reference)
             rise = np.where(learning, 0, np.maximum(rise + x - reference - self.drift, 0))
             fall = np.where(learning, 0, np.maximum(fall + reference - x - self.drift, 0))
@@ -63,41 +67,41 @@ class CusumHistory(ArmHistory):
 
     @property
     def groups(self) -> NDArray[np.float64]:
-        """Groups of every arm since its last alarm, shape (..., num_arms)."""
+        """Number of groups of every arm since its last alarm, shape (..., num_arms)."""
         groups: NDArray[np.float64] = self.rows[0]
         return groups
 
     def mean(self) -> NDArray[np.float64]:
-        """The mean signal of every arm since its last alarm, 0 for an arm without any, shape (..., num_arms)."""
+        """Mean signal of every arm since its last alarm, 0 for an arm without groups, shape (..., num_arms)."""
         mean: NDArray[np.float64] = self.rows[1] / np.maximum(self.groups, 1)
         return mean
 
 
 class CusumUCB(ForgettingUCB):
-    """CUSUM-UCB: upper confidence bounds that start anew for an arm whose signal has changed.
+    """CUSUM-UCB: upper confidence bounds that start over for an arm whose signal has changed.
 
-    With mean_d the mean signal of the n_d groups that arm d got since its last alarm (see ``CusumHistory``), and n
-    their sum over arms::
+    With mean_d the mean signal of the n_d groups of arm d since its last alarm (see ``CusumHistory``), and n the sum of
+    n_d over the arms::
 
         score(d) = mean_d + sqrt(xi ln n / n_d)
         P(d)     = alpha / num_arms + (1 - alpha) [score(d) is the largest]
 
-    After its alarm an arm is unknown and comes first again, as in ``IndexPolicy``. The uniform share alpha finds
-    changes of arms that are not the best.
+    After an alarm an arm counts as unknown and comes first, as in ``IndexPolicy``. The uniform share alpha detects
+    changes of arms that are not the best, which would otherwise get no slots.
 
     Source: Liu, Lee, Shroff, A Change-Detection Based Framework for Piecewise-Stationary Multi-Armed Bandit Problem,
     AAAI 2018 (arXiv 1711.03539), with its two-sided CUSUM. For a run of T pulls with Y changes its theory has alpha of
     the order of sqrt(Y ln(T / Y) / T) and h of the order of ln(T / Y). All defaults are ours: alpha and h have these
-    sizes for some ten thousand groups with a few changes. A pull is a group; late feedback counts when it arrives. No
+    orders for about ten thousand groups with a few changes. A pull is a group; late feedback counts when it arrives. No
     departure in the rule.
 
     Args:
         num_arms: number of arms, at least 1.
-        num_reference: M, groups of an arm after an alarm that set its reference, at least 1.
-        drift: epsilon of the CUSUM, at least 0: changes of less are not looked for.
-        threshold: h, at which a sum gives the alarm, above 0.
+        num_reference: M, number of groups after an alarm that set an arm's reference, at least 1.
+        drift: epsilon of the CUSUM, at least 0; smaller changes are not detected.
+        threshold: h, value of a sum that raises the alarm, above 0.
         alpha: share of uniform draws, from 0 to 1; a number or a schedule.
-        xi: inside the bonus, at least 0; a number or a schedule.
+        xi: factor under the square root of the bonus, at least 0; a number or a schedule.
         common: see ``BanditPolicy``.
 
     Raises:

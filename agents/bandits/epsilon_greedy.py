@@ -1,4 +1,4 @@
-"""Textbook bandits that take the best arm so far, but for a share of uniform draws."""
+"""Epsilon-greedy bandits: the best arm so far, except for a share of uniform draws."""
 
 from typing import Unpack
 
@@ -15,20 +15,21 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 
 
 class EpsilonGreedy(HistoryPolicy):
-    """Epsilon-greedy on the signal: each slot draws a uniform arm with probability epsilon, else the best one.
+    """Epsilon-greedy on the signal: each slot draws a uniform arm with probability epsilon, and the best arm otherwise.
 
-    The best arm has the largest mean signal; arms that tie share evenly, and an arm without feedback has the mean
-    ``initial_value``. With ``initial_value`` above all signals these are optimistic initial values, and a
-    ``step_size`` lets the optimism wear off slowly. Way back of an arm: epsilon / num_arms of the slots.
+    The best arm has the largest mean signal. Arms that tie share slots evenly, and an arm without feedback has the mean
+    ``initial_value``. An ``initial_value`` above all signals is an optimistic initial value, and with a ``step_size``
+    the optimism decays slowly. Every arm keeps at least epsilon / num_arms of the slots.
 
     Source: Sutton and Barto, Reinforcement Learning, 2nd edition, sections 2.2 to 2.6.
 
     Args:
         num_arms: number of arms, at least 1.
         epsilon: share of uniform draws, from 0 to 1; a number or a schedule.
-        step_size: None for the mean of all groups, or the constant step of a recency-weighted mean, above 0 and at
-            most 1. It is taken once a group, so a batch with many groups of an arm replaces most of the arm's mean.
-        initial_value: Q_1, the mean of an arm before its first group; a mean of all groups forgets it then.
+        step_size: None for the mean of all groups, or the step size of a recency-weighted mean, above 0 and at most 1.
+            Every group is one step, so a batch with many groups of an arm replaces most of the arm's mean.
+        initial_value: Q_1, mean of an arm before its first group. The mean of all groups does not contain it; a
+            recency-weighted mean starts from it.
         common: see ``BanditPolicy``.
 
     Raises:
@@ -61,19 +62,19 @@ class EpsilonGreedy(HistoryPolicy):
 class EpsilonDecreasing(HistoryPolicy):
     """Epsilon-greedy whose share of uniform draws falls as 1 / t.
 
-    With t the number of the next group, 1 + the groups told so far of all arms::
+    With t the number of the next group, 1 + the number of groups of all arms observed so far::
 
         epsilon(t) = min(1, c num_arms / (d^2 t))
 
     Source: Auer, Cesa-Bianchi, Fischer, Finite-time Analysis of the Multiarmed Bandit Problem, Machine Learning 47,
-    2002, figure 3 (epsilon_n-greedy). Its regret grows as ln t if d is at most the gap between the best mean and the
-    next and c is above 5; it finds much smaller c better in practice. The defaults are ours. All slots of a batch have
-    the epsilon of its first group; ``EpsilonGreedy`` with a schedule decreases by training steps instead.
+    2002, figure 3 (epsilon_n-greedy). Its regret grows as ln t if c is above 5 and d is at most the gap between the
+    best and the second-best mean; the authors find much smaller c better in practice. The defaults are ours. All slots
+    of a batch have the epsilon of its first group; ``EpsilonGreedy`` with a schedule decreases by training steps.
 
     Args:
         num_arms: number of arms, at least 1.
-        c: above 0.
-        d: above 0 and below 1.
+        c: factor of epsilon, above 0.
+        d: lower bound on the gap between the best and the second-best mean, above 0 and at most 1.
         common: see ``BanditPolicy``.
 
     Raises:

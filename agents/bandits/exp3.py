@@ -1,4 +1,4 @@
-"""Bandits that assume nothing of how signals come about: the EXP3 family, by importance-weighted estimates."""
+"""The EXP3 family: bandits that make no assumption about the signals and learn from importance-weighted estimates."""
 
 import math
 from typing import ClassVar, Unpack
@@ -15,24 +15,27 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 
 
 def drawn_with(policy: BanditPolicy, feedback: Feedback) -> NDArray[np.float64]:
-    """The probabilities with which a batch was drawn: its own, or else the policy's present ones, (..., num_arms)."""
+    """Returns the probabilities with which a batch was drawn, shape (..., num_arms).
+
+    They are those that the feedback carries, or the policy's present ones if it carries none.
+    """
     return policy.probabilities() if feedback.probabilities is None else feedback.probabilities
 
 
 class ImportanceWeighted(BanditPolicy):
-    """A policy that divides what a group gave by the probability with which its arm was drawn.
+    """A policy that divides a group's signal by the probability with which the group's arm was drawn.
 
-    A group is a pull. The groups of a batch are pulls with one distribution: their estimates are added up, so that a
-    batch moves the policy as far as its groups would one after another, had all of them been drawn before the first
-    was told; with one group a step it is the textbook's policy. The probabilities are those that the feedback carries,
-    which makes late feedback as good as any, or else the policy's present ones, floor, cap and warm-up included.
+    A group is a pull. All groups of a batch are pulls from one distribution, and their estimates are summed; with one
+    group per step the policy is the textbook's. The probabilities include floor, cap and warm-up. They are those that
+    the feedback carries, which keeps the estimates of late feedback unbiased, or else the policy's present ones.
     """
 
     def _drawn(self, feedback: Feedback, bias: float = 0.0) -> NDArray[np.float64]:
-        """The probability of every group's arm when the batch was drawn, plus the bias, shape (..., groups).
+        """Returns the probability of every group's arm when the batch was drawn, plus a bias, shape (..., groups).
 
         Raises:
-            InvalidValueError: if one is not above 0.
+            InvalidValueError: if a sum is not above 0. The arm could not have been drawn then, and its estimate would
+                be infinite.
         """
         p = np.take_along_axis(drawn_with(self, feedback), feedback.arm, axis=-1) + bias
         if (p <= 0).any():
@@ -41,25 +44,38 @@ class ImportanceWeighted(BanditPolicy):
         return p
 
     def sums_by_arm(self, feedback: Feedback, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The sum over every arm's groups of their values, shape (..., num_arms)."""
+        """Sums values over the groups of every arm.
+
+        Args:
+            feedback: the batch.
+            values: one value per group, shape (..., groups).
+
+        Returns:
+            The sums, 0 for an arm without groups, shape (..., num_arms).
+        """
+        # A sum and not a mean, since 1 / P(d) already corrects for how often arm d is drawn. The estimate x / P(d) if d
+        # was drawn, and 0 otherwise, has the mean signal of d as its expectation, so that B groups sum to B times the
+        # mean: as much as B pulls one after another from the same distribution, and learning rates mean what they mean
+        # in the papers. A mean over the batch would divide the learning rate by B. A mean over each arm's own groups
+        # would correct for its frequency twice and prefer rare arms.
         total = np.zeros(self.shape)
         add_by_arm(total, feedback.arm, values)
         return total
 
 
 class EXP3(ImportanceWeighted):
-    """EXP3: exponential weights on importance-weighted estimates, and a share of uniform draws.
+    """EXP3: exponential weights on importance-weighted estimates, mixed with uniform draws.
 
-    With w_d = 1 at first, x the signal of a group of arm d, and K arms::
+    With w_d = 1 at the start, x the signal of a group of arm d, and K arms::
 
         P(d) = (1 - gamma) w_d / sum w + gamma / K
         w_d <- w_d exp(gamma x / (P(d) K))
 
-    A group is a pull; the exponents of a batch's groups are added up. Signals outside of [0, 1] are clipped to it.
+    A group is a pull, and the exponents of a batch's groups are summed. Signals outside [0, 1] are clipped.
 
     Source: Auer, Cesa-Bianchi, Freund, Schapire, The Nonstochastic Multiarmed Bandit Problem, SIAM Journal on
-    Computing 32, 2002, section 3; their corollary 3.2 has gamma = min(1, sqrt(K ln K / ((e - 1) g))), where g is at
-    least what the best arm gives in all pulls. No departure for batches of one group.
+    Computing 32, 2002, section 3. Their corollary 3.2 uses gamma = min(1, sqrt(K ln K / ((e - 1) g))), where g is an
+    upper bound on the total signal of the best arm over all pulls. No departure for batches of one group.
 
     Args:
         num_arms: K, at least 1.
@@ -67,7 +83,7 @@ class EXP3(ImportanceWeighted):
         common: see ``BanditPolicy``.
 
     Attributes:
-        log_weights: ln w less its largest, shape (..., num_arms).
+        log_weights: ln w minus its maximum over the arms, shape (..., num_arms).
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -90,28 +106,28 @@ class EXP3(ImportanceWeighted):
         self._move(feedback, rate * self.sums_by_arm(feedback, np.clip(feedback.signal, 0, 1) / self._drawn(feedback)))
 
     def _move(self, feedback: Feedback, exponents: NDArray[np.float64]) -> None:
-        """Takes in the batch's exponents, shape (..., num_arms)."""
+        """Adds a batch's summed exponents, shape (..., num_arms), to the log-weights."""
         self.log_weights = shifted(self.log_weights + exponents)
 
 
 class EXP3S(EXP3):
-    """EXP3.S: EXP3 whose weights are shared, so that an arm which was bad for long comes back soon.
+    """EXP3.S: EXP3 with shared weights, so that an arm recovers quickly after it has been bad for a long time.
 
-    As ``EXP3``, but with e = exp(1)::
+    The rule is that of ``EXP3``, except for the update, with e = exp(1)::
 
         w_d <- w_d exp(gamma x / (P(d) K)) + e alpha / K sum w
 
-    where sum w is that before the update. The weights are shared once a training step, when its first feedback comes;
-    with one group a step this is the textbook's policy.
+    where sum w is the sum before the update. Weights are shared once per training step, with the first feedback of the
+    step, and late feedback shares nothing. With one group per step this is the textbook's policy.
 
-    Source: Auer, Cesa-Bianchi, Freund, Schapire, SIAM Journal on Computing 32, 2002, section 8, which has alpha = 1 / T
-    and gamma = min(1, sqrt(K (S ln(K T) + e) / ((e - 1) T))) for T pulls and S changes of the best arm. No departure
-    for batches of one group.
+    Source: Auer, Cesa-Bianchi, Freund, Schapire, SIAM Journal on Computing 32, 2002, section 8, which uses
+    alpha = 1 / T and gamma = min(1, sqrt(K (S ln(K T) + e) / ((e - 1) T))) for T pulls and S changes of the best arm.
+    No departure for batches of one group.
 
     Args:
         num_arms: K, at least 1.
         gamma: share of uniform draws and learning rate, from 0 to 1; a number or a schedule.
-        alpha: share of the weights that a training step spreads over all arms, at least 0; a number or a schedule. At
+        alpha: share of the weights that a training step spreads over all arms, from 0 to 1; a number or a schedule. At
             0 the policy is ``EXP3``.
         common: see ``BanditPolicy``.
 
@@ -132,6 +148,9 @@ class EXP3S(EXP3):
 
     def _move(self, feedback: Feedback, exponents: NDArray[np.float64]) -> None:
         moved, alpha = self.log_weights + exponents, self.alpha.at(self.clock)
+        # Sharing sets how fast the policy forgets. It happens per training step and not per call, so that a step whose
+        # feedback arrives in several parts, or late, does not forget more than others. Sums of weights are taken as
+        # logarithms, since the ratio of two weights may exceed the range of floats.
         if alpha > 0 and feedback.step >= self.clock:
             total = np.exp(self.log_weights).sum(axis=-1, keepdims=True)
             moved = np.logaddexp(moved, np.log(math.e * alpha / self.num_arms * total))
@@ -141,29 +160,29 @@ class EXP3S(EXP3):
 class EXP3IX(ImportanceWeighted):
     """EXP3-IX: exponential weights on losses, with implicit exploration by a biased estimate.
 
-    With L_d = 0 at first, the loss 1 - x of a group of arm d with signal x, K arms, and t pulls::
+    With L_d = 0 at the start, the loss 1 - x of a group of arm d with signal x, K arms, and t the number of the pull::
 
         P(d) proportional to exp(-eta_t L_d)
         L_d <- L_d + (1 - x) / (P(d) + gamma_t)
         eta_t = 2 gamma_t = sqrt(ln K / (K t)), unless given
 
-    There are no uniform draws, and yet an estimate is never above 1 / gamma_t, whatever P(d) is. A group is a pull; in
-    a batch, t counts the pulls before it and its first, and the losses are added up. Signals outside of [0, 1] are
-    clipped to it.
+    An estimate never exceeds 1 / gamma_t, whatever P(d) is, although there are no uniform draws. A group is a pull. All
+    groups of a batch share the t of its first pull, and their estimated losses are summed. Signals outside [0, 1] are
+    clipped.
 
     Source: Neu, Explore no more: Improved high-probability regret bounds for non-stochastic bandits, arXiv 1506.03271,
-    algorithm 1, with the rates of its corollary 1 that need no horizon; its theorem 1 has eta = 2 gamma =
+    algorithm 1, with the rates of its corollary 1 that need no horizon; its theorem 1 uses eta = 2 gamma =
     sqrt(2 ln K / (K T)). No departure for batches of one group.
 
     Args:
         num_arms: K, at least 1.
-        eta: learning rate, at least 0, a number or a schedule by training steps; None for the rate above.
-        gamma: bias, at least 0, a number or a schedule by training steps; None for half of eta.
+        eta: learning rate, at least 0, a number or a schedule over training steps; None for the rate above.
+        gamma: bias, at least 0, a number or a schedule over training steps; None for half of eta.
         common: see ``BanditPolicy``.
 
     Attributes:
-        losses: L less its smallest, shape (..., num_arms).
-        pulls: groups told of every run.
+        losses: L minus its minimum over the arms, shape (..., num_arms).
+        pulls: number of groups observed so far in each run.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -202,7 +221,7 @@ class EXP3IX(ImportanceWeighted):
 
 
 def shifted(log_weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The log-weights less the largest of every run, so that they stay finite, shape (..., num_arms)."""
+    """Subtracts the largest log-weight of every run, so that all weights stay finite, shape (..., num_arms)."""
     less: NDArray[np.float64] = log_weights - log_weights.max(axis=-1, keepdims=True)
     return less
 

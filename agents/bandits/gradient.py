@@ -1,4 +1,4 @@
-"""The gradient bandit: a softmax over preferences that climb the expected signal."""
+"""The gradient bandit: a softmax over preferences, trained by gradient ascent on the expected signal."""
 
 from typing import ClassVar, Unpack
 
@@ -17,29 +17,29 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 class GradientBandit(BanditPolicy):
     """The gradient bandit: stochastic gradient ascent on the expected signal of a softmax over preferences.
 
-    With H_d = 0 at first, x the signal of a group of arm d, and the baseline b::
+    With H_d = 0 at the start, x the signal of a group of arm d, and the baseline b::
 
         P   = softmax(H)
         H_e <- H_e + step_size (x - b) ([e = d] - P(e)), for every arm e
 
-    A group is a pull. The groups of a batch have one P, that with which they were drawn, and one b, and their steps are
-    added up; with one group a step this is the textbook's policy. By default b is the mean of all signals before the
-    batch, and for the first batch that of its own.
+    A group is a pull. The groups of a batch share one b and one P, the probabilities with which they were drawn, and
+    their updates are summed; with one group per step this is the textbook's policy. By default b is the mean of all
+    signals before the batch, and for the first batch the mean of its own signals.
 
-    Source: Sutton and Barto, Reinforcement Learning, 2nd edition, section 2.8, with the baseline of its text; much code
-    has the newest signal in the mean. No departure for batches of one group. An arm that is not drawn falls behind
-    without end; a ``floor`` keeps its way back.
+    Source: Sutton and Barto, Reinforcement Learning, 2nd edition, section 2.8, with the baseline of its text; many
+    implementations include the newest signal in the mean. No departure for batches of one group. The preference of a
+    bad arm may fall without bound, until the arm is practically never drawn; a ``floor`` keeps it in the batches.
 
     Args:
         num_arms: number of arms, at least 1.
         step_size: alpha, at least 0; a number or a schedule.
-        baseline: "mean", or a number: 0 is the book's gradient bandit without a baseline.
+        baseline: "mean", or a number; 0 gives the book's gradient bandit without a baseline.
         common: see ``BanditPolicy``.
 
     Attributes:
         preferences: H, shape (..., num_arms).
-        total: sum of all signals, shape (..., 1).
-        pulls: groups told of every run.
+        total: sum of all signals of each run, shape (..., 1).
+        pulls: number of groups observed so far in each run.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -73,6 +73,7 @@ class GradientBandit(BanditPolicy):
         self.total = self.total + feedback.signal.sum(axis=-1, keepdims=True)
         self.pulls += feedback.arm.shape[-1]
         better = feedback.signal - baseline
+        # (..., num_arms): every group moves all arms by -P, and its own arm by 1 in addition.
         gradient = -p * better.sum(axis=-1, keepdims=True)
         add_by_arm(gradient, feedback.arm, better)
         self.preferences = self.preferences + self.step_size.at(self.clock) * gradient

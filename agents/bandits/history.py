@@ -1,13 +1,18 @@
-"""How an arm's history is kept: what a policy remembers of the groups it was told about.
+"""Arm histories: what a policy remembers about the groups it has observed.
 
-A history knows a number of groups and one mean signal for every arm; the classes differ in what they remember:
+A history keeps a number of groups and a mean signal for every arm. The classes differ in what they remember:
 
-- ``SumHistory``: sums over groups, for ever, with a discount a training step, or over a window of training steps. Late
-  feedback has the weight of the step it belongs to, so the order of arrival does not matter.
-- ``CompletionWindow`` (``recent_history.py``): the last completions of every arm, by the steps they belong to.
-- ``ExponentialMean`` (there too): a mean with a constant step size, which takes feedback in the order of its arrival.
+- ``SumHistory``: sums over all groups. ``DiscountedSums`` discounts them per training step, and ``WindowSums`` keeps
+  only the last training steps.
+- ``CompletionWindow`` (in ``recent_history.py``): the most recent completions of every arm, by training step.
+- ``ExponentialMean`` (same file): a mean with a constant step size, updated in the order of arrival.
 
-Shapes are (..., num_arms), where what is in front is nothing, or one axis of runs.
+Feedback may arrive late, after feedback from later steps. Sums and completion windows then put it in the place of the
+step that it belongs to. It describes the student as it was at that step, so it has to be forgotten as early as if it
+had been on time. If the order of arrival decided, an old group would count as new and would push newer groups out of a
+window, and probabilities would depend on delays.
+
+Arrays have shape (..., num_arms), where ... is empty for one run and (num_runs,) for runs in lockstep.
 """
 
 from abc import abstractmethod
@@ -21,14 +26,15 @@ from dumpgym.contracts.feedback import Feedback, add_by_arm
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.state import Stateful
 
+# The rows of ``SumHistory.sums``, in the order in which ``_accumulate`` adds to them.
 _ROWS = ("groups", "completions", "signal", "squares", "successes")
 
 
 class ArmHistory(Stateful):
-    """Counts and a mean signal for every arm.
+    """Base class of histories: a number of groups and a mean signal for every arm.
 
     Args:
-        shape: (..., num_arms).
+        shape: shape of the counts and means, (..., num_arms).
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -36,26 +42,26 @@ class ArmHistory(Stateful):
 
     @abstractmethod
     def add(self, feedback: Feedback) -> None:
-        """Takes in the groups of a batch."""
+        """Adds the groups of a batch."""
 
     @property
     @abstractmethod
     def groups(self) -> NDArray[np.float64]:
-        """Groups of every arm as this history counts them, shape (..., num_arms)."""
+        """Number of groups of every arm that this history counts, shape (..., num_arms)."""
 
     @abstractmethod
     def mean(self) -> NDArray[np.float64]:
-        """The mean signal of every arm, 0 for an arm without any, shape (..., num_arms)."""
+        """Mean signal of every arm, 0 for an arm without groups, shape (..., num_arms)."""
 
 
 class SumHistory(ArmHistory):
-    """Sums over the groups told of every arm, all with weight 1 and for ever.
+    """Sums over all groups of every arm. Every group has weight 1, and none is forgotten.
 
     Args:
-        shape: (..., num_arms).
+        shape: shape of each sum, (..., num_arms).
 
     Attributes:
-        sums: the sums over groups of 1, group size, signal, squared signal and successes, shape (5, ..., num_arms).
+        sums: sums over groups of 1, group size, signal, squared signal and successes, shape (5, ..., num_arms).
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("sums",)
@@ -65,7 +71,7 @@ class SumHistory(ArmHistory):
         self.sums: NDArray[np.float64] = np.zeros((len(_ROWS), *shape))
 
     def add(self, feedback: Feedback) -> None:
-        """Takes in the groups of a batch."""
+        """Adds the groups of a batch."""
         self._accumulate(self.sums, feedback, 1.0)
 
     @staticmethod
@@ -82,47 +88,48 @@ class SumHistory(ArmHistory):
 
     @property
     def groups(self) -> NDArray[np.float64]:
-        """Groups of every arm, each with its weight, shape (..., num_arms)."""
+        """Sum of the weights of every arm's groups, shape (..., num_arms)."""
         return self._row(0)
 
     @property
     def completions(self) -> NDArray[np.float64]:
-        """Completions in those groups, shape (..., num_arms)."""
+        """Weighted number of completions in those groups, shape (..., num_arms)."""
         return self._row(1)
 
     @property
     def signal_sum(self) -> NDArray[np.float64]:
-        """Sum of the signals, shape (..., num_arms)."""
+        """Weighted sum of the groups' signals, shape (..., num_arms)."""
         return self._row(2)
 
     @property
     def successes(self) -> NDArray[np.float64]:
-        """Completions that solved their problem, shape (..., num_arms)."""
+        """Weighted number of completions that solved their problem, shape (..., num_arms)."""
         return self._row(4)
 
     @property
     def failures(self) -> NDArray[np.float64]:
-        """Completions that did not, shape (..., num_arms)."""
+        """Weighted number of completions that did not solve their problem, shape (..., num_arms)."""
         return self.completions - self.successes
 
     def mean(self) -> NDArray[np.float64]:
-        """The mean signal of every arm's groups, 0 for an arm without any, shape (..., num_arms)."""
+        """Weighted mean signal of every arm's groups, 0 for an arm without groups, shape (..., num_arms)."""
         return self.signal_sum / np.where(self.groups > 0, self.groups, 1)
 
     def variance(self) -> NDArray[np.float64]:
-        """The mean squared deviation of every arm's signals from their mean, shape (..., num_arms)."""
+        """Weighted mean squared deviation of every arm's signals from their mean, shape (..., num_arms)."""
         mean = self.mean()
         squares = self._row(3) / np.where(self.groups > 0, self.groups, 1)
+        # The difference of two nearly equal numbers may round below 0, and UCB-V takes its square root.
         variance: NDArray[np.float64] = np.maximum(squares - mean * mean, 0)
         return variance
 
 
 class DiscountedSums(SumHistory):
-    """Sums in which a group of step s has, after step t, the weight discount^(t - s).
+    """Sums in which a group from step s has the weight discount^(t - s) after step t.
 
     Args:
-        shape: (..., num_arms).
-        discount: per training step, above 0 and at most 1; at 1 nothing is forgotten.
+        shape: shape of each sum, (..., num_arms).
+        discount: factor on every weight per training step, above 0 and at most 1; at 1 nothing is forgotten.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = (*SumHistory.state_fields, "step")
@@ -130,10 +137,13 @@ class DiscountedSums(SumHistory):
     def __init__(self, shape: tuple[int, ...], discount: float) -> None:
         super().__init__(shape)
         self.discount = require_number("discount", discount, above=0, high=1)
-        self.step = 0  # the latest step told
+        self.step = 0  # the latest step observed
 
     def add(self, feedback: Feedback) -> None:
-        """Takes in the groups of a batch, with the weight that their step has by now."""
+        """Adds the groups of a batch, with the weight that groups of their step have by now."""
+        # All weights of step s share the factor discount^(t - s), so a new step t multiplies the sums once and no
+        # group has to be kept. A late group enters with the factor that it would have by now if it had been on time:
+        # the sums do not depend on the order of arrival.
         if feedback.step > self.step:
             self.sums *= self.discount ** (feedback.step - self.step)
             self.step = int(feedback.step)
@@ -144,8 +154,8 @@ class WindowSums(SumHistory):
     """Sums over the groups of the last training steps.
 
     Args:
-        shape: (..., num_arms).
-        window: training steps that are remembered, up to the latest step told, at least 1.
+        shape: shape of each sum, (..., num_arms).
+        window: number of training steps that are remembered, the latest observed step included, at least 1.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = (*SumHistory.state_fields, "step", "recent")
@@ -153,30 +163,37 @@ class WindowSums(SumHistory):
     def __init__(self, shape: tuple[int, ...], window: int) -> None:
         super().__init__(shape)
         self.window = require_number("window", window, low=1, whole=True)
-        self.step = 0  # the latest step told
-        self.recent: NDArray[np.float64] = np.zeros((self.window, *self.sums.shape))  # step s in row s % window
+        self.step = 0  # the latest step observed
+        # The sums of each remembered step, shape (window, 5, ..., num_arms); step s has the row s % window.
+        self.recent: NDArray[np.float64] = np.zeros((self.window, *self.sums.shape))
 
     def add(self, feedback: Feedback) -> None:
-        """Takes in the groups of a batch, unless its step has left the window."""
+        """Adds the groups of a batch, unless its step has left the window."""
+        # The row of a step that has left the window belongs to a later step by now. A late step that is still inside
+        # has its own row, and leaves the window when it would have left it on time.
         if feedback.step <= self.step - self.window:
             return
+        # Steps without feedback move the window too, so the row of every step since the latest one is emptied. After a
+        # long gap it is enough to empty the rows of the last ``window`` steps, which are all the rows there are.
         for step in range(max(self.step + 1, feedback.step - self.window + 1), feedback.step + 1):
             leaving = self.recent[step % self.window]
             self.sums -= leaving
             leaving[:] = 0
-        np.copyto(self.sums, 0, where=self.sums[0] < 0.5)  # no rounding is left behind in an arm without groups
+        # Subtraction leaves rounding errors. Every group has weight 1, so an arm that counts less than half a group has
+        # none, and its sums are exactly 0.
+        np.copyto(self.sums, 0, where=self.sums[0] < 0.5)
         self.step = max(self.step, int(feedback.step))
         self._accumulate(self.sums, feedback, 1.0)
         self._accumulate(self.recent[feedback.step % self.window], feedback, 1.0)
 
 
 def make_sums(shape: tuple[int, ...], *, window: int | None = None, discount: float | None = None) -> SumHistory:
-    """Sums for ever, over a window of training steps, or with a discount a training step.
+    """Creates sums over all groups, over a window of training steps, or with a discount per training step.
 
     Args:
-        shape: (..., num_arms).
-        window: training steps, or None.
-        discount: a training step, or None.
+        shape: shape of each sum, (..., num_arms).
+        window: number of training steps that are remembered, or None for no window.
+        discount: factor on every weight per training step, or None for no discount.
 
     Raises:
         InvalidValueError: if both are given, or one is out of range.
@@ -189,10 +206,10 @@ def make_sums(shape: tuple[int, ...], *, window: int | None = None, discount: fl
 
 
 class HistoryPolicy(BanditPolicy):
-    """A policy that decides by an ``ArmHistory``; subclasses set ``history`` and write ``_weights``.
+    """A policy that decides from an ``ArmHistory``; subclasses set ``history`` and implement ``_weights``.
 
     Attributes:
-        history: what the policy remembers of the arms.
+        history: what the policy remembers about the arms.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = (*BanditPolicy.state_fields, "history")

@@ -1,4 +1,4 @@
-"""Policies in which every slot of a batch draws a score for every arm and goes to the arm with the largest one."""
+"""The base of policies that draw random scores of all arms for every slot and give the slot to the largest score."""
 
 from abc import abstractmethod
 
@@ -12,20 +12,27 @@ from dumpgym.contracts.slots import draw_arms
 class RandomScorePolicy(HistoryPolicy):
     """A policy whose arms are drawn as the arg-max of random scores.
 
-    Subclasses write ``_draw_scores``, and in ``_weights`` the chance of each arm to have the largest score. Where no
-    cap, quota or warm-up asks for that chance, the scores are drawn and the chance is never computed, which for many
-    runs is much faster. A floor is what it takes from the scores: the share of slots that its arms have anyway.
+    Subclasses implement ``_draw_scores``, and ``_weights`` as each arm's chance of the largest score. That chance is an
+    integral per run. It is computed only if a cap or quotas need it or a caller asks for probabilities; otherwise
+    scores are drawn, which is much faster for many runs. With a floor, each slot is drawn from the floor with a
+    probability that is the sum of all floors, and from the scores otherwise.
     """
 
     @abstractmethod
     def _draw_scores(self, size: int) -> NDArray[np.float64]:
-        """Independent scores of every arm for every slot of a batch, shape (..., size, num_arms); ties have chance 0.
+        """Draws independent scores of every arm for every slot of a batch.
 
         Args:
             size: number of slots.
+
+        Returns:
+            The scores, of which two are equal with probability 0, shape (..., size, num_arms).
         """
 
     def _draw_arms(self, size: int) -> NDArray[np.int64]:
+        # A cap moves its excess to the other arms in proportion to their probabilities, and quotas round expected
+        # slots, so both need the probabilities. A floor does not: floor + (1 - sum of floors) * weights is a mixture,
+        # and each slot can draw from one of its two parts.
         capped = bool((self.cap < 1).any())
         if capped or self.draw != "independent" or self.clock < self.warmup_steps:
             return super()._draw_arms(size)

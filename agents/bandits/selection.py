@@ -1,6 +1,6 @@
-"""How scores become probabilities: arg-max, softmax, and the chance of each arm to have the largest of random scores.
+"""Selection rules: arg-max, softmax, epsilon-greedy, and the chance that an arm has the largest random score.
 
-Scores have shape (..., num_arms); what is in front are independent runs.
+Scores have shape (..., num_arms), where ... is empty for one run and (num_runs,) for runs in lockstep.
 """
 
 from collections.abc import Callable
@@ -11,24 +11,36 @@ from scipy.special import log_ndtr, softmax
 
 
 def best_arms(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """All weight on the arg-max, shape (..., num_arms); arms that tie share it evenly."""
+    """Puts all weight on the arg-max, shape (..., num_arms); arms that tie share it evenly."""
+    # Sharing among ties instead of taking the first keeps policies symmetric: before any feedback all arms tie, and a
+    # plain arg-max would give the whole first batch to arm 0. A score of +inf is the largest like any other number.
     best = scores == scores.max(axis=-1, keepdims=True)
     weights: NDArray[np.float64] = best / best.sum(axis=-1, keepdims=True)
     return weights
 
 
 def boltzmann(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """softmax(scores / temperature), shape (..., num_arms); its limit, ``best_arms``, at temperature 0."""
+    """Returns softmax(scores / temperature), shape (..., num_arms); at temperature 0 its limit, ``best_arms``."""
     if temperature == 0:
         return best_arms(scores)
-    with np.errstate(over="ignore"):  # a temperature close to 0 gives -inf, and the weight is 0 as it should be
+    # The largest score is subtracted before the division. Otherwise scores / temperature could overflow to +inf for
+    # several arms, and inf - inf is NaN. After it a tiny temperature can only overflow to -inf, which has the weight 0.
+    with np.errstate(over="ignore"):
         shifted = (scores - scores.max(axis=-1, keepdims=True)) / temperature
         weights: NDArray[np.float64] = softmax(shifted, axis=-1)
     return weights
 
 
 def epsilon_greedy(scores: NDArray[np.float64], epsilon: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    """``best_arms``, but for a share of epsilon, a number or (..., 1), that all arms have alike; (..., num_arms)."""
+    """Mixes ``best_arms`` with uniform weights.
+
+    Args:
+        scores: shape (..., num_arms).
+        epsilon: share of the uniform weights, a number or an array of shape (..., 1).
+
+    Returns:
+        epsilon / num_arms + (1 - epsilon) * best_arms(scores), shape (..., num_arms).
+    """
     weights: NDArray[np.float64] = epsilon / scores.shape[-1] + (1 - epsilon) * best_arms(scores)
     return weights
 
@@ -39,36 +51,54 @@ LogFunction = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 def probability_of_largest(
     edges: NDArray[np.float64], log_density: LogFunction, log_distribution: LogFunction
 ) -> NDArray[np.float64]:
-    """P(X_d is the largest) for independent X_d of one run, shape (num_arms,).
+    """Computes P(X_d is the largest) for independent X_d of one run.
 
-    It is the integral of f_d(x) prod_{e != d} F_e(x), by Gauss-Legendre quadrature with six nodes between neighbouring
-    edges. The edges must stand so close that no F_e is steep between two of them; with steps of half a standard
-    deviation around every mean the error is about 1e-12.
+    This is the integral of f_d(x) prod_{e != d} F_e(x), by Gauss-Legendre quadrature with six nodes between
+    neighbouring edges. Edges must be close enough that no F_e is steep between two of them; with steps of half a
+    standard deviation around every mean the error is about 1e-12.
 
     Args:
         edges: breakpoints in any order; outside them all densities count as 0.
-        log_density: log f of points (1, points), shape (num_arms, points); a factor common to all arms may be missing.
-        log_distribution: log F of the same points, finite, shape (num_arms, points).
+        log_density: maps points of shape (1, points) to log f, shape (num_arms, points). A factor of f that all arms
+            have in common may be left out.
+        log_distribution: maps the same points to log F, finite, shape (num_arms, points).
+
+    Returns:
+        Probabilities that sum to 1, shape (num_arms,).
     """
     edges = np.unique(edges)
     nodes, node_weights = np.polynomial.legendre.leggauss(6)
-    half = np.diff(edges)[:, None] / 2
+    half = np.diff(edges)[:, None] / 2  # (intervals, 1)
     x = (edges[:-1, None] + half * (1 + nodes)).ravel()[None]  # (1, points)
     dx = (half * node_weights).ravel()
     log_cdf = log_distribution(x)
+    # The product over the other arms is the product over all arms less the arm's own factor, as a difference of
+    # logarithms: num_arms * points numbers in all. With log F = -inf the difference would be NaN, so F is kept above 0.
     probability: NDArray[np.float64] = np.exp(log_density(x) + log_cdf.sum(axis=0) - log_cdf) @ dx
+    # The normalisation restores the factor missing in ``log_density`` and the tails outside the edges.
     probability /= probability.sum()
     return probability
 
 
 def probability_of_largest_normal(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(X_d is the largest) for independent X_d ~ N(mean_d, std_d^2), to about 1e-12; all shapes (..., num_arms)."""
+    """Computes P(X_d is the largest) for independent X_d ~ N(mean_d, std_d^2), to about 1e-12.
+
+    Args:
+        mean: shape (..., num_arms).
+        std: standard deviations above 0, shape (..., num_arms).
+
+    Returns:
+        Probabilities, shape (..., num_arms).
+    """
     if mean.ndim > 1:
         return np.stack([probability_of_largest_normal(m, s) for m, s in zip(mean, std, strict=True)])
-    reach = 9.0  # in standard deviations: beyond it lies less than 1e-18 of a normal distribution
+    # Less than 1e-18 of a normal distribution is farther than 9 standard deviations above its mean.
+    reach = 9.0
     grid = np.linspace(-reach, reach, int(4 * reach) + 1)
     edges = np.unique(mean[:, None] + std[:, None] * grid)
-    edges = edges[edges >= (mean - reach * std).max()]  # the largest is never below
+    # The maximum of all X is at least as large as each X_d, so it lies above the highest of the lower ends. Without the
+    # cut, arms whose means are many standard deviations apart would waste most nodes where the integrand is 0.
+    edges = edges[edges >= (mean - reach * std).max()]
 
     def z(x: NDArray[np.float64]) -> NDArray[np.float64]:
         standard: NDArray[np.float64] = (x - mean[:, None]) / std[:, None]
@@ -77,28 +107,33 @@ def probability_of_largest_normal(mean: NDArray[np.float64], std: NDArray[np.flo
     return probability_of_largest(
         edges,
         lambda x: -0.5 * z(x) ** 2 - np.log(std)[:, None],
-        lambda x: log_ndtr(np.maximum(z(x), -37.0)),  # the bound keeps it finite; the density is 0 out there
+        # log F(-37) is -689, near the least logarithm of a float; the cut above keeps z close to -9 or higher.
+        lambda x: log_ndtr(np.maximum(z(x), -37.0)),
     )
 
 
 def probability_of_largest_gumbel(location: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(X_d is the largest) for independent Gumbel X_d with P(X_d <= x) = exp(-exp(-(x - location_d) / scale_d)).
+    """Computes P(X_d is the largest) for independent Gumbel X_d, to about 1e-12.
+
+    The distribution functions are P(X_d <= x) = exp(-exp(-(x - location_d) / scale_d)).
 
     Args:
-        location: shape (..., num_arms); an arm at -inf is never the largest, and at least one arm is not there.
+        location: shape (..., num_arms). An arm at -inf is never the largest; at least one arm must be finite.
         scale: above 0, shape (..., num_arms).
 
     Returns:
-        Shape (..., num_arms), to about 1e-12.
+        Probabilities, shape (..., num_arms).
     """
     if location.ndim > 1:
         return np.stack([probability_of_largest_gumbel(m, s) for m, s in zip(location, scale, strict=True)])
-    lowest = (
-        -4.2
-    )  # below it lies 1e-29 of a Gumbel distribution, and above 40 lies 1e-18 of it, where it is exponential
+    # In units of the scale, 1e-29 of a Gumbel distribution lies below -4.2, and 4e-18 lies above 40. From 6 to 40 the
+    # density is close to exponential, so wider steps are enough there.
+    lowest = -4.2
     grid = np.concatenate([np.linspace(lowest, 6, 40), np.linspace(8, 40, 17)])
     edges = (location[:, None] + scale[:, None] * grid).ravel()
-    edges = edges[edges >= (location + lowest * scale).max()]  # the largest is never below
+    # The maximum lies above the highest of the lower ends. The cut also drops the edges at -inf of arms that are never
+    # the largest, whose density is 0 and whose F is 1 at every node, and it keeps log F = -exp(-z) above -67.
+    edges = edges[edges >= (location + lowest * scale).max()]
 
     def z(x: NDArray[np.float64]) -> NDArray[np.float64]:
         standard: NDArray[np.float64] = (x - location[:, None]) / scale[:, None]

@@ -1,4 +1,4 @@
-"""Thompson sampling: policies that draw from a belief about every arm's signal."""
+"""Thompson sampling: policies that draw from a posterior over every arm's mean signal."""
 
 from dataclasses import replace
 from typing import Unpack
@@ -19,27 +19,28 @@ from dumpgym.contracts.policy_registry import register_policy
 class Thompson(RandomScorePolicy):
     """Thompson sampling on the signal, with a normal prior and normal noise of known spread.
 
-    With n_d groups of arm d, mean signal m_d, and precision of the posterior k_d::
+    With n_d the number of groups of arm d, m_d their mean signal, and k_d the precision of the posterior::
 
         k_d = 1 / prior_std^2 + n_d / noise_std^2
         posterior of arm d = N((prior_mean / prior_std^2 + n_d m_d / noise_std^2) / k_d, 1 / k_d)
 
-    A group is a pull. Each slot of a batch goes to the largest of one independent draw per arm, so a batch is spread as
-    the belief is. ``probabilities`` is the chance of each arm to be the largest, computed without draws.
+    A group is a pull. For each slot of a batch, every arm draws once from its posterior, and the largest draw gets the
+    slot; a batch is therefore spread over all arms that may be the best. ``probabilities`` gives each arm's chance of
+    the largest draw, computed by integration and not by draws.
 
     Source: Thompson, On the Likelihood that One Unknown Probability Exceeds Another, Biometrika 25, 1933; the normal
     posterior as in Russo et al., A Tutorial on Thompson Sampling, arXiv 1707.02038, section 2. With a window or a
-    discount, n_d and m_d are those of the groups that are remembered, by their weights, so that the belief about an arm
-    left alone goes back to the prior.
+    discount, n_d and m_d count the remembered groups by their weights, so the posterior of an arm without new groups
+    returns to the prior; by default nothing is forgotten.
 
     Args:
         num_arms: number of arms, at least 1.
-        prior_mean: mean signal expected of an arm without feedback.
+        prior_mean: expected mean signal of an arm without feedback.
         prior_std: standard deviation of the prior, above 0.
         noise_std: standard deviation of the signal between groups of one arm, above 0.
-        window: training steps that are remembered, at least 1; None for all.
-        discount: of a group's weight a training step, above 0 and at most 1; None, as 1, forgets nothing. Only one of
-            the two may be given.
+        window: number of training steps that are remembered, at least 1; None for all steps.
+        discount: factor on a group's weight per training step, above 0 and at most 1; None and 1 forget nothing. A
+            window and a discount exclude each other.
         common: see ``BanditPolicy``.
 
     Raises:
@@ -83,32 +84,33 @@ class Thompson(RandomScorePolicy):
 
 
 class ThompsonBeta(RandomScorePolicy):
-    """Thompson sampling on the signal, read as a fraction of a success, with a Beta prior.
+    """Thompson sampling with a Beta prior, where a signal counts as a fraction of a success.
 
-    With S_d the sum of the signals of arm d's groups, each in [0, 1], and n_d their number::
+    With S_d the sum of the signals of arm d's groups, each in [0, 1], and n_d the number of groups::
 
         posterior of arm d = Beta(prior_a + S_d, prior_b + n_d - S_d)
 
-    A group is a pull, however many completions it has. Each slot of a batch goes to the largest of one independent draw
-    per arm. ``probabilities`` is the chance of each arm to be the largest, computed without draws.
+    A group is a pull, however many completions it has. Slots are drawn, and ``probabilities`` computed, as in
+    ``Thompson``.
 
     Source: Thompson, Biometrika 25, 1933, for signals of 0 and 1; Raj and Kalyani, Taming Non-stationary Bandits: A
     Bayesian Approach, arXiv 1707.09727, with a discount; Trovo et al., Sliding-Window Thompson Sampling for
     Non-Stationary Settings, Journal of Artificial Intelligence Research 68, 2020, with a window. Departures:
 
     - A signal between 0 and 1 counts as that fraction of a success, where Agrawal and Goyal (arXiv 1111.1797) toss a
-      coin with it; the two are the same for signals of 0 and 1, and ours draws no numbers in an update. Signals outside
-      of [0, 1] are clipped to it.
-    - The discount and the window are counted in training steps; with batches of one group these are the papers' pulls.
-      What a discount takes away is evidence alone, so that an arm left alone goes back to the prior, as in the paper.
+      coin with that probability. The two agree for signals of 0 and 1, and ours needs no random numbers in an update.
+      Signals outside [0, 1] are clipped. No option restores the coin.
+    - The discount and the window count training steps, which are the papers' pulls with batches of one group. As in the
+      paper, the discount applies to the evidence and not to the prior, so an arm without new groups returns to the
+      prior.
 
     Args:
         num_arms: number of arms, at least 1.
-        prior_a: successes that the prior is worth, at least 0.1: below it, draws are not told apart from 1.
-        prior_b: failures that the prior is worth, at least 0.1.
-        window: training steps that are remembered, at least 1; None for all.
-        discount: of a group's weight a training step, above 0 and at most 1; None, as 1, forgets nothing. Only one of
-            the two may be given.
+        prior_a: number of successes that the prior is worth, at least 0.1: below it, many draws round to 1.
+        prior_b: number of failures that the prior is worth, at least 0.1.
+        window: number of training steps that are remembered, at least 1; None for all steps.
+        discount: factor on a group's weight per training step, above 0 and at most 1; None and 1 forget nothing. A
+            window and a discount exclude each other.
         common: see ``BanditPolicy``.
 
     Raises:
@@ -137,6 +139,7 @@ class ThompsonBeta(RandomScorePolicy):
 
     def _belief(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The posterior's a and b, (..., num_arms) each."""
+        # The sums of a window come from subtractions, which may round below 0 and make the parameters invalid.
         total, groups = self.history.signal_sum, self.history.groups
         return self.prior_a + np.maximum(total, 0), self.prior_b + np.maximum(groups - total, 0)
 

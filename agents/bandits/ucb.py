@@ -1,4 +1,4 @@
-"""Textbook bandits that give a batch to the arm with the largest upper confidence bound of its mean signal."""
+"""Upper confidence bounds: bandits that give a batch to the arm with the largest bound on its mean signal."""
 
 from abc import abstractmethod
 from typing import Unpack
@@ -16,25 +16,30 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 
 
 class IndexPolicy(HistoryPolicy):
-    """A policy whose slots all go to the arm with the largest index; subclasses set ``history`` and write ``_scores``.
+    """A policy that gives all slots to the arm with the largest index.
 
-    A pull is a group. ``probabilities`` is the arg-max: arms that tie share it evenly, and an arm of which nothing is
-    remembered comes before all others, so at the start each slot draws among all arms. A batch is one decision, since
-    no feedback comes inside it; with batches of one group these are the textbook's policies.
+    Subclasses set ``history`` and implement ``_scores``. A pull is a group. ``probabilities`` puts all weight on the
+    arg-max, and arms that tie share it evenly. Arms without remembered groups come before all others, so at the start
+    each slot draws among all arms. A batch is one decision, since no feedback arrives while it is drawn; with batches
+    of one group these are the textbook policies.
     """
 
     @abstractmethod
     def _scores(self, groups: NDArray[np.float64], log_total: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The index of every arm, shape (..., num_arms).
+        """Computes the index of every arm.
 
         Args:
-            groups: n_d, the groups that are remembered of every arm, and 1 where there are none; (..., num_arms).
-            log_total: ln t, with t the groups that are remembered of all arms, or 1; (..., 1).
+            groups: n_d, number of remembered groups of every arm, and 1 for an arm without any, shape (..., num_arms).
+            log_total: ln t, with t the number of remembered groups of all arms, at least 1, shape (..., 1).
+
+        Returns:
+            The indices, shape (..., num_arms).
         """
 
     def _weights(self) -> NDArray[np.float64]:
         groups = self.history.groups
         unknown = groups == 0
+        # Discounted counts may sum to less than 1; a negative logarithm would have no square root in the bonus.
         log_total = np.log(np.maximum(groups.sum(axis=-1, keepdims=True), 1))
         scores = self._scores(np.where(unknown, 1, groups), log_total)
         return best_arms(np.where(unknown, np.inf, scores))
@@ -43,13 +48,13 @@ class IndexPolicy(HistoryPolicy):
 class UCB1(IndexPolicy):
     """UCB1 on the signal.
 
-    With mean_d the mean signal of the n_d groups that arm d ever got, and t their sum over arms::
+    With mean_d the mean signal of the n_d groups of arm d so far, and t the sum of n_d over the arms::
 
         score(d) = mean_d + exploration * sqrt(2 ln t / n_d)
 
     Source: Auer, Cesa-Bianchi, Fischer, Finite-time Analysis of the Multiarmed Bandit Problem, Machine Learning 47,
-    2002, figure 1. Its signals lie in [0, 1]. ``exploration=0.5`` is the bonus sqrt(ln t / (2 n_d)). Draws as in
-    ``IndexPolicy``.
+    2002, figure 1, for signals in [0, 1]. ``exploration=0.5`` gives the bonus sqrt(ln t / (2 n_d)). Slots are drawn as
+    in ``IndexPolicy``.
 
     Args:
         num_arms: number of arms, at least 1.
@@ -72,21 +77,22 @@ class UCB1(IndexPolicy):
 
 
 class UCBV(IndexPolicy):
-    """UCB-V: upper confidence bounds that are narrower where an arm's signal varies less.
+    """UCB-V: upper confidence bounds that are tighter for arms whose signal varies less.
 
-    With V_d the mean squared deviation of arm d's signals from their mean, and E = zeta ln t::
+    With V_d the mean squared deviation of arm d's signals from their mean, mean_d, n_d and t as in ``UCB1``, and
+    E = zeta ln t::
 
         score(d) = mean_d + sqrt(2 V_d E / n_d) + 3 c bound E / n_d
 
     Source: Audibert, Munos, Szepesvari, Exploration-exploitation tradeoff using variance estimates in multi-armed
     bandits, Theoretical Computer Science 410, 2009, with the exploration function zeta ln t; zeta = 1.2 and c = 1 are
-    those of its regret bound. Draws as in ``IndexPolicy``; no departure in the rule.
+    the values of its regret bound. Slots are drawn as in ``IndexPolicy``; no departure in the rule.
 
     Args:
         num_arms: number of arms, at least 1.
         zeta: factor of ln t, at least 0; a number or a schedule.
         c: factor of the second bonus, at least 0.
-        bound: b, the largest signal, above 0.
+        bound: b, largest possible signal, above 0.
         common: see ``BanditPolicy``.
 
     Raises:
@@ -118,15 +124,16 @@ class UCBV(IndexPolicy):
 
 
 class KLUCB(IndexPolicy):
-    """KL-UCB: the largest mean that a Bernoulli arm may have by what it has shown.
+    """KL-UCB: the largest mean of a Bernoulli arm that is compatible with the observed signals.
 
-    With kl(p, q) = p ln(p / q) + (1 - p) ln((1 - p) / (1 - q))::
+    With mean_d, n_d and t as in ``UCB1``, and kl(p, q) = p ln(p / q) + (1 - p) ln((1 - p) / (1 - q))::
 
         score(d) = max {q in [mean_d, 1] : n_d kl(mean_d, q) <= ln t + c ln ln t}
 
     Source: Garivier and Cappe, The KL-UCB Algorithm for Bounded Stochastic Bandits and Beyond, COLT 2011 (arXiv
-    1102.2490), algorithm 1; its regret bound has c = 3, it recommends c = 0. The bound holds for every signal in
-    [0, 1]; a mean outside is clipped. ln ln t counts as 0 for t below e. Draws as in ``IndexPolicy``.
+    1102.2490), algorithm 1. Its regret bound uses c = 3, and it recommends c = 0 in practice. The bound holds for all
+    signals in [0, 1]; a mean outside is clipped. ln ln t counts as 0 for t below e. Slots are drawn as in
+    ``IndexPolicy``.
 
     Args:
         num_arms: number of arms, at least 1.
@@ -148,12 +155,19 @@ class KLUCB(IndexPolicy):
 
 
 def largest_bernoulli_mean(p: NDArray[np.float64], divergence: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The largest q with kl(p, q) <= divergence, to about 1e-9, for p in [0, 1] and divergences of at least 0.
+    """Computes the largest q with kl(p, q) <= divergence, to about 1e-9.
 
-    In the log-odds y of q, kl(p, q) = ln(1 + e^y) - p y - H(p) is convex and lies above its asymptote (1 - p) y - H(p).
-    So Newton's steps come down from the point where the asymptote reaches the divergence, or from Pinsker's bound
-    p + sqrt(divergence / 2), and never pass the solution.
+    Args:
+        p: means from 0 to 1, any shape.
+        divergence: bounds of at least 0, in the shape of p.
+
+    Returns:
+        The largest q, in the shape of p.
     """
+    # In the log-odds y of q, kl(p, q) = ln(1 + e^y) - p y - H(p) is convex and lies above its asymptote
+    # (1 - p) y - H(p). Newton's method therefore descends from the point where the asymptote reaches the divergence, or
+    # from Pinsker's bound p + sqrt(divergence / 2), whichever is smaller, and never passes the solution. For p = 1 and
+    # for divergence = 0 the solution is p itself; these cases are set aside, since both points may be infinite there.
     settled, mean = (p == 1) | (divergence == 0), p
     p, divergence = np.where(settled, 0.5, p), np.where(settled, 1, divergence)
     target = divergence + entr(p) + entr(1 - p)
@@ -170,13 +184,13 @@ def largest_bernoulli_mean(p: NDArray[np.float64], divergence: NDArray[np.float6
 
 
 class ForgettingUCB(IndexPolicy):
-    """A policy of index mean_d + width * sqrt(xi ln n / n_d), with n the sum of the n_d that are remembered.
+    """A policy with the index mean_d + width * sqrt(xi ln n / n_d), where n is the sum of n_d over the arms.
 
-    Subclasses set ``history``, and the attributes.
+    Subclasses set ``history`` and both attributes.
 
     Attributes:
         width: factor of the bonus.
-        xi: inside the bonus.
+        xi: factor under the square root of the bonus.
     """
 
     width: float
@@ -191,21 +205,21 @@ class ForgettingUCB(IndexPolicy):
 class SlidingWindowUCB(ForgettingUCB):
     """SW-UCB: upper confidence bounds from the last training steps.
 
-    With mean_d the mean signal of the n_d groups that arm d got in the last ``window`` training steps, and n their sum
-    over arms, with one group a step min(t, window)::
+    With mean_d the mean signal of the n_d groups of arm d in the last ``window`` training steps, and n the sum of n_d
+    over the arms (min(t, window) with one group per step)::
 
         score(d) = mean_d + bound * sqrt(xi ln n / n_d)
 
     Source: Garivier and Moulines, On Upper-Confidence Bound Policies for Switching Bandit Problems, ALT 2011 (arXiv
-    0805.3415), its second policy; for a run of T steps with Y changes it suggests window = 2 B sqrt(T ln T / Y), and
-    takes xi = 1/2 in its simulations. Its bonus has the factor B, that of D-UCB has 2 B. Draws as in ``IndexPolicy``;
-    the default window is ours, for a student that learns within hundreds of steps.
+    0805.3415), its second policy. For a run of T steps with Y changes it suggests window = 2 B sqrt(T ln T / Y), and
+    its simulations use xi = 1/2. The bonus has the factor B, where D-UCB has 2 B. Slots are drawn as in
+    ``IndexPolicy``. The default window is ours, for a student that learns within hundreds of steps.
 
     Args:
         num_arms: number of arms, at least 1.
-        window: training steps that are remembered, at least 1.
-        xi: inside the bonus, at least 0; a number or a schedule.
-        bound: B, the largest signal, above 0.
+        window: number of training steps that are remembered, at least 1.
+        xi: factor under the square root of the bonus, at least 0; a number or a schedule.
+        bound: B, largest possible signal, above 0.
         common: see ``BanditPolicy``.
 
     Raises:
@@ -230,22 +244,22 @@ class SlidingWindowUCB(ForgettingUCB):
 class DiscountedUCB(ForgettingUCB):
     """D-UCB: upper confidence bounds from discounted sums.
 
-    A group of step s has after step t the weight discount^(t - s). With mean_d the weighted mean of arm d's signals,
-    n_d the sum of their weights, and n the sum of n_d over arms::
+    After step t, a group from step s has the weight discount^(t - s). With mean_d the weighted mean of arm d's signals,
+    n_d the sum of their weights, and n the sum of n_d over the arms::
 
         score(d) = mean_d + bonus_factor * bound * sqrt(xi ln n / n_d)
 
-    Source: Garivier and Moulines, as for ``SlidingWindowUCB``, its first policy; for a run of T steps with Y changes it
-    suggests discount = 1 - sqrt(Y / T) / (4 B), and takes xi = 1/2 in its simulations. Its bonus has the factor 2 B,
-    and so has ours unless told otherwise; ``bonus_factor=1`` gives the factor B, that of SW-UCB, which explores less.
-    Draws as in ``IndexPolicy``; the default discount is ours, for a student that learns within hundreds of steps.
+    Source: Garivier and Moulines, as for ``SlidingWindowUCB``, its first policy. For a run of T steps with Y changes it
+    suggests discount = 1 - sqrt(Y / T) / (4 B), and its simulations use xi = 1/2. Its bonus has the factor 2 B, our
+    default; ``bonus_factor=1`` gives the factor B of SW-UCB, which explores less. Slots are drawn as in
+    ``IndexPolicy``. The default discount is ours, for a student that learns within hundreds of steps.
 
     Args:
         num_arms: number of arms, at least 1.
-        discount: of a group's weight a training step, above 0 and at most 1.
-        xi: inside the bonus, at least 0; a number or a schedule.
-        bound: B, the largest signal, above 0.
-        bonus_factor: of the bound in the bonus, above 0.
+        discount: factor on a group's weight per training step, above 0 and at most 1.
+        xi: factor under the square root of the bonus, at least 0; a number or a schedule.
+        bound: B, largest possible signal, above 0.
+        bonus_factor: factor of the bound in the bonus, above 0; 2 in the paper.
         common: see ``BanditPolicy``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Curricula that know the arms' order of difficulty, and move on as the learner does."""
+"""AdaRFT (arXiv 2504.05520): a target difficulty that follows the success of the last batch."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Unpack
@@ -14,31 +14,33 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 
 
 class AdaRFT(BanditPolicy):
-    """AdaRFT: the arms nearest to a target difficulty, which follows the success of the last batch.
+    """AdaRFT: draws the arms nearest to a target difficulty, which follows the success of the last batch.
 
-    With R the mean success of a batch and difficulties from 0 to 1::
+    With R the mean success of a batch, T the target, and difficulties from 0 to 1::
 
         T <- clip(T + eta * tanh(alpha * (R - beta)), least difficulty, largest difficulty)
 
-    and every slot draws among the ``num_nearest`` arms whose difficulty is nearest to T; arms that tie are all drawn.
+    Every slot draws uniformly among the ``num_nearest`` arms whose difficulty is nearest to T, including all arms that
+    tie for the last place.
 
     Source: Shi et al., Efficient Reinforcement Finetuning via Adaptive Curriculum Learning, arXiv 2504.05520. Its
-    difficulties run from 0 to 100 with eta = 50, so eta = 0.5 here; alpha, beta and the start at the easiest are its
-    own. Departures:
+    difficulties run from 0 to 100 with eta = 50, which is eta = 0.5 here; alpha, beta and the start at the easiest arm
+    are those of the paper. Departures:
 
-    - The paper fills the batch with the problems nearest to T, each with a difficulty of its own. We know the arms'
-      difficulties alone, so the batch comes from the nearest arm; ``num_nearest`` widens it.
-    - R is the share of successes, which is the paper's reward of 0 or 1, whatever the reward here.
+    - In the paper every problem has a difficulty, and the batch holds the problems nearest to T. Here only arms have
+      difficulties, so the batch comes from the nearest arm; ``num_nearest`` widens it. No option restores difficulties
+      of single problems.
+    - R is the share of successes, which is the paper's reward of 0 or 1, whatever reward the learner uses.
 
     Late feedback moves T when it arrives.
 
     Args:
         num_arms: number of arms, at least 1.
-        difficulties: of the arms, one number from 0 to 1 an arm, as a list or as text such as "0.1,0.3,0.9"; None for
-            evenly spaced ones from 0 to 1, in the order of the arms.
+        difficulties: difficulty of every arm, one number from 0 to 1 per arm, as a list or as text such as
+            "0.1,0.3,0.9"; None for evenly spaced numbers from 0 to 1, in the order of the arms.
         eta: largest step of T, at least 0; a number or a schedule.
         alpha: sensitivity to success, at least 0.
-        beta: success aimed at, from 0 to 1.
+        beta: success rate that is aimed at, from 0 to 1.
         num_nearest: number of arms that share a batch, from 1 to num_arms.
         start: T before the first batch, from 0 to 1.
         common: see ``BanditPolicy``.
@@ -86,7 +88,8 @@ class AdaRFT(BanditPolicy):
     def _weights(self) -> NDArray[np.float64]:
         distance = np.abs(self.difficulties - self.target)
         edge = np.sort(distance, axis=-1)[..., self.num_nearest - 1, None]
-        nearest = distance <= edge + 1e-12  # a target half way between two arms ties, whatever the rounding
+        # A target half-way between two arms is as near to one as to the other; without the tolerance, rounding decides.
+        nearest = distance <= edge + 1e-12
         weights: NDArray[np.float64] = nearest / nearest.sum(axis=-1, keepdims=True)
         return weights
 

@@ -1,4 +1,4 @@
-"""The bandits of curriculum papers: policies on the learnability of an arm."""
+"""DUMP (arXiv 2504.09710): a softmax over upper confidence bounds of an arm's learnability."""
 
 from typing import Unpack
 
@@ -17,37 +17,40 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 class Dump(HistoryPolicy):
     """DUMP: a softmax over upper confidence bounds of learnability.
 
-    With L(d) the mean abs(A) over the last ``window`` rollouts of arm d, 0 before the first one, n_d the rollouts that
-    arm d ever got, and N their sum::
+    With L(d) the mean signal, in the paper abs(A), over the last ``window`` completions of arm d, 0 before the first
+    one, n_d the number of completions of arm d so far, and N the sum of n_d over the arms::
 
         UCB(d) = L(d) + exploration * sqrt(2 ln(N + 1) / (n_d + prior_count))
         P(d)   = softmax(UCB / temperature)_d
 
-    A defect in practice: an arm that the first batch leaves out by chance has the bonus sqrt(2 ln(N + 1)), 3.9 after
-    128 groups of 16 rollouts, where the others have about 0.3. At temperature 0.1 the whole second batch is that arm's.
-    Cures, none of which is on by default: ``prior_count``, say 100, with which such an arm has the bonus of one with
-    100 rollouts; ``draw="quota"``, with which no arm is left out of a first batch of num_arms groups or more;
-    ``cap``, ``floor``, and ``warmup_steps``, which only make it smaller or rarer.
+    A defect in practice: an arm that the first batch misses by chance has the bonus sqrt(2 ln(N + 1)), which is 3.9
+    after 128 groups of 16 completions, where the other arms have about 0.3. At temperature 0.1 this arm gets the whole
+    second batch. These options help, and none is on by default: ``prior_count``, for example 100, which shrinks the
+    bonus of such an arm; ``draw="quota"``, which leaves no arm out of a first batch of at least num_arms groups; and
+    ``cap``, ``floor`` and ``warmup_steps``, which make the effect smaller or rarer.
 
     Source: DUMP, Automated Distribution-Level Curriculum Learning for RL-based LLM Post-training, arXiv 2504.09710,
     its UCB score and its algorithm. Departures:
 
-    - The algorithm reads as if n_d and N counted prompts, the authors' code, which made the published curves, counts
-      rollouts. We follow the code; ``count_unit="prompts"`` restores the text. Its bonus is 3 to 3.6 times larger.
-    - Feedback gives a group's mean abs(A), so each of its rollouts enters the window with that mean, and a group only
-      partly inside the window counts with the part that is inside. L is the same but for that oldest group.
-    - ``prior_count``, schedules and the options that all policies have are ours; the defaults are the paper.
-    - Only training batches are told to the policy; the authors' code also fills its windows from validation. A NaN is
-      refused, where theirs falls back to uniform sampling, and windows and counts are saved and restored.
+    - The algorithm in the text reads as if n_d and N counted prompts; the authors' code, which produced the published
+      curves, counts completions. We follow the code. ``count_unit="prompts"`` restores the text, whose bonus is 3 to
+      3.6 times larger for groups of 16.
+    - Feedback carries a group's mean abs(A), so each of the group's completions enters the window with that mean. If
+      the oldest group is only partly inside the window, the part inside counts with the group's mean; this is the only
+      difference in L, and no option restores single completions.
+    - ``prior_count``, schedules and the options of ``BanditPolicy`` are ours. Their defaults leave the paper's rule
+      unchanged.
+    - The policy observes only training batches; the authors' code also fills its windows from validation. A NaN raises
+      an error, where their code falls back to uniform sampling, and windows and counts are saved and restored.
 
     Args:
         num_arms: number of arms, at least 1.
-        count_unit: what n_d and N count, "rollouts" or "prompts".
-        window: rollouts of an arm that its learnability remembers, at least 1.
+        count_unit: unit of n_d and N, "rollouts" for completions or "prompts" for groups.
+        window: number of latest completions of an arm that L averages over, at least 1.
         exploration: factor of the confidence bonus, at least 0; a number or a schedule.
-        temperature: of the softmax, at least 0; a number or a schedule. At 0, the paper's greedy ablation, every slot
-            of a batch goes to the best arm; each slot draws among arms that tie.
-        prior_count: what is added to n_d, above 0, in units of ``count_unit``.
+        temperature: softmax temperature, at least 0; a number or a schedule. At 0, the paper's greedy ablation, every
+            slot of a batch goes to the best arm, and each slot draws among arms that tie.
+        prior_count: number added to n_d, above 0, in units of ``count_unit``; 1 in the paper.
         common: see ``BanditPolicy``.
 
     Raises:
@@ -77,6 +80,15 @@ class Dump(HistoryPolicy):
         self.prior_count = require_number("prior_count", prior_count, above=0)
 
     def _weights(self) -> NDArray[np.float64]:
+        # count is n_d, shape (..., num_arms), and its sum is N, shape (..., 1). Before any feedback N is 0, and the +1
+        # in the logarithm makes all scores 0, so the first batch is uniform; without it ln 0 would make them NaN.
+        #
+        # prior_count keeps the bonus of an arm without feedback finite, but at the paper's 1 that bonus overrules
+        # everything else. Let a first batch of 128 groups of 16 completions miss one of 12 arms. Its bonus is then
+        # sqrt(2 ln 2049) = 3.9, and that of the others is 0.29. A mean abs(A) never exceeds 1, so no learnability makes
+        # up for the difference. At temperature 0.1 it is a factor of e^36 in P: the missed arm gets all 128 slots of
+        # the second batch, where a few would be enough for an estimate. With prior_count=100 the bonuses are 0.39 and
+        # 0.23, a factor of 5 in P, and the other arms keep most of the slots.
         count = self.history.completions if self.count_unit == "rollouts" else self.history.groups
         bonus = np.sqrt(2 * np.log(count.sum(axis=-1, keepdims=True) + 1) / (count + self.prior_count))
         score = self.history.mean() + self.exploration.at(self.clock) * bonus

@@ -1,4 +1,4 @@
-"""Grade-adaptive sampling (marin #8765): advance to the next arm when the current one no longer informs."""
+"""Grade-adaptive sampling (marin #8765): advances to the next arm when few groups of the current arm inform."""
 
 from typing import ClassVar, Unpack
 
@@ -13,29 +13,29 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 
 
 class GradeAdaptive(BanditPolicy):
-    """Most slots for the current grade, which advances when its groups no longer inform.
+    """Grade-adaptive sampling: most slots for the current grade, which advances when few of its groups inform.
 
-    The arms are grades, easiest first. A group informs if 0 < successes < group size: all others have the advantage 0.
-    The grade advances by one after ``patience`` batches in a row in which less than ``threshold`` of its groups
-    informed; batches without a group of it do not count. It never goes back, and stays at the last arm::
+    The arms are grades, easiest first. A group informs if 0 < successes < group size; all other groups have advantage
+    0. The grade advances by one after ``patience`` batches in a row in which a share below ``threshold`` of its groups
+    informed; batches without a group of the grade do not count. The grade never decreases, and the last arm is final::
 
         P(d) = current_share                        if d is the current grade
                (1 - current_share) / (num_arms - 1) otherwise
 
-    Source: the "grade-adaptive" sampler of marin #8765, in our words and code. It advances from a grade that is too
-    hard as it does from one that is mastered, as the rule cannot tell them apart; the slots of the other arms are what
-    an arm left behind keeps.
+    Source: the "grade-adaptive" sampler of marin #8765, in our words and code. No departure known. The rule cannot tell
+    a grade that is too hard from one that is mastered, and advances from both. An arm that the grade has passed keeps
+    only its share of the other slots.
 
     Args:
-        num_arms: number of arms, at least 1; with a single one it gets everything.
-        current_share: of the slots, from 0 to 1; a number or a schedule.
-        threshold: share of informative groups, from 0 to 1.
-        patience: batches in a row, at least 1.
+        num_arms: number of arms, at least 1; a single arm gets all slots.
+        current_share: share of the slots for the current grade, from 0 to 1; a number or a schedule.
+        threshold: share of informative groups below which a batch counts towards advancing, from 0 to 1.
+        patience: number of such batches in a row before the grade advances, at least 1.
         common: see ``BanditPolicy``.
 
     Attributes:
         grade: index of the current arm, shape (..., 1).
-        waited: batches in a row below the threshold, shape (..., 1).
+        waited: number of batches in a row below the threshold, shape (..., 1).
 
     Raises:
         InvalidValueError: if an option is out of range.

@@ -1,4 +1,4 @@
-"""Automated curriculum learning by Graves and others: EXP3.S on progress per cost, rescaled by its own history."""
+"""Graves et al.'s automated curriculum (arXiv 1704.03003): EXP3.S on progress per cost, rescaled by its history."""
 
 from typing import ClassVar, Unpack
 
@@ -18,17 +18,17 @@ COSTS = ("tokens", "rollouts", "groups")
 
 
 class Reservoir(Stateful):
-    """A sample of all values so far in which each is with the same chance, and two of its percentiles.
+    """A uniform random sample of all values so far, and two of its quantiles.
 
     Args:
         runs: () for one run, or (num_runs,).
-        size: values that are kept of every run, at least 2.
-        quantiles: the two, from 0 to 1.
+        size: number of values kept per run, at least 2.
+        quantiles: levels of the two quantiles, from 0 to 1.
 
     Attributes:
-        values: those kept, the first min(seen, size) of each row, shape (..., size).
-        seen: values told so far of every run.
-        bounds: the two percentiles, shape (2, ..., 1).
+        values: kept values, the first min(seen, size) of each row, shape (..., size).
+        seen: number of values added so far in each run.
+        bounds: the two quantiles, shape (2, ..., 1).
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("values", "seen", "bounds")
@@ -41,7 +41,9 @@ class Reservoir(Stateful):
         self.seen = 0
 
     def add(self, values: NDArray[np.float64], rng: np.random.Generator) -> None:
-        """Takes in the values of a batch, shape (..., groups): Vitter's algorithm R, all runs at once."""
+        """Adds the values of a batch, shape (..., groups), by Vitter's algorithm R, all runs at once."""
+        # The k-th value replaces a random one of k places if that place exists, which keeps every value so far in the
+        # sample with the same probability, size / k.
         rows = self.values.reshape(-1, self.size)
         changed = np.zeros(len(rows), dtype=bool)
         for value in values.reshape(len(rows), -1).T:
@@ -60,43 +62,44 @@ class Reservoir(Stateful):
 class Graves(ImportanceWeighted):
     """Automated curriculum learning: EXP3.S on progress per cost, rescaled to [-1, 1] by its own history.
 
-    With the signal x and the cost c of a group of arm d, and q20 and q80 the percentiles of x / c over all groups so
-    far, those of the batch included::
+    With the signal x and the cost c of a group of arm d, and q20 and q80 the 20th and 80th percentiles of x / c over
+    all groups so far, including those of the batch::
 
         r   = clip(2 (x / c - q20) / (q80 - q20) - 1, -1, 1)
-        P   = (1 - epsilon) softmax(w) + epsilon / K, with w = 0 at first
+        P   = (1 - epsilon) softmax(w) + epsilon / K, with w = 0 at the start
         v_d = w_d + eta r / P(d)
         w_d <- ln((1 - alpha) exp(v_d) + alpha / (K - 1) sum over other arms of exp(v)), with alpha = 1 / t
 
-    where t is 2 at the first training step. A group is a pull; the estimates of a batch's groups are added up, and the
-    weights are shared once a training step, when its first feedback comes. While q20 = q80, r is the sign of x / c -
-    q20. Progress is whatever signal the run has: "learning_progress" is the nearest to the paper's.
+    where t is 2 at the first training step. A group is a pull, and the estimates of a batch's groups are summed. Weights
+    are shared once per training step, with the first feedback of the step, and late feedback shares nothing. While
+    q20 = q80, r is the sign of x / c - q20. Progress is the signal of the run; "learning_progress" is the nearest to
+    the paper's.
 
     Source: Graves, Bellemare, Menick, Munos, Kavukcuoglu, Automated Curriculum Learning for Neural Networks, arXiv
     1704.03003, with its eta, epsilon, percentiles and alpha, and its beta of 0. Departures:
 
-    - The paper divides by the time that the batch took; by default we divide by the group's tokens, which are the same
-      on every machine. ``cost="groups"`` does not divide.
-    - The percentiles are those of a reservoir, a uniform sample of the history, as in the paper, which does not say how
-      large it is. A reservoir of at least as many groups as the run has is the whole history.
+    - The paper divides by the time that the batch took. By default we divide by the group's tokens, which do not depend
+      on the hardware. ``cost="groups"`` does not divide; no option restores the time.
+    - The percentiles are those of a reservoir, a uniform sample of the history, as in the paper, which does not state
+      its size. A reservoir of at least the number of groups in the run holds the whole history.
 
     Args:
         num_arms: K, at least 1.
         eta: learning rate, at least 0; a number or a schedule.
         epsilon: share of uniform draws, from 0 to 1; a number or a schedule.
         cost: what progress is divided by: the group's "tokens", its "rollouts", or "groups", 1.
-        reservoir: groups that the reservoir holds, at least 2.
+        reservoir: number of groups that the reservoir holds, at least 2.
         common: see ``BanditPolicy``.
 
     Attributes:
-        log_weights: w less its largest, shape (..., num_arms).
-        history: the reservoir.
+        log_weights: w minus its maximum over the arms, shape (..., num_arms).
+        history: reservoir of progress per cost.
 
     Raises:
         InvalidValueError: if an option is out of range.
     """
 
-    draws_in_update: ClassVar[bool] = True  # what stays in the reservoir
+    draws_in_update: ClassVar[bool] = True  # the reservoir draws the values that it keeps
     state_fields: ClassVar[tuple[str, ...]] = (*BanditPolicy.state_fields, "log_weights", "history")
 
     def __init__(
@@ -128,13 +131,15 @@ class Graves(ImportanceWeighted):
         progress = feedback.signal / self._costs(feedback)
         self.history.add(progress, self.rng)
         low, high = self.history.bounds
+        # If most groups have the same progress, both percentiles are equal and the formula divides by 0. Its limit for
+        # q80 -> q20 is the sign of the difference, which still rewards the rare groups with more progress.
         spread = np.where(high > low, high - low, 1)
         scaled = np.where(high > low, np.clip(2 * (progress - low) / spread - 1, -1, 1), np.sign(progress - low))
         moved = shifted(self.log_weights + self.eta.at(self.clock) * self.sums_by_arm(feedback, scaled / drawn))
         self.log_weights = moved if feedback.step < self.clock else _shared(moved, 1 / (feedback.step + 2))
 
     def _costs(self, feedback: Feedback) -> NDArray[np.float64]:
-        """What the progress of every group is divided by, shape (..., groups)."""
+        """Cost of every group, by which its progress is divided, shape (..., groups)."""
         match self.cost:
             case "tokens":
                 return np.maximum(feedback.tokens, 1).astype(np.float64)
@@ -145,7 +150,15 @@ class Graves(ImportanceWeighted):
 
 
 def _shared(log_weights: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Log-weights of which every arm gives a share to the others, in equal parts, shape (..., num_arms)."""
+    """Moves a share of every arm's weight to the other arms in equal parts.
+
+    Args:
+        log_weights: shape (..., num_arms).
+        share: alpha, from 0 to 1.
+
+    Returns:
+        The new log-weights minus their maximum, shape (..., num_arms).
+    """
     num_arms = log_weights.shape[-1]
     if num_arms == 1:
         return log_weights

@@ -1,4 +1,4 @@
-"""Thompson sampling for groups that hold both a success and a failure (marin #8765)."""
+"""Informative-group Thompson sampling (marin #8765): for arms whose groups hold both a success and a failure."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Unpack
@@ -14,30 +14,31 @@ from dumpgym.contracts.policy_registry import register_policy
 
 
 class InformativeThompson(HistoryPolicy):
-    """Thompson sampling for groups that inform: that hold both a success and a failure, without which no advantage is.
+    """Thompson sampling for informative groups, which hold both a success and a failure; all others have advantage 0.
 
-    With S_d and F_d the discounted successes and failures of arm d's rollouts, m_d the prior's success rate, t training
-    steps done, and n the size of the groups last told::
+    With S_d and F_d the discounted numbers of successes and failures among arm d's completions, m_d the success rate of
+    the prior, t the number of training steps done, and n the group size of the latest feedback::
 
         c   = reversion_mass + (prior_mass - reversion_mass) discount^t
-        p_d ~ Beta(c m_d + S_d, c (1 - m_d) + F_d), drawn once a training step
-        P(d) proportional to 1 - p_d^n - (1 - p_d)^n, the chance that a group of n informs
+        p_d ~ Beta(c m_d + S_d, c (1 - m_d) + F_d), drawn after every batch
+        P(d) proportional to 1 - p_d^n - (1 - p_d)^n, the chance that a group of n is informative
 
-    By default m_d is 1/2 and both masses are 2: the prior is Beta(1, 1), to which an arm left alone goes back. With a
-    prior of one's own, the belief starts with the mass ``prior_mass``, of which all but ``reversion_mass`` is forgotten
-    as evidence is. All slots of a batch share the draw, so a batch is spread over the arms that may inform.
+    By default m_d is 1/2 and both masses are 2: the prior is Beta(1, 1), and an arm without new groups returns to it.
+    With ``prior_success``, the posterior starts with the mass ``prior_mass``, which decays to ``reversion_mass`` at the
+    rate at which evidence is discounted. All slots of a batch share one draw of p, and are spread over the arms in
+    proportion to their chance of an informative group.
 
     Source: the informative-group Thompson sampler of marin #8765, in our words and code, with its discount, floor,
-    masses and grades; how the prior's mass is forgotten is our reading. Late feedback has the weight of its step.
+    masses and grades. How the mass of the prior decays is our reading of it. Late feedback has the weight of its step.
 
     Args:
         num_arms: number of arms, at least 1.
-        discount: of a rollout's weight a training step, above 0 and at most 1; 1 forgets nothing.
-        prior_success: success rate expected of every arm, one number from 0.01 to 0.99 an arm, as a list or as text
-            such as "0.8,0.5,0.1"; "grades" for evenly spaced ones from 0.85 at the first arm to 0.05 at the last; None
-            for Beta(1, 1) for all.
-        prior_mass: rollouts that ``prior_success`` is worth at the start, above 0.
-        reversion_mass: rollouts that the prior is worth in the long run, above 0.
+        discount: factor on a completion's weight per training step, above 0 and at most 1; 1 forgets nothing.
+        prior_success: expected success rate of every arm, one number from 0.01 to 0.99 per arm, as a list or as text
+            such as "0.8,0.5,0.1"; "grades" for evenly spaced rates from 0.85 for the first arm to 0.05 for the last;
+            None for 1/2 with the mass ``reversion_mass`` throughout.
+        prior_mass: number of completions that ``prior_success`` is worth at the start, above 0; not used without it.
+        reversion_mass: number of completions that the prior is worth in the long run, above 0.
         common: see ``BanditPolicy``; the floor is 0.05 / num_arms by default.
 
     Attributes:
@@ -86,7 +87,9 @@ class InformativeThompson(HistoryPolicy):
 
     def _weights(self) -> NDArray[np.float64]:
         p, n = self.success, self.num_generations
-        informs = np.maximum(1 - p**n - (1 - p) ** n, 1e-12)  # all alike where every draw rounds to 0 or 1
+        # If every draw rounds to 0 or 1, no group can be informative and the sum would be 0. The bound makes all weights
+        # equal in that case.
+        informs = np.maximum(1 - p**n - (1 - p) ** n, 1e-12)
         weights: NDArray[np.float64] = informs / informs.sum(axis=-1, keepdims=True)
         return weights
 

@@ -1,4 +1,4 @@
-"""Policies that draw from a belief about every arm's success rate, and look for arms neither mastered nor too hard."""
+"""MoPPS (arXiv 2507.04632): Thompson sampling for the arm whose success rate is nearest to a target."""
 
 from typing import Unpack
 
@@ -16,30 +16,32 @@ from dumpgym.contracts.policy_registry import register_policy
 class MoPPS(RandomScorePolicy):
     """MoPPS: Thompson sampling for the arm whose success rate is nearest to a target.
 
-    With s_d the successes and f_d the failures among the rollouts of arm d in a training step::
+    With s_d successes and f_d failures among the completions of arm d in a training step::
 
         a_d <- discount a_d + (1 - discount) prior_a + s_d, from prior_a
         b_d <- discount b_d + (1 - discount) prior_b + f_d, from prior_b
         p_d ~ Beta(a_d, b_d), and the slot goes to the arm with the smallest abs(p_d - target)
 
-    Each slot of a batch draws for itself. ``probabilities`` is the chance of each arm to be the nearest, computed
-    without draws.
+    Each slot of a batch has its own draws. ``probabilities`` gives each arm's chance of the nearest draw, computed by
+    integration and not by draws.
 
     Source: Qu et al., Can Prompt Difficulty be Online Predicted for Accelerating RL Finetuning of Reasoning Models?,
     arXiv 2507.04632. The prior, the target and the discount are those of the authors' code (the discount of its
     Countdown runs). Departures:
 
-    - The paper holds a belief about every prompt, and fills a batch with the nearest of some candidates. Here the
-      belief is about arms, which have far more rollouts, and a batch is spread over arms as the beliefs overlap.
-    - The paper discounts a prompt when it is seen; here all arms are discounted every training step, so that an arm
-      left alone goes back to the prior. Late feedback has the weight that its step has by now.
+    - The paper keeps a posterior for every prompt, and fills a batch with the nearest of a set of candidate prompts.
+      Here the posterior is that of an arm, which has far more completions, and a batch is spread over the arms whose
+      posteriors overlap. No option restores the posterior per prompt.
+    - The paper discounts a prompt's posterior when the prompt is used. Here all arms are discounted every training
+      step, so an arm without new groups returns to the prior; no option restores the paper. Late feedback has the
+      weight that its step has by now.
 
     Args:
         num_arms: number of arms, at least 1.
-        target: success rate aimed at, from 0.001 to 0.999.
-        discount: lambda, of a rollout's weight a training step, above 0 and at most 1; 1 forgets nothing.
-        prior_a: successes that the prior is worth, at least 0.1.
-        prior_b: failures that the prior is worth, at least 0.1.
+        target: success rate that is aimed at, from 0.001 to 0.999.
+        discount: lambda, factor on a completion's weight per training step, above 0 and at most 1; 1 forgets nothing.
+        prior_a: number of successes that the prior is worth, at least 0.1.
+        prior_b: number of failures that the prior is worth, at least 0.1.
         common: see ``BanditPolicy``.
 
     Raises:

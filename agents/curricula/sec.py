@@ -14,23 +14,22 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 
 
 class SEC(HistoryPolicy):
-    """SEC, self-evolving curriculum: a softmax over recency-weighted means of learnability.
+    """SEC, self-evolving curriculum: a softmax over recency-weighted means of the signal.
 
-    With r_d the mean signal of the groups of arm d in a batch, for the arms that the batch holds::
+    For every arm in a batch, with r_d the mean signal of the arm's groups in it::
 
         Q_d <- step_size * r_d + (1 - step_size) * Q_d, from 0
         P   = softmax(Q / temperature)
 
-    Source: Chen et al., Self-Evolving Curriculum for LLM Reasoning, arXiv 2505.14970; TD(0) with the mean abs(A) of a
-    category as its reward. The defaults are those of a public re-implementation; we have not seen the paper's own. At
-    temperature 1 and with signals of at most 1, no arm is drawn more than e times as often as another.
-
+    Source: Chen et al., Self-Evolving Curriculum for LLM Reasoning, arXiv 2505.14970, which applies TD(0) with the mean
+    abs(A) of a category as the reward. The defaults are those of a public re-implementation; we have not seen the
+    paper's own. At temperature 1 and with signals from 0 to 1, no arm is drawn more than e times as often as another.
     No departure in the rule. Late feedback moves Q when it arrives.
 
     Args:
         num_arms: number of arms, at least 1.
         step_size: alpha, weight of the newest batch, above 0 and at most 1.
-        temperature: tau, of the softmax, at least 0; a number or a schedule.
+        temperature: tau, softmax temperature, at least 0; a number or a schedule.
         common: see ``BanditPolicy``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""SFL, sampling for learnability (arXiv 2408.15099, 2502.12272): a share of the batch from the largest p (1 - p)."""
+"""SFL, sampling for learnability (arXiv 2408.15099, 2502.12272): a share of the batch for the largest p (1 - p)."""
 
 from dataclasses import replace
 from typing import Unpack
@@ -16,31 +16,33 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 
 
 class SFL(HistoryPolicy):
-    """SFL, sampling for learnability: a share of the batch from the arms with the largest p (1 - p), the rest uniform.
+    """SFL, sampling for learnability: a share of the batch for the arms with the largest p (1 - p), the rest uniform.
 
-    With p_d the mean success of arm d, and top the ``top_share`` of arms with the largest p_d (1 - p_d)::
+    With p_d the mean success of arm d, and the top arms the share ``top_share`` of arms with the largest
+    p_d (1 - p_d)::
 
-        P(d) = rho / (number of top arms) [d is one of them] + (1 - rho) / num_arms
+        P(d) = rho / (number of top arms) [d is a top arm] + (1 - rho) / num_arms
 
-    An arm of which nothing is remembered counts as p = 1/2, so it is tried. Arms that tie at the edge of the top are
-    all in it.
+    An arm without remembered groups counts as p = 1/2, the largest value, so it is tried. All arms that tie for the
+    last place are top arms.
 
     Source: Rutherford et al., No Regrets, arXiv 2408.15099 (SFL), for levels of a game; Foster et al., Learning to
     Reason at the Frontier of Learnability, arXiv 2502.12272 (LILO), for questions. Departures:
 
-    - The papers rank single levels or questions, whose p they estimate by rollouts made for that purpose; we rank arms
-      by the rollouts that training has made anyway, of the last 20 steps unless told otherwise. p (1 - p) of an arm is
-      larger than the mean over its problems: an arm of which half is trivial and half is impossible has 1/4.
-    - ``rho`` and ``top_share`` are ours; ``rho=1`` draws from the top arms alone.
+    - The papers rank single levels or questions, and estimate their p from completions generated for that purpose. We
+      rank arms by the completions of training, by default those of the last 20 steps; no option restores the ranking of
+      single problems. p (1 - p) of an arm exceeds the mean over its problems: an arm of half trivial and half
+      impossible problems has 1/4.
+    - ``rho`` and ``top_share`` have defaults of ours; ``rho=1`` draws only from the top arms.
 
     Args:
         num_arms: number of arms, at least 1.
         rho: share of the slots for the top arms, from 0 to 1; a number or a schedule.
-        top_share: share of the arms that are in the top, above 0 and at most 1, rounded, at least one arm.
-        window: training steps that p is a mean of, at least 1; 20 if neither it nor ``discount`` nor ``step_size`` is
-            given, of which one may be.
-        discount: of a group's weight a training step, above 0 and at most 1; at 1 p is the mean of all rollouts.
-        step_size: of a recency-weighted mean of the batches' p, above 0 and at most 1.
+        top_share: share of the arms that are top arms, above 0 and at most 1; rounded to at least one arm.
+        window: number of latest training steps that p averages over, at least 1. At most one of ``window``,
+            ``discount`` and ``step_size`` may be given; without any of them it is 20.
+        discount: factor on a group's weight per training step, above 0 and at most 1; at 1 p averages over all groups.
+        step_size: step size of a recency-weighted mean of p over batches, above 0 and at most 1.
         common: see ``BanditPolicy``.
 
     Raises:
@@ -74,7 +76,8 @@ class SFL(HistoryPolicy):
 
     def _weights(self) -> NDArray[np.float64]:
         p = np.where(self.history.groups > 0, self.history.mean(), 0.5)
-        learnability = np.round(p * (1 - p), 12)  # p and 1 - p tie, whatever the rounding
+        # p and 1 - p have the same product, except for its last bits, which must not decide which arm is a top arm.
+        learnability = np.round(p * (1 - p), 12)
         edge = np.sort(learnability, axis=-1)[..., -self.num_top, None]
         top = learnability >= edge
         rho = self.rho.at(self.clock)

@@ -1,4 +1,4 @@
-"""Curricula that go where the learner's success changes fastest: teacher-student curriculum learning."""
+"""TSCL (arXiv 1707.00183), teacher-student curriculum learning: the arm whose success rate changes fastest."""
 
 from typing import ClassVar, Unpack
 
@@ -17,7 +17,7 @@ CHOICES = ("epsilon-greedy", "boltzmann")
 
 
 class TSCLOptions(PolicyOptions, total=False):
-    """The options that both algorithms have; see ``TSCL``."""
+    """Options of both algorithms; see ``TSCL``."""
 
     choice: str
     epsilon: Schedulable
@@ -27,25 +27,25 @@ class TSCLOptions(PolicyOptions, total=False):
 class TSCL(BanditPolicy):
     """TSCL, teacher-student curriculum learning: the arm whose score changes fastest, up or down.
 
-    The score of an arm is the mean success of its groups in a batch. Subclasses estimate how fast it changes, Q, and
-    an arm is chosen by abs(Q), so that an arm which is being forgotten comes back::
+    The score of an arm is the mean success of its groups in a batch. Subclasses estimate Q, the rate at which the score
+    changes. Arms are chosen by abs(Q), so an arm that the student is forgetting returns to the batches::
 
         P(d) = epsilon / num_arms + (1 - epsilon) [abs(Q_d) is the largest]    with choice "epsilon-greedy"
         P(d) = softmax(abs(Q) / temperature)_d                                 with choice "boltzmann"
 
-    Source: Matiisen et al., Teacher-Student Curriculum Learning, arXiv 1707.00183; the defaults are those of the
-    authors' code, whose temperature belongs to scores of thousands of examples: with the scores of a few groups it
-    follows their noise, and needs to be far larger.
+    Source: Matiisen et al., Teacher-Student Curriculum Learning, arXiv 1707.00183. The defaults are those of the
+    authors' code. Its temperature is meant for scores over thousands of examples; with scores over a few groups it
+    follows their noise, and has to be far larger.
 
     Args:
         num_arms: number of arms, at least 1.
-        choice: "epsilon-greedy", in which arms that tie share evenly, or "boltzmann".
+        choice: "epsilon-greedy", in which arms that tie share slots evenly, or "boltzmann".
         epsilon: share of uniform draws, from 0 to 1; a number or a schedule.
-        temperature: of the softmax, at least 0; a number or a schedule.
+        temperature: softmax temperature, at least 0; a number or a schedule.
         common: see ``BanditPolicy``.
 
     Attributes:
-        rate: how fast the score of every arm changes, Q, shape (..., num_arms); subclasses keep it up to date.
+        rate: Q, the rate of change of every arm's score, shape (..., num_arms); subclasses keep it up to date.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -77,19 +77,19 @@ class TSCL(BanditPolicy):
         return epsilon_greedy(speed, self.epsilon.at(self.clock))
 
     def _scores(self, feedback: Feedback) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The score of every arm in a batch, and which arms have one, shape (..., num_arms)."""
+        """Score of every arm in a batch, and a mask of the arms that have one, shape (..., num_arms) each."""
         return batch_means(feedback.arm, feedback.successes / feedback.num_generations, self.shape)
 
 
 class TSCLOnline(TSCL):
     """TSCL's online algorithm: a recency-weighted mean of the differences between successive scores.
 
-    For every arm in a batch, with x_d its score and x'_d the one before, 0 at the start::
+    For every arm in a batch, with x_d its score and x'_d its previous score, 0 at the start::
 
         Q_d <- step_size * (x_d - x'_d) + (1 - step_size) * Q_d
 
-    Source: arXiv 1707.00183, the online algorithm. Departure: arms that a batch does not hold keep Q and their last
-    score, as in the paper; the authors' code takes the difference 0 for them. Late feedback counts when it arrives.
+    Source: arXiv 1707.00183, the online algorithm. No departure: arms without a group in a batch keep Q and their last
+    score, as in the paper, where the authors' code uses the difference 0. Late feedback counts when it arrives.
 
     Args:
         num_arms: number of arms, at least 1.
@@ -120,23 +120,24 @@ class TSCLOnline(TSCL):
 class TSCLWindow(TSCL):
     """TSCL's window algorithm: the slope of a line through an arm's last scores.
 
-    Over the last ``window`` scores x_i of arm d, from the training steps t_i::
+    Over the last ``window`` scores x_i of arm d, with t_i the training step of each::
 
         Q_d = sum (t_i - mean t) (x_i - mean x) / sum (t_i - mean t)^2
 
-    An arm with scores of fewer than two steps has Q = 1, more than any slope, so it is tried twice first.
+    An arm with scores from fewer than two steps has Q = 1, which no slope exceeds, so every arm is tried in two steps
+    first.
 
-    Source: arXiv 1707.00183, the window algorithm, with Q = 1 as in the authors' code. No departure. Late feedback has
-    the place of its step.
+    Source: arXiv 1707.00183, the window algorithm, with Q = 1 as in the authors' code. No departure. Late feedback
+    takes the place of its step.
 
     Args:
         num_arms: number of arms, at least 1.
-        window: number of scores, at least 2.
+        window: number of scores that the line is fitted to, at least 2.
         common: see ``TSCL``.
 
     Attributes:
-        recent: step and score of the last batches that held the arm, oldest first and to the right, with the step -1
-            where there are fewer, shape (2, ..., num_arms, window).
+        recent: step and score of the last batches with the arm, shape (2, ..., num_arms, window). The newest score is
+            the rightmost; an arm with fewer scores has the step -1 on the left.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -152,11 +153,13 @@ class TSCLWindow(TSCL):
 
     def _observe(self, feedback: Feedback) -> None:
         score, present = self._scores(feedback)
-        arms = np.flatnonzero(present)  # the others need no look
+        arms = np.flatnonzero(present)  # arms without a new score keep their slope
         recent = self.recent.reshape(2, -1, self.window)
         newest = np.stack([np.full(arms.size, feedback.step), score.ravel()[arms]])
         held = np.concatenate([recent[:, arms], newest[..., None]], axis=-1)
-        order = held[0].argsort(axis=-1, kind="stable")  # late scores go to their place
+        # Sorting by step puts a late score where it belongs; the first column, the oldest score or an empty place, is
+        # dropped. A slope over the order of arrival would fit a line through points at wrong times.
+        order = held[0].argsort(axis=-1, kind="stable")
         recent[:, arms] = np.take_along_axis(held, order[None], axis=-1)[..., 1:]
         steps, scores = recent[:, arms]
         known = steps >= 0

@@ -1,7 +1,7 @@
 """The GRPO agent: any causal language model of the Hugging Face format, trained in full or by LoRA.
 
-It completes prompts (``sampling.py``) and learns from rewards (``grpo_update.py``), on one device or in several
-processes, each of which then samples and learns its share of the groups.
+The agent completes prompts (``sampling/sampler.py``) and learns from rewards (``update.py``). It runs in one process or
+in several; with several, each process samples its share of the prompts and learns from its share of the groups.
 """
 
 import copy
@@ -48,18 +48,20 @@ from dumpgym.contracts.learner import Completions, Learned, RewardedCompletions
 from dumpgym.contracts.puzzle_env import Prompt
 from dumpgym.contracts.schedules import Schedule
 
-_OWN_STREAM = 2**63  # number of a draw that is none of training's
+# Second half of the key of draws outside training, such as evaluation's. Training counts its draws from 0, so it never
+# reaches this number, and an evaluation leaves the random numbers of training unchanged.
+_OWN_STREAM = 2**63
 
 
 class GRPOAgent:
     """A language model as a learner.
 
     Args:
-        config: see ``GRPOConfig``.
-        seed: of the sampling stream and of new LoRA matrices, at least 0.
+        config: settings of the agent.
+        seed: seed of the sampling stream and of new LoRA matrices, at least 0.
 
     Raises:
-        InvalidValueError: if the model cannot be loaded, or the configuration contradicts itself.
+        InvalidValueError: if the model cannot be loaded, or if options of the configuration exclude each other.
     """
 
     def __init__(self, config: GRPOConfig, *, seed: int = 0) -> None:
@@ -74,6 +76,8 @@ class GRPOAgent:
                 "max_completion_length", config.max_completion_length, f"less than the model's context, {self.context}"
             )
         self.forward = self._model_forward(self.base)
+        # The reference for the divergence. A model that is trained in full needs a frozen copy of all its weights; an
+        # adapter needs none, since the model without the adapter, or a frozen copy of the adapter, serves as one.
         self.reference = None
         if config.beta > 0 and not isinstance(self.model, PeftModel):
             self.reference = self._model_forward(copy.deepcopy(self.base).requires_grad_(False))
@@ -112,6 +116,8 @@ class GRPOAgent:
             model,
             self.config.temperature,
             entropy_gradient=self.config.entropy_coef > 0,
+            # A recomputed layer would write its keys and values into the shared cache twice, so transformers takes the
+            # cache away from checkpointed layers.
             share_prompts=False if self.config.gradient_checkpointing else None,
         )
 
@@ -127,7 +133,7 @@ class GRPOAgent:
         """Completes each prompt; see ``Learner.generate``.
 
         Raises:
-            InvalidValueError: if a prompt and its completion may be longer than the model's context.
+            InvalidValueError: if a prompt and its completion could together exceed the model's context.
         """
         started = perf_counter()
         rendered = [self.render_prompt(prompt) for prompt in prompts]
@@ -136,7 +142,8 @@ class GRPOAgent:
         self._require_room(prompt_ids, limits)
         key = (self.seed, self.draws) if seed is None else (seed, _OWN_STREAM)
         self.draws += seed is None and not greedy
-        # Each process completes every num_processes-th prompt; what it draws does not depend on how many there are.
+        # Each process completes every num_processes-th prompt. ``groups`` carries the prompts' numbers in the whole
+        # batch, by which draws are addressed, so the completions do not depend on the number of processes.
         mine = range(process_index(), len(prompts), num_processes())
         sampled = self.sampler(
             [prompt_ids[i] for i in mine],
@@ -147,6 +154,7 @@ class GRPOAgent:
             groups=mine,
         )
         parts = gather_over_processes((sampled, perf_counter() - started))
+        # Back into the order of the prompts: prompt i is number i // len(parts) in process i % len(parts).
         token_ids, log_probs, ended = (
             [
                 getattr(parts[i % len(parts)][0], name)[i // len(parts) * num_generations + k]
@@ -174,29 +182,29 @@ class GRPOAgent:
     def _texts(self, rendered: Sequence[str], token_ids: Sequence[Sequence[int]]) -> Iterator[str]:
         ends = set(self.end_token_ids)
         for prompt, ids in zip(rendered, token_ids, strict=True):
-            # Templates of thinking models end the prompt in "<think>". The verifier reads completions alone and would
-            # miss it, so the text has it in front, though it was not sampled and is no part of the loss.
+            # Chat templates of thinking models end the prompt in "<think>". The verifier reads only completions and
+            # would miss the tag, so the text begins with it, although it was not sampled and is not part of the loss.
             opened = "<think>" if prompt.rstrip().endswith("<think>") else ""
             yield opened + str(self.tokenizer.decode(ids[:-1] if ids[-1] in ends else ids))
 
     def render_prompt(self, prompt: Prompt) -> str:
-        """The text that the model is given; see ``models.render_prompt``."""
+        """The text that the model reads; see ``models.render_prompt``."""
         return render_prompt(self.tokenizer, prompt)
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt, within the model's own chat template where it has one."""
+        """Token ids of a prompt, rendered by the model's chat template if it has one."""
         return self._tokenise(self.render_prompt(prompt))
 
     def _tokenise(self, rendered: str) -> list[int]:
-        # A chat template has written the special tokens already.
+        # A chat template writes the special tokens itself; adding them here would put a second BOS before the prompt.
         is_plain = self.tokenizer.chat_template is None
         return list(self.tokenizer(rendered, add_special_tokens=is_plain)["input_ids"])
 
     def learn(self, rewarded: RewardedCompletions) -> Learned:
-        """Takes ``num_iterations * mini_batches`` optimiser steps, fewer where nothing has a gradient.
+        """Takes ``num_iterations * mini_batches`` optimiser steps; mini-batches without any gradient are skipped.
 
         Raises:
-            NonFiniteError: if a loss or the gradient is not finite; the step in question was not taken.
+            NonFiniteError: if a loss or the gradient is not finite. The step in question is not taken.
         """
         learning_rate = self.learning_rate.at(self.updates)
         with checkpointed_layers(self.base) if self.config.gradient_checkpointing else nullcontext():
@@ -206,6 +214,7 @@ class GRPOAgent:
 
     @contextmanager
     def _as_at_the_start(self) -> Iterator[ModelForward]:
+        """Forward passes of the reference, the model as it was at the start of training."""
         if self.reference is not None:
             yield self.reference
         elif isinstance(self.model, PeftModel) and REFERENCE in self.model.peft_config:
@@ -219,14 +228,15 @@ class GRPOAgent:
                 yield self.forward
 
     def save_model(self, directory: Path) -> None:
-        """Writes the model, or its adapter, and the tokenizer as ``transformers`` and ``peft`` read them."""
+        """Writes the model, or its adapter, and the tokenizer in the formats that transformers and peft read."""
         if is_main_process():
+            # Without the frozen reference adapter, which only this run needs.
             chosen = {"selected_adapters": ["default"]} if isinstance(self.model, PeftModel) else {}
             self.model.save_pretrained(str(directory), **chosen)  # type: ignore[arg-type]
             self.tokenizer.save_pretrained(directory)
 
     def save(self, directory: Path) -> None:
-        """Writes the model, the optimiser and the place in the sampling stream; called in every process."""
+        """Writes the model, the optimiser's state and the position in the sampling stream; call it in every process."""
         self.save_model(directory / "model")
         self.optimizer.save(directory)
         if is_main_process():

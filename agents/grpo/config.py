@@ -12,33 +12,35 @@ Positive = Annotated[int, Ge(1)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GRPOConfig:
-    """The agent's settings; names are TRL's where it has the same thing.
+    """The agent's settings. An option that TRL also has carries TRL's name.
 
     Attributes:
-        model: "embedded", a folder, a file that ends in .gguf, or a name on the Hugging Face hub. The folder of an
-            adapter goes on with that adapter.
-        device: "auto" takes CUDA where there is one.
-        dtype: of the weights. Weights in bfloat16 that are trained in full have float32 master copies.
-        lora_rank: of a new adapter; 0 trains all weights, or the adapter that ``model`` is.
-        learning_rate: of AdamW: a number, or a schedule over the calls of ``learn`` such as "cosine:4e-5:0:150".
-        adam_beta2: of AdamW; the other beta is 0.9.
-        weight_decay: of AdamW.
-        max_grad_norm: the gradient is scaled down to this norm.
-        max_completion_length: in tokens, the end token included.
-        stop_strings: texts with which a completion ends, besides the model's end tokens.
-        temperature: of sampling in training, and of the log-probabilities in the loss.
-        beta: weight of the divergence from the model as it was at the start.
-        epsilon: lower clip of the probability ratio.
-        epsilon_high: upper clip of the probability ratio.
+        model: "embedded", a folder, a file whose name ends in .gguf, or a name on the Hugging Face hub. If the folder
+            holds an adapter, training continues with that adapter.
+        device: "auto", "cpu" or "cuda"; "auto" uses CUDA where it is available.
+        dtype: number format of the weights. Weights in bfloat16 that are trained in full have float32 master copies.
+        lora_rank: rank of a new LoRA adapter; 0 trains all weights, or the adapter that ``model`` names.
+        learning_rate: learning rate of AdamW; a number, or a schedule over the calls of ``learn`` such as
+            "cosine:4e-5:0:150".
+        adam_beta2: second beta of AdamW; the first is 0.9.
+        weight_decay: weight decay of AdamW.
+        max_grad_norm: largest norm of the gradient; a longer gradient is scaled down to it.
+        max_completion_length: most tokens in a completion, its end token included.
+        stop_strings: texts that end a completion, in addition to the model's end tokens.
+        temperature: temperature of sampling in training, and of the log-probabilities in the loss.
+        beta: weight of the divergence from the reference, the model as it was at the start of training.
+        epsilon: how far the probability ratio may fall below 1 before it is clipped.
+        epsilon_high: how far the probability ratio may rise above 1 before it is clipped.
         entropy_coef: weight of the entropy bonus.
         scale_rewards: what advantages are divided by: the standard deviation of the "group", of the "batch", or "none".
-            The bandit's signal has an estimator of its own and does not depend on it.
+            The bandit's signal has its own estimator and does not depend on this option.
         loss_type: how tokens and completions are weighted and clipped; see ``GRPOLoss`` and ``token_weights``.
         num_iterations: passes over a batch.
         mini_batches: optimiser steps per pass.
         mask_truncated_completions: leave completions that were cut off out of the loss.
-        micro_batch_tokens: tokens, padding included, that are forwarded at a time; does not change results.
-        gradient_checkpointing: compute activations anew in the backward pass; prompts are then not shared.
+        micro_batch_tokens: most tokens, padding included, in one forward pass; results depend on it only by rounding.
+        gradient_checkpointing: recompute activations in the backward pass, which saves memory; completions then do not
+            share the forward pass of their prompt.
     """
 
     model: str = "embedded"

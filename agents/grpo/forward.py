@@ -1,9 +1,9 @@
-"""Log-probabilities of completions, with gradient, at the least cost: the forward passes behind the loss.
+"""The forward passes that the loss needs: log-probabilities of completions, with gradient, at the least cost.
 
-Prompts are forwarded once, and their keys and values serve all completions: a batch of completions of similar length
-is forwarded on top of them, whichever prompts they belong to. The gradients that the completions leave on the keys and
-values go back through the prompts in one pass at the end. Where a model cannot share its prompts in this way, each
-completion is forwarded together with its prompt.
+A prompt is forwarded once, and its keys and values serve all of its completions. Completions of similar length are then
+forwarded on top of these, in micro-batches that may mix prompts. The gradients that the completions leave on the keys
+and values are added up and go back through the prompts in one pass at the end. Models that cannot share prompts in this
+way forward each completion together with its prompt.
 """
 
 import copy
@@ -23,12 +23,13 @@ Tokens = Sequence[int]
 
 
 class PromptStates:
-    """Keys and values of prompts, but for each prompt's last token.
+    """Keys and values of prompts, for all tokens except each prompt's last.
 
     Args:
-        prompts: token ids.
-        mask: of the true tokens, left-padded, (prompts, longest).
-        cache: what the forward pass of the prompts left.
+        prompts: token ids of each prompt.
+        mask: 1 at tokens and 0 at the padding on the left, (prompts, columns).
+        cache: keys and values from the forward pass, in each layer (prompts, key heads, columns, head size); empty if
+            the model does not share prompts.
     """
 
     def __init__(self, prompts: Sequence[Tokens], mask: Tensor, cache: DynamicCache) -> None:
@@ -36,18 +37,27 @@ class PromptStates:
         layers: list[Any] = cache.layers
         self._filled = [i for i, layer in enumerate(layers) if layer.is_initialized]
         self._outputs = [states for i in self._filled for states in (layers[i].keys, layers[i].values)]
-        # Each batch of completions has a graph of its own, which ends here.
+        # Detached copies, at which the graph of each micro-batch of completions ends. A micro-batch can then run its
+        # backward pass, and free its activations, without touching the graph of the prompts, which all micro-batches
+        # share; the gradients add up in ``leaf.grad`` until ``backward`` sends them on.
         self._leaves = [output.detach().requires_grad_(output.requires_grad) for output in self._outputs]
         self._is_plain = all(type(layer) is DynamicLayer for layer in layers)
 
     def select(self, numbers: Tensor) -> tuple[Tensor, DynamicCache]:
-        """Mask and cache of some prompts, (rows,), each as often as it is named.
+        """Copies the keys and values of prompts into rows.
 
-        By ``index_select``: the gradients of a prompt's copies are then added up in a fixed order, whereas threads add
-        up those of indexing as they come.
+        Args:
+            numbers: index of the prompt of each row, (rows,); may repeat.
+
+        Returns:
+            The mask of the rows' prompts, (rows, columns), and their cache, each tensor (rows, key heads, columns, head
+            size), where columns is the length of the longest of these prompts.
         """
+        # ``index_select`` and not indexing: its backward pass adds up the gradients of a prompt's copies in a fixed
+        # order, while that of indexing lets threads add them in any order, and two runs would differ in the last bits.
         mask = self.mask.index_select(0, numbers)
-        # Columns that are padding in all of these rows; a layer with a window keeps an account of its columns.
+        # Columns that are padding in all of these rows are cut off. A sliding-window layer counts the columns it has
+        # seen, so its columns must all stay.
         unused = mask.shape[1] - int(mask.sum(1).max()) if self._is_plain and mask.numel() else 0
         chosen = copy.copy(self._cache)
         layers: list[Any] = [copy.copy(layer) for layer in self._cache.layers]
@@ -59,7 +69,7 @@ class PromptStates:
         return mask[:, unused:], chosen
 
     def backward(self) -> None:
-        """Sends the gradients that completions left on the keys and values through the prompts."""
+        """Backpropagates the gradients that completions left on the keys and values through the prompts."""
         pairs = [(o, leaf.grad) for o, leaf in zip(self._outputs, self._leaves, strict=True) if leaf.grad is not None]
         if pairs:
             torch.autograd.backward([output for output, _ in pairs], [gradient for _, gradient in pairs])
@@ -69,10 +79,11 @@ class ModelForward:
     """The forward passes of one model.
 
     Args:
-        model: a causal language model in evaluation mode, so that nothing is dropped out.
+        model: a causal language model in evaluation mode, since dropout would make log-probabilities random.
         temperature: divides the logits, as it did in sampling.
-        entropy_gradient: whether the entropies are differentiated.
-        share_prompts: None shares them where the model can, which is tried out; False never does.
+        entropy_gradient: whether entropies have a gradient.
+        share_prompts: whether completions share the forward pass of their prompt; None finds out by a trial whether the
+            model can.
     """
 
     def __init__(
@@ -89,7 +100,7 @@ class ModelForward:
         self.shares_prompts = self._can_share_prompts() if share_prompts is None else share_prompts
 
     def prompts(self, prompts: Sequence[Tokens]) -> PromptStates:
-        """Forwards prompts but for their last tokens, once for all completions that ``log_probs`` will be asked for."""
+        """Forwards prompts without their last tokens, once for all later calls of ``log_probs``."""
         ids, mask = left_padded([prompt[:-1] for prompt in prompts], self.model.device)
         cache = DynamicCache(config=self.model.config) if self.shares_prompts else DynamicCache()
         if self.shares_prompts and ids.shape[1]:
@@ -104,16 +115,19 @@ class ModelForward:
         """Log-probabilities and entropies of completion tokens.
 
         Args:
-            states: of the prompts.
-            numbers: which of the prompts each completion belongs to, (rows,).
-            completions: token ids, (rows,).
+            states: the prompts, as ``prompts`` returned them.
+            numbers: index of the prompt of each completion, (rows,).
+            completions: token ids of each completion, (rows,).
 
         Returns:
-            Two tensors (tokens,), completion after completion. Log-probabilities have a gradient, unless it is off.
+            Two tensors (tokens,), one completion after another. The log-probabilities have a gradient, unless gradients
+            are disabled.
         """
         prompts = [states.prompts[number] for number in numbers]
         if self.shares_prompts:
-            # The last token of a prompt, which predicts the first of the completion, goes with the completion.
+            # The output at a prompt's last token predicts the first token of the completion, once in every row. So that
+            # token is forwarded with the completion and not with the prompt: the inputs are (rows, longest completion),
+            # [last prompt token, completion without its last token], on top of (rows, columns) of cached prompt.
             inputs, predicts = self._padded([prompt[-1:] for prompt in prompts], completions)
             mask, cache = states.select(torch.tensor(numbers, device=self.model.device))
             steps = torch.arange(predicts.shape[1], device=self.model.device)
@@ -126,6 +140,7 @@ class ModelForward:
             inputs, predicts = self._padded(prompts, completions)
             inputs["use_cache"] = False
         outputs = self.model(**inputs).logits if self.head is None else self.model.base_model(**inputs)[0]
+        # Hidden states (rows, longest, hidden size), or logits where the head is unknown, become (tokens, ...).
         targets = torch.tensor([token for completion in completions for token in completion], device=outputs.device)
         chosen, options = outputs[predicts], {"entropy_gradient": self.entropy_gradient}
         if self.head is None:
@@ -133,7 +148,11 @@ class ModelForward:
         return token_log_probs(chosen, self.head, targets, self.temperature, **options)
 
     def _padded(self, starts: Sequence[Tokens], completions: Sequence[Tokens]) -> tuple[dict[str, Any], Tensor]:
-        """Each start and its completion but for the last token, right-padded, and which outputs predict a token."""
+        """Inputs of a forward pass over each start and its completion without the last token, right-padded.
+
+        Returns:
+            Token ids and attention mask, and which outputs predict a token of the completion, all (rows, longest).
+        """
         texts = [[*start, *completion[:-1]] for start, completion in zip(starts, completions, strict=True)]
         lengths = torch.tensor(list(map(len, texts)))
         columns = torch.arange(int(lengths.max()))
@@ -146,7 +165,13 @@ class ModelForward:
 
     @torch.no_grad()
     def _can_share_prompts(self) -> bool:
-        """Whether sharing gives what full passes give, for prompts and completions of unlike lengths."""
+        """Whether shared prompts give the log-probabilities that full passes give.
+
+        This is tried out and not read from the model's class: a model that puts shared prompts at wrong positions, or
+        ignores the mask over their cache, raises nothing and would train on wrong log-probabilities. The trial mixes
+        lengths, which needs padding on both sides, repeats a prompt, and has a prompt of one token, which leaves
+        nothing to share.
+        """
         vocabulary, results = self.vocabulary, []
         prompts = [[i * 7 % vocabulary for i in range(1, 1 + length)] for length in (1, 19, 7)]
         completions = [[i * 5 % vocabulary for i in range(1, 1 + length)] for length in (3, 11, 1, 4)]
@@ -168,9 +193,10 @@ def _are_close(dtype: torch.dtype, one: Tensor, other: Tensor) -> bool:
 
 @torch.no_grad()
 def _head_of(model: PreTrainedModel) -> Head | None:
-    """What maps the last hidden states to logits, so that these need not all be held; None where it is not known.
+    """The map from last hidden states to logits, for computing logits in chunks; None if it is unknown.
 
-    Some models scale or cap what their output embedding gives, each under a name of its own.
+    Some models scale the output of their output embedding or cap it, and configurations have different names for that.
+    Whether a candidate is the model's head is checked against the logits of a forward pass.
     """
     ids = torch.arange(1, 5, device=model.device)[None] % model.get_output_embeddings().weight.shape[0]
     hidden, logits = model.base_model(input_ids=ids)[0], model(input_ids=ids).logits

@@ -1,4 +1,4 @@
-"""What goes into a model's forward pass beside the tokens, in the form that its own code expects."""
+"""Inputs of a model's forward pass in the form that the model's own code expects: padded tokens, masks and caches."""
 
 from collections.abc import Sequence
 from inspect import signature
@@ -7,17 +7,18 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-# What a model's own code is known to raise when it is given a cache, masks or positions that it does not understand.
+# Errors that models' own code is known to raise for a cache, masks or positions that it does not support. Callers that
+# probe a model catch these and choose another way to run it.
 UNSUITED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
 
 def cache_argument(module: torch.nn.Module, cache: Cache) -> dict[str, Cache]:
-    """The cache as the keyword argument of a model's forward pass: ``cache`` since transformers 5.24."""
+    """The cache as a keyword argument of a model's forward pass, whose name is ``cache`` since transformers 5.24."""
     return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}
 
 
 def left_padded(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Token ids padded on the left with 0, and the mask of the true tokens, both (batch, longest)."""
+    """Token ids, padded on the left with 0, and the mask, 1 at tokens and 0 at padding, both (batch, longest)."""
     length = max(map(len, sequences))
     ids = torch.zeros(len(sequences), length, dtype=torch.long)
     mask = torch.zeros(len(sequences), length, dtype=torch.long)

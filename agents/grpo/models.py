@@ -1,4 +1,4 @@
-"""Causal language models of the Hugging Face format: loading them, and finding out what is wrong with them first."""
+"""Causal language models of the Hugging Face format: loading them, and checking them before a run depends on them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ transformers.utils.logging.disable_progress_bar()
 
 EMBEDDED_MODEL = Path(__file__).parents[1] / "embedded" / "weights"
 REFERENCE = "reference"
-"""The name of an adapter's frozen copy."""
+"""The name of the frozen copy of an adapter."""
 _TAGS = "<think></think><answer></answer>"
 _ACCEPTED = "'embedded', a folder with config.json, model.safetensors and tokenizer.json, a .gguf file, or a hub name"
 
@@ -30,33 +30,41 @@ def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrain
 
     Args:
         name: "embedded", a folder, a file that ends in .gguf, or a name on the Hugging Face hub.
-        dtype: of the weights.
+        dtype: number format of the weights.
 
     Raises:
-        InvalidValueError: if there is no such model, weights are missing or of another shape than its configuration
-            says, the tokenizer cannot spell the tags of an answer, or it has more tokens than the model.
+        InvalidValueError: if there is no such model, if weights are missing or do not have the shapes of its
+            configuration, if the tokenizer has more tokens than the model, or if it cannot spell the tags of an answer.
     """
+    # Each check below is for a model that loads without an error and then wastes a run.
     options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
     if name.endswith(".gguf") and hasattr(transformers, "GgufConfig"):
-        # Otherwise the weights stay in the file's format, which can neither be trained nor saved.
+        # Otherwise the weights stay quantised, in the file's format, which can be neither trained nor saved.
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     model, found = _load(AutoModelForCausalLM, name, **options)
+    # transformers only warns of missing or misshapen weights and fills them with random numbers: the model would train,
+    # from noise.
     for what in ("missing_keys", "mismatched_keys"):
         if wrong := sorted(map(str, found[what])):
             few = f"{', '.join(wrong[:3])}{' ...' if len(wrong) > 3 else ''}"
             raise InvalidValueError("model", name, f"a folder whose weights are complete: {what} {few}")
     tokenizer = load_tokenizer(name)
+    # A token without a row in the embedding is an index error when it first occurs, possibly hours into a run, and on
+    # CUDA one that names neither token nor model. More rows than tokens are common and harmless: padding.
     rows = int(model.get_input_embeddings().weight.shape[0])
     if len(tokenizer) > rows:
         raise InvalidValueError("model", name, f"a model with all {len(tokenizer)} tokens of its tokenizer, not {rows}")
+    # The verifier looks for these tags in the decoded text. A tokenizer that loses them, for example because it knows
+    # only whole words, makes every completion malformed and every reward the same. The comparison ignores spaces, which
+    # some tokenizers add when they decode.
     spelt = str(tokenizer.decode(tokenizer(_TAGS, add_special_tokens=False)["input_ids"]))
     if "".join(spelt.split()) != _TAGS:
-        raise InvalidValueError("model", name, f"a model whose tokenizer can spell {_TAGS}, not {spelt!r} for it")
+        raise InvalidValueError("model", name, f"a model whose tokenizer can spell {_TAGS}; its own spells {spelt!r}")
     return cast(PreTrainedModel, model), tokenizer
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """Loads the tokenizer of a model, or of the model behind an adapter, without the weights.
+    """Loads the tokenizer of a model or of an adapter, without the weights.
 
     Args:
         name: "embedded", a folder, a file that ends in .gguf, or a name on the Hugging Face hub.
@@ -80,19 +88,19 @@ def _load(auto_class: Any, name: str, **options: Any) -> Any:
 
 
 def adapter_base(name: str) -> str | None:
-    """The model to which the adapter in a folder belongs; None if the folder holds no adapter."""
+    """The name of the model that the adapter in a folder belongs to; None if the folder holds no adapter."""
     if not (Path(name) / "adapter_config.json").is_file():
         return None
     return str(PeftConfig.from_pretrained(name).base_model_name_or_path)
 
 
 def new_adapter(base: PreTrainedModel, rank: int, seed: int) -> PeftModel:
-    """Adds a LoRA adapter to all linear layers but the output embedding, at twice its rank as alpha.
+    """Adds a LoRA adapter to all linear layers except the output embedding, with alpha twice its rank.
 
     Args:
-        base: is changed.
-        rank: of the matrices.
-        seed: of their start.
+        base: the model, which is changed in place.
+        rank: rank of the adapter's matrices.
+        seed: seed of the adapter's initial weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -101,13 +109,13 @@ def new_adapter(base: PreTrainedModel, rank: int, seed: int) -> PeftModel:
 
 
 def continued_adapter(base: PreTrainedModel, folder: str, *, with_reference: bool) -> PeftModel:
-    """Adds the adapter of a folder, to be trained on.
+    """Adds the adapter of a folder, in order to continue its training.
 
     Args:
-        base: is changed.
-        folder: of the adapter.
-        with_reference: also adds a frozen copy under the name ``REFERENCE``, as a divergence is to be measured from
-            where training begins, which is not the model without the adapter.
+        base: the model, which is changed in place.
+        folder: the adapter's folder.
+        with_reference: whether to add a frozen copy of the adapter under the name ``REFERENCE``. A divergence is
+            measured from the model with which training begins, and that is the model with this adapter.
 
     Raises:
         InvalidValueError: if the adapter does not fit the model.
@@ -122,19 +130,19 @@ def continued_adapter(base: PreTrainedModel, folder: str, *, with_reference: boo
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
-    """All tokens that end a completion, by the model's generation settings and its tokenizer."""
+    """All tokens that end a completion, according to the model's generation settings and to its tokenizer."""
     configured = model.generation_config.eos_token_id if model.generation_config is not None else None
     ids = configured if isinstance(configured, list) else [configured]
     return tuple(sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None}))
 
 
 def context_length(model: PreTrainedModel) -> int | None:
-    """Most tokens of prompt and completion together; None where the model names no limit."""
+    """Most tokens of a prompt and its completion together; None if the configuration names no limit."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 def find_device(name: str) -> torch.device:
-    """The device of a setting: "auto" is CUDA where there is one.
+    """The device that a setting names; "auto" is CUDA where it is available, and the CPU elsewhere.
 
     Raises:
         InvalidValueError: if there is no such device.
@@ -148,10 +156,10 @@ def find_device(name: str) -> torch.device:
 
 @contextmanager
 def checkpointed_layers(model: PreTrainedModel) -> Iterator[None]:
-    """Within the block, layers forget their activations and compute them anew in the backward pass.
+    """Within the block, layers discard their activations and recompute them in the backward pass.
 
-    A layer does so only while it is in training mode. What is inside of it stays in evaluation mode, so that nothing
-    is dropped out.
+    A layer does so only in training mode. Only the layers themselves are put into that mode; the modules inside them
+    stay in evaluation mode, since dropout would make log-probabilities random.
     """
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     for layer in layers:
@@ -176,15 +184,15 @@ def enable_checkpointing(model: PreTrainedModel) -> None:
 
 
 def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: Prompt) -> str:
-    """The text that a model is given.
+    """The text of a prompt as the model reads it.
 
     Args:
-        tokenizer: of the model, with its chat template where it has one.
-        prompt: plain text, which is what one user says, or chat messages.
+        tokenizer: the model's tokenizer, with a chat template if the model has one.
+        prompt: chat messages, or plain text, which counts as one message of a user.
 
     Returns:
-        The prompt within the chat template, up to where the model's turn begins. A template that refuses the system
-        role gets the system's words at the start of the user's. Without a template, the prompt as plain text.
+        The prompt in the chat template, up to the beginning of the model's turn. If the template refuses the system
+        role, the system message is put at the start of the user's message. Without a template: the plain text.
 
     Raises:
         DumpgymError: if the template refuses the messages.

@@ -1,8 +1,8 @@
-"""AdamW with what training in half precision, interruption and several processes ask of it.
+"""AdamW for weights in half precision, for runs that are interrupted, and for several processes.
 
-Weights in bfloat16 would lose most small updates to rounding, so they get float32 master copies, which the optimiser
-changes and the weights follow. Where processes divide the state among them, each has masters and moments of some of the
-parameters, changes these and sends them to the others (ZeRO, arXiv 1910.02054).
+Weights in bfloat16 would lose most updates to rounding, so each has a float32 master copy: the optimiser updates the
+masters, and the weights are rounded from them after each step. If processes divide the optimiser's state, each keeps
+the masters and moments of some of the parameters, updates these and sends them to the others (ZeRO, arXiv 1910.02054).
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,17 +24,19 @@ from dumpgym.agents.grpo.processes import (
 from dumpgym.contracts.errors import InvalidValueError
 
 _FILE = "optimizer.safetensors"
-_MESSAGE = 2**26  # numbers of a gradient that processes add up at a time, 256 MiB in float32
+# Elements of the gradient that processes sum in one message, 256 MiB in float32. A single message for the whole
+# gradient would need a second copy of it.
+_MESSAGE = 2**26
 
 
 class Optimizer:
     """Steps of AdamW on named parameters.
 
     Args:
-        parameters: what is trained.
-        beta2: of AdamW; the other beta is 0.9.
-        weight_decay: of AdamW.
-        max_grad_norm: the gradient is scaled down to this norm.
+        parameters: the parameters to train, by name.
+        beta2: second beta of AdamW; the first is 0.9.
+        weight_decay: weight decay of AdamW.
+        max_grad_norm: largest norm of the gradient; a longer gradient is scaled down to it.
     """
 
     def __init__(
@@ -43,6 +45,9 @@ class Optimizer:
         self.parameters = dict(parameters)
         self.max_grad_norm = max_grad_norm
         self._owners = _owners(self.parameters) if divides_optimizer_state() else {}
+        # bfloat16 keeps 8 significant bits: adding less than 1/512 of a weight leaves the weight unchanged. A step of
+        # AdamW is about as large as the learning rate, 4e-5, and a typical weight, 0.02, is 500 times as large. So the
+        # steps have to add up in float32 before they are rounded. A float32 parameter is its own master.
         self.masters = {
             name: parameter if parameter.dtype == torch.float32 else parameter.detach().float()
             for name, parameter in self.parameters.items()
@@ -56,29 +61,31 @@ class Optimizer:
         return self._owners.get(name, process_index()) == process_index()
 
     def zero_grad(self) -> None:
-        """Forgets the gradients."""
+        """Discards the gradients."""
         for parameter in self.parameters.values():
             parameter.grad = None
 
     def gather(self) -> float:
-        """Adds up the gradients of all processes, and scales them down where they are too long.
+        """Sums the gradients of all processes, and scales the sum down if its norm exceeds ``max_grad_norm``.
 
         Returns:
-            Their norm before that; not finite where a gradient is not, and then ``step`` must not be called.
+            The norm before scaling. If it is not finite, some gradient is not, and ``step`` must not be called.
         """
         norms = []
         for names in _messages(self.parameters):
             gradients = {name: _gradient(self.parameters[name]) for name in names}
             sum_over_processes(list(gradients.values()))
             norms.append(torch.nn.utils.get_total_norm(gradients.values()))
+            # Gradients are summed in float32 and stay so: the step is taken on the float32 masters.
             for name in self.masters.keys() & gradients:
                 self.masters[name].grad = gradients[name]
+        # The norm over all parameters, also those whose masters are in other processes: all scale by the same factor.
         norm = torch.linalg.vector_norm(torch.stack(norms))
         torch.nn.utils.clip_grads_with_norm_(self.masters.values(), self.max_grad_norm, norm)
         return float(norm)
 
     def step(self, learning_rate: float) -> None:
-        """Takes a step along what ``gather`` gathered."""
+        """Takes a step along the gradient that ``gather`` has prepared."""
         for group in self.method.param_groups:
             group["lr"] = learning_rate
         self.method.step()
@@ -90,7 +97,7 @@ class Optimizer:
                     send_from(self._owners[name], parameter)
 
     def save(self, directory: Path) -> None:
-        """Writes moments, step numbers and master copies; called in every process, of which the main one writes."""
+        """Writes moments, step counts and masters. Call it in every process; the main process writes."""
         mine: dict[str, Tensor] = {}
         for name, master in self.masters.items():
             mine |= {f"{name}.{key}": value for key, value in self.method.state[master].items()}
@@ -104,10 +111,10 @@ class Optimizer:
             save_file(tensors, directory / _FILE)
 
     def load(self, directory: Path) -> None:
-        """Restores what ``save`` wrote, with however many processes it was written.
+        """Restores what ``save`` wrote; the number of processes may differ.
 
         Raises:
-            InvalidValueError: if it is of other parameters.
+            InvalidValueError: if the file belongs to other parameters.
         """
         tensors = load_file(directory / _FILE)
         if strange := sorted(key for key in tensors if _parameter_of(key) not in self.parameters):
@@ -118,17 +125,18 @@ class Optimizer:
             if master is not self.parameters[name]:
                 with torch.no_grad():
                     master.copy_(mine.pop("master"))
-            # AdamW keeps its step numbers on the CPU.
+            # AdamW keeps its step counts on the CPU.
             if mine:
                 self.method.state[master] = {k: v if k == "step" else v.to(master.device) for k, v in mine.items()}
 
 
 def _gradient(parameter: Tensor) -> Tensor:
+    """The gradient in float32; zeros where there is none, so that all processes send messages of the same size."""
     return torch.zeros_like(parameter, dtype=torch.float32) if parameter.grad is None else parameter.grad.float()
 
 
 def _messages(parameters: Mapping[str, Tensor]) -> Iterator[list[str]]:
-    """The names of consecutive parameters that fit into a message together, at least one at a time."""
+    """Yields the names of consecutive parameters that fit into one message, or of one parameter that is larger."""
     names: list[str] = []
     size = 0
     for name, parameter in parameters.items():
@@ -141,7 +149,10 @@ def _messages(parameters: Mapping[str, Tensor]) -> Iterator[list[str]]:
 
 
 def _owners(parameters: Mapping[str, Tensor]) -> dict[str, int]:
-    """Which process keeps the state of each parameter; about as much for each, the largest dealt first."""
+    """The process that keeps the state of each parameter, by the parameter's name.
+
+    The largest parameter that is left goes to the process with the least load, which gives each about the same memory.
+    """
     load = [0] * num_processes()
     owners = {}
     for name in sorted(parameters, key=lambda name: -parameters[name].numel()):

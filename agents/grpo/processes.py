@@ -1,9 +1,12 @@
-"""Several processes that train one model: each takes its share of the groups, and all come to the same decisions.
+"""Several processes that train one model: each handles its share of the groups, and all make the same decisions.
 
-``accelerate launch -m dumpgym train ...`` starts them. They draw the same arms, since each computes the policy from the
-same rewards; what is divided among them is the sampling and the gradient. Under accelerate's configuration of FSDP
-they also divide the optimiser's state: its moments, and the master copies of weights in half precision. That is 8 to 12
-bytes a parameter; the weights themselves, 2 or 4, stay whole in each, because each samples by itself.
+``accelerate launch -m dumpgym train ...`` starts them. Every process runs the whole training loop and draws the same
+arms, since each updates its own copy of the policy with the same rewards. Only the sampling and the gradient are
+divided among them. If accelerate is configured for FSDP, they also divide the optimiser's state: its moments, and the
+master copies of weights in half precision. That is 8 to 12 bytes per parameter. The weights themselves, 2 or 4 bytes
+per parameter, stay whole in each process, because each process samples by itself.
+
+In a run with a single process, every function here returns at once, so callers need no case for it.
 """
 
 import os
@@ -16,10 +19,10 @@ from torch import Tensor
 
 
 def start_processes(device: str) -> None:
-    """Lets the processes that a launcher has started find each other; does nothing in a process of its own.
+    """Connects the processes that a launcher has started; does nothing in a process that runs by itself.
 
     Args:
-        device: "cpu" keeps them off the accelerators.
+        device: the device setting; "cpu" keeps the processes off the accelerators.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         from accelerate import PartialState
@@ -28,33 +31,35 @@ def start_processes(device: str) -> None:
 
 
 def num_processes() -> int:
-    """How many processes train together."""
+    """Number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def process_index() -> int:
-    """Which of them this is, from 0."""
+    """Index of this process among them, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that writes files and talks to people."""
+    """Whether this is the process that writes files and prints."""
     return process_index() == 0
 
 
 def wait_for_everyone() -> None:
-    """Returns when all processes have come to this point."""
+    """Returns when all processes have reached this call."""
     if dist.is_initialized():
         dist.barrier()
 
 
 def divides_optimizer_state() -> bool:
-    """Whether each process keeps a part of the optimiser's state alone: accelerate's configuration asks for FSDP."""
+    """Whether each process keeps only a part of the optimiser's state, as accelerate's FSDP configuration asks."""
     return num_processes() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true")
 
 
 def sum_over_processes(tensors: Sequence[Tensor]) -> None:
     """Replaces each tensor by its sum over all processes, in one message."""
+    # A sum and not a mean, because the weights of the tokens already divide by the whole optimiser batch
+    # (``token_weights``). One message, since many small ones would each wait for all processes.
     if num_processes() > 1 and tensors:
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)
@@ -63,13 +68,13 @@ def sum_over_processes(tensors: Sequence[Tensor]) -> None:
 
 
 def send_from(owner: int, tensor: Tensor) -> None:
-    """Replaces a tensor in all processes by what it is in one of them."""
+    """Replaces a tensor in all processes by its value in one of them, the owner."""
     if num_processes() > 1:
         dist.broadcast(tensor, owner)
 
 
 def gather_over_processes(value: Any) -> list[Any]:
-    """Everybody's value, in the order of the processes, known to all of them."""
+    """The values of all processes, in the order of the processes; every process receives them."""
     if num_processes() == 1:
         return [value]
     values: list[Any] = [None] * num_processes()
@@ -78,7 +83,7 @@ def gather_over_processes(value: Any) -> list[Any]:
 
 
 def gather_in_main(value: Any) -> list[Any]:
-    """Everybody's value, in the order of the processes, in the main process; nothing in the others."""
+    """The values of all processes, in the order of the processes; the other processes receive an empty list."""
     if num_processes() == 1:
         return [value]
     values: list[Any] | None = [None] * num_processes() if is_main_process() else None

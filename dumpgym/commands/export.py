@@ -1,13 +1,15 @@
-"""Writes puzzles to a file, and looks for puzzles that stand in two files."""
+"""``dumpgym export``: puzzles as files, and leaks between two files."""
 
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dumpgym.commands import PlainVerb, verb
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
 from dumpgym.envs.knights_knaves.leaks import find_leaks, statements_of
@@ -17,9 +19,10 @@ from dumpgym.envs.knights_knaves.records import json_lines, published_lines
 FORMATS = (".jsonl", ".parquet")
 
 
+@verb("export")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportConfig(PuzzleSettings):
-    """Write puzzles to a file, or look for puzzles that stand in two files.
+class Export(PuzzleSettings, PlainVerb):
+    """Write puzzles to a file, or look for puzzles that appear in two files.
 
     Attributes:
         output: a new file, .jsonl or .parquet.
@@ -29,7 +32,7 @@ class ExportConfig(PuzzleSettings):
         reward: the reward that extra_info names.
         with_lookahead: report how many levels of case split each puzzle needs.
         trainer_fields: write the paper's puzzles with the fields of all others, not with those of its files.
-        check_leaks: two files; report which puzzles of the second stand in the first.
+        check_leaks: two files; report which puzzles of the second appear in the first.
     """
 
     output: Path | None = None
@@ -41,8 +44,12 @@ class ExportConfig(PuzzleSettings):
     trainer_fields: bool = False
     check_leaks: tuple[Path, Path] | None = None
 
+    def run(self) -> None:
+        """Writes the file, or prints the leaks."""
+        sys.stdout.write(export(self))
 
-def export(config: ExportConfig) -> str:
+
+def export(config: Export) -> str:
     """Writes the file, or looks for leaks, and returns what there is to say of it.
 
     Raises:
@@ -63,7 +70,7 @@ def export(config: ExportConfig) -> str:
     return f"wrote {count:,} puzzles to {config.output}\n"
 
 
-def _lines(env: KnightsKnavesEnv, config: ExportConfig) -> Iterable[str]:
+def _lines(env: KnightsKnavesEnv, config: Export) -> Iterable[str]:
     if config.puzzles == "dump" and not config.trainer_fields:
         for name in ("num_puzzles", "with_lookahead"):
             if getattr(config, name):

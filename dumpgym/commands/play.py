@@ -1,8 +1,12 @@
-"""A person at the puzzles: what a model reads, and what the verifier says of one's own answers."""
+"""``dumpgym play``: a person at the puzzles, what a model reads, and what the verifier says of an answer."""
 
 import sys
 from dataclasses import dataclass
+from typing import Annotated
 
+from tyro.conf import Positional, arg
+
+from dumpgym.commands import PlainVerb, verb
 from dumpgym.contracts.arms import make_env
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, require_number
 from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, check_split
@@ -13,11 +17,13 @@ _HELP = (
 )
 
 
+@verb("play")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlayConfig:
-    """Solve puzzles yourself: dumpgym play ENV [FLAGS]; ENV is an id, e.g. 'dumpgym/KnightsKnaves-v0?num_people=5'.
+class Play(PlainVerb):
+    """Solve puzzles yourself, or see the text that a model is given.
 
     Attributes:
+        env: id of an environment, with arguments if you like: 'dumpgym/KnightsKnaves-v0?num_people=5'.
         split: train or test.
         seed: of the stream of puzzles.
         index: of the first puzzle in the stream.
@@ -26,33 +32,25 @@ class PlayConfig:
             shown; only its tokenizer is loaded. Without it the prompt is shown as plain text.
     """
 
+    env: Annotated[str, Positional, arg(metavar="ENV")]
     split: str = "train"
     seed: int = 0
     index: int = 0
     show_prompt: bool = False
     model: str | None = None
 
-
-def play(spec: str, config: PlayConfig) -> None:
-    """Shows a prompt, or plays until the person has had enough; on standard input and output.
-
-    Args:
-        spec: the environment's specification; see ``dumpgym.contracts.arms.make_env``.
-        config: which puzzles.
-
-    Raises:
-        DumpgymError: for an environment or a setting that does not exist.
-    """
-    env = make_env(spec)
-    check_split(config.split)
-    require_number("seed", config.seed, low=0, whole=True)
-    require_number("index", config.index, low=0, whole=True)
-    if config.show_prompt:
-        sys.stdout.write(shown_prompt(env.sample_problem(config.seed, config.split, config.index), config.model))
-    elif config.model is not None:
-        raise InvalidValueError("model", config.model, "a model only together with --show-prompt")
-    else:
-        _play_game(env, config)
+    def run(self) -> None:
+        """Shows a prompt, or plays until the person stops; on standard input and output."""
+        env = make_env(self.env)
+        check_split(self.split)
+        require_number("seed", self.seed, low=0, whole=True)
+        require_number("index", self.index, low=0, whole=True)
+        if self.show_prompt:
+            sys.stdout.write(shown_prompt(env.sample_problem(self.seed, self.split, self.index), self.model))
+        elif self.model is not None:
+            raise InvalidValueError("model", self.model, "a model only together with --show-prompt")
+        else:
+            _play_game(env, self)
 
 
 def shown_prompt(problem: Problem, model: str | None) -> str:
@@ -74,15 +72,15 @@ def shown_prompt(problem: Problem, model: str | None) -> str:
     return "\n".join(f"{message['role']}:\n{message['content']}\n" for message in problem.messages)
 
 
-def _play_game(env: PuzzleEnv, config: PlayConfig) -> None:
+def _play_game(env: PuzzleEnv, config: Play) -> None:
     sys.stdout.write(_HELP)
     solved = played = 0
-    goes_on = True
-    while goes_on:
+    wants_more = True
+    while wants_more:
         index = config.index + played
         problem = env.sample_problem(config.seed, config.split, index)
         sys.stdout.write(f"\n--- puzzle {index} of {config.split}, seed {config.seed}\n\n{problem.prompt.rstrip()}\n\n")
-        answer, goes_on = _read_answer()
+        answer, wants_more = _read_answer()
         if answer:
             verdict = env.verify(problem, env.completion_of(answer))
             terms = ", ".join(f"{name} {value:+g}" for name, value in verdict.reward_terms.items())

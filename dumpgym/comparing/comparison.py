@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dumpgym.comparing.experiment import Metric
-from dumpgym.comparing.loading import _flat, _label, _text
+from dumpgym.comparing.labels import cell_label, compared_settings, value_text
 from dumpgym.contracts.policy_registry import find_policy
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.finished import Array, FinishedRun
@@ -89,17 +89,19 @@ class Comparison:
 
     @cached_property
     def table(self) -> list[dict[str, Any]]:
-        """See ``results_table``."""
-        return results_table(self)
+        """See ``summary_rows``."""
+        return summary_rows(self)
 
     @cached_property
     def settings_of(self) -> dict[str, str]:
         """By cell, what it differs in besides the policy and its options; empty where it is like the first cell."""
-        flat = {label: _flat(cell.config) for label, cell in self.cells.items()}
+        flat = {label: compared_settings(cell.config) for label, cell in self.cells.items()}
         first = next(iter(flat.values()))
         return {
             label: "; ".join(
-                f"{key.removeprefix('agent.')} {_text(value)}" for key, value in values.items() if value != first[key]
+                f"{key.removeprefix('agent.')} {value_text(value)}"
+                for key, value in values.items()
+                if value != first[key]
             )
             for label, values in flat.items()
         }
@@ -108,7 +110,7 @@ class Comparison:
     def grid(self) -> dict[tuple[str, str], str]:
         """The labels of cells, by their policy with its options and by their other settings."""
         return {
-            (_label(cell.config, ()), self.settings_of[label] or "as it is"): label
+            (cell_label(cell.config), self.settings_of[label] or "as it is"): label
             for label, cell in self.cells.items()
         }
 
@@ -160,7 +162,7 @@ class Comparison:
         return [(mine[seed], its[seed]) for seed in mine if seed in its]
 
 
-def results_table(comparison: Comparison) -> list[dict[str, Any]]:
+def summary_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One row a cell, the control first and then the best first, with everything that is said of it.
 
     Every ``Interval`` is an estimate with its 95 % interval. p-values of differences are adjusted by Holm's method for

@@ -25,13 +25,11 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from dumpgym.contracts.arms import make_arms
+from dumpgym.comparing.labels import value_text
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.contracts.specs import read_spec
-from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.config import TrainConfig, check_names
 from dumpgym.runs.validation import STRICT, read_toml, validated
-from dumpgym.signals.signal import make_signal
 
 EXPERIMENT = "experiment.json"
 """The file in which a comparison's directory keeps the experiment."""
@@ -159,8 +157,8 @@ def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[PlannedCell]:
             for key, value in axes.items():
                 _set(settings, key.split("."), value)
             config = validated(settings, TrainConfig)
-            _check(config)
-            named = [spec, *(f"{key.rpartition('.')[2]}={_text(value)}" for key, value in axes.items())]
+            check_names(config)
+            named = [spec, *(f"{key.rpartition('.')[2]}={value_text(value)}" for key, value in axes.items())]
             yield PlannedCell(re.sub(r"[^\w.=+-]+", "-", "+".join(named)), config)
 
 
@@ -170,16 +168,6 @@ def _set(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
         settings[key] = dict(settings.get(key, {}))
         settings = settings[key]
     settings[last] = value
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _check(config: TrainConfig) -> None:
-    arms = make_arms(config.arms, config.max_completion_lengths)
-    make_signal(config.signal, (len(arms),))
-    policy_for_run(config.policy, config.policy_options, num_arms=len(arms), seed=0, steps=config.steps)
 
 
 def to_record(experiment: Experiment) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Runs are told apart by their own ``config.json``: whatever differs except the se
 ``experiment.json``, where there is one, names the primary metric, the threshold, the margin and the control.
 """
 
-import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from dumpgym.comparing.comparison import Comparison, FinishedCell
 from dumpgym.comparing.experiment import EXPERIMENT, from_record
+from dumpgym.comparing.labels import cell_label, compared_settings
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.finished import FinishedRun, find_runs
@@ -21,7 +21,6 @@ _MAY_NOT_DIFFER = (
     "arms", "steps", "budget_tokens", "budget_seconds", "evaluate_every", "evaluation_problems",
     "final_evaluation_problems",
 )  # fmt: skip
-_NOT_COMPARED = ("output", "seed", "policy", "policy_options", "checkpoint_every", "transcripts_per_arm", "trackers")
 
 
 def load_comparison(paths: Sequence[Path]) -> Comparison:
@@ -38,7 +37,7 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
     differing = _refuse_unlike(runs)
     cells: dict[str, FinishedCell] = {}
     for run in runs:
-        label = _label(run.config, differing)
+        label = cell_label(run.config, differing)
         cell = cells.setdefault(label, FinishedCell(label, {}))
         if run.config.seed in cell.runs:
             both = f"{cell.runs[run.config.seed].path} and {run.path}"
@@ -63,41 +62,21 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
     return Comparison(control=control, budget=float(min(budget, smallest)), cells=cells, notes=notes, **settings)
 
 
-def _flat(config: TrainConfig) -> dict[str, Any]:
-    values = dataclasses.asdict(config)
-    agent = values.pop("agent")
-    return {key: value for key, value in values.items() if key not in _NOT_COMPARED} | {
-        f"agent.{key}": value for key, value in agent.items()
-    }
-
-
 def _refuse_unlike(runs: Sequence[FinishedRun]) -> list[str]:
     """The settings that differ between runs and make cells.
 
     Raises:
         DumpgymError: if a setting differs that makes runs unlike.
     """
-    flat = [_flat(run.config) for run in runs]
+    flat = [compared_settings(run.config) for run in runs]
     differing = [key for key in flat[0] if any(values[key] != flat[0][key] for values in flat)]
     for key in differing:
         if key in _MAY_NOT_DIFFER:
-            other = next(run for run, values in zip(runs, flat, strict=True) if values[key] != flat[0][key])
-            raise DumpgymError(
-                f"{key} is {flat[0][key]!r} in {runs[0].path} and {_flat(other.config)[key]!r} in {other.path}; "
-                "accepted: runs that agree in it"
-            )
+            pairs = zip(runs, flat, strict=True)
+            other, value = next((run, values[key]) for run, values in pairs if values[key] != flat[0][key])
+            both = f"{flat[0][key]!r} in {runs[0].path} and {value!r} in {other.path}"
+            raise DumpgymError(f"{key} is {both}; accepted: runs that agree in it")
     return differing
-
-
-def _label(config: TrainConfig, differing: Sequence[str]) -> str:
-    options = ", ".join(f"{key} {_text(value)}" for key, value in config.policy_options.items())
-    flat, default = _flat(config), _flat(TrainConfig())
-    others = [f"{key.removeprefix('agent.')} {_text(flat[key])}" for key in differing if flat[key] != default[key]]
-    return "; ".join([config.policy + (f" ({options})" if options else ""), *others])
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:

@@ -85,5 +85,6 @@ def _seconds_of_a_run(runs: Sequence[PlannedRun]) -> float | None:
 
 
 def last_lines(run: PlannedRun) -> str:
+    """The end of a run's log, below its name, as an error shows it."""
     lines = run.log().read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN_LINES:]
     return "\n".join([f"{run.name}, {run.log()}:", *(f"    {line}" for line in lines)])

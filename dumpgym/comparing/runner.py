@@ -24,7 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from dumpgym.comparing.experiment import EXPERIMENT, Experiment, PlannedCell, cells_of, load_experiment, to_record
 from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
-from dumpgym.runs.config import to_json
+from dumpgym.runs.config import config_json
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import write_file, writing
 
@@ -125,7 +125,7 @@ def _refuse_other_runs(experiment: Experiment, runs: Sequence[PlannedRun], outpu
         raise InvalidValueError("output", str(output), accepted)
     for run in runs:
         path = run.config.output
-        if (path / "config.json").exists() and to_json(RunDirectory.stored_config(path)) != to_json(run.config):
+        if (path / "config.json").exists() and config_json(RunDirectory.stored_config(path)) != config_json(run.config):
             raise InvalidValueError("output", str(output), f"{accepted}; {run.name} has others")
 
 
@@ -171,7 +171,7 @@ class _Pool:
 
     def _start(self, run: PlannedRun) -> None:
         request: dict[str, Any] = {
-            "config": json.loads(to_json(run.config)),
+            "config": json.loads(config_json(run.config)),
             "threads": self.config.threads,
             "lock": str(run.log("lock")),
             "command": self.command,

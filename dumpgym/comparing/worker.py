@@ -46,14 +46,10 @@ def _end_when_alone() -> None:
 def _run(config: TrainConfig, threads: int) -> None:
     import torch
 
-    from dumpgym.training.loop import Trainer
-    from dumpgym.training.trackers import Trackers
+    from dumpgym.training.launch import train
 
     torch.set_num_threads(threads)
-    with Trackers(config) as trackers:
-        trainer = Trainer(config, resume=(config.output / "config.json").exists(), observer=trackers.observe)
-        trackers.start(trainer.step, trainer.begun)
-        trainer.run()
+    train(config, resume=(config.output / "config.json").exists())
 
 
 if __name__ == "__main__":

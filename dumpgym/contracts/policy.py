@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dumpgym.contracts.errors import InvalidValueError, require_number, require_numbers
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.schedules import Schedulable, Schedule
-from dumpgym.contracts.slots import DRAWS, bounded, draw_arms
+from dumpgym.contracts.slots import DRAWS, bounded, draw_arms, draw_quotas
 from dumpgym.contracts.state import Stateful
 
 
@@ -126,23 +126,10 @@ class BanditPolicy(Stateful, ABC):
         return self._draw_arms(size)
 
     def _draw_arms(self, size: int) -> NDArray[np.int64]:
-        return self._quotas(size) if self.draw == "quota" else draw_arms(self.rng, self.probabilities(), size)
-
-    def _quotas(self, size: int) -> NDArray[np.int64]:
-        wanted = size * self.probabilities() + self.credit
-        level = np.zeros((*self.shape[:-1], 1))
-        while True:  # debts of several arms may exceed the batch: then every arm waits for one slot more
-            slots = np.floor(np.maximum(wanted - level, 0) + 1e-9)
-            rest = size - slots.sum(axis=-1, keepdims=True)
-            if (rest >= 0).all():
-                break
-            level += rest < 0
-        key = np.round(wanted - slots, 9) + 1e-10 * self.rng.random(self.shape)  # ties are broken at random
-        slots += (-key).argsort(axis=-1).argsort(axis=-1) < rest
-        self.credit = wanted - slots
-        arms = (np.arange(size)[:, None] >= slots.cumsum(axis=-1)[..., None, :]).sum(axis=-1)
-        shuffled: NDArray[np.int64] = self.rng.permuted(arms, axis=-1)
-        return shuffled
+        if self.draw == "independent":
+            return draw_arms(self.rng, self.probabilities(), size)
+        arms, self.credit = draw_quotas(self.rng, self.probabilities(), self.credit, size)
+        return arms
 
     def update(self, feedback: Feedback) -> None:
         """Learns from a batch.

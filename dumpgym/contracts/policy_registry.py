@@ -7,7 +7,7 @@ from typing import Any
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
 from dumpgym.contracts.policy import BanditPolicy
-from dumpgym.contracts.specs import import_module_of
+from dumpgym.contracts.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ class PolicySpec:
         return {name: p for name, p in parameters.items() if name not in ("self", "num_arms", "seed", "num_runs")}
 
 
-policy_registry: dict[str, PolicySpec] = {}
+policy_registry = Registry[PolicySpec]("policy", rooms=("dumpgym.agents.bandits", "dumpgym.agents.curricula"))
+"""All bandit policies by id."""
 
 
 def register_policy(policy_id: str, entry_point: Callable[..., BanditPolicy], *, vectorised: bool = False) -> None:
@@ -58,9 +59,8 @@ def register_policy(policy_id: str, entry_point: Callable[..., BanditPolicy], *,
     Raises:
         InvalidValueError: if the id is taken.
     """
-    if policy_id in policy_registry:
-        raise InvalidValueError("policy id", policy_id, "an id that is not registered yet")
-    policy_registry[policy_id] = PolicySpec(policy_id, entry_point, vectorised)
+    spec = PolicySpec(policy_id, entry_point, vectorised)
+    policy_registry.register(policy_id, spec, module=entry_point.__module__)
 
 
 def find_policy(policy_id: str) -> PolicySpec:
@@ -70,13 +70,7 @@ def find_policy(policy_id: str) -> PolicySpec:
         InvalidValueError: if the module cannot be found.
         UnknownNameError: if no policy has this id.
     """
-    try:
-        name = import_module_of(policy_id)
-    except ModuleNotFoundError as error:
-        raise InvalidValueError("policy", policy_id, f"a policy that is registered; {error}") from error
-    if name not in policy_registry:
-        raise UnknownNameError("policy", name, policy_registry)
-    return policy_registry[name]
+    return policy_registry.find(policy_id)
 
 
 def make_policy(

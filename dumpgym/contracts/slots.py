@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = ("independent", "quota")
+"""How a batch can be drawn; see ``BanditPolicy``."""
 
 
 def draw_arms(rng: np.random.Generator, probabilities: NDArray[np.float64], size: int) -> NDArray[np.int64]:
@@ -19,6 +20,37 @@ def draw_arms(rng: np.random.Generator, probabilities: NDArray[np.float64], size
     u = rng.random((*probabilities.shape[:-1], size))
     arms: NDArray[np.int64] = (u[..., None] >= cumulative[..., None, :-1]).sum(axis=-1)
     return arms
+
+
+def draw_quotas(
+    rng: np.random.Generator, probabilities: NDArray[np.float64], credit: NDArray[np.float64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Gives every arm its expected number of slots, rounded up or down by the largest remainder.
+
+    Args:
+        rng: breaks ties and shuffles the slots.
+        probabilities: shape (..., num_arms).
+        credit: slots that earlier batches owe to every arm, (..., num_arms).
+        size: number of slots.
+
+    Returns:
+        The arms of the slots, (..., size), and the credit after this batch, (..., num_arms): what rounding took from an
+        arm or gave to it is settled in later batches.
+    """
+    wanted = size * probabilities + credit
+    level = np.zeros((*probabilities.shape[:-1], 1))
+    # The debts to several arms may exceed the batch. Then every arm waits for one more slot until they fit.
+    while True:
+        slots = np.floor(np.maximum(wanted - level, 0) + 1e-9)
+        rest = size - slots.sum(axis=-1, keepdims=True)
+        if (rest >= 0).all():
+            break
+        level += rest < 0
+    key = np.round(wanted - slots, 9) + 1e-10 * rng.random(probabilities.shape)  # ties are broken at random
+    slots += (-key).argsort(axis=-1).argsort(axis=-1) < rest
+    arms = (np.arange(size)[:, None] >= slots.cumsum(axis=-1)[..., None, :]).sum(axis=-1)
+    shuffled: NDArray[np.int64] = rng.permuted(arms, axis=-1)
+    return shuffled, wanted - slots
 
 
 def bounded(weights: NDArray[np.float64], floor: NDArray[np.float64], cap: NDArray[np.float64]) -> NDArray[np.float64]:

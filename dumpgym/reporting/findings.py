@@ -38,7 +38,7 @@ def analysis_config(script: str) -> AnalysisConfig:
 
 
 def write_findings(output: Path, tables: str, scores: Mapping[str, float]) -> None:
-    """Writes ``tables.md`` and ``scores.json``; ``dumpgym.reporting.figures.effects.save_figures`` writes figures beside them.
+    """Writes ``tables.md`` and ``scores.json``; ``save_figures`` writes the figures beside them.
 
     Args:
         output: directory of the findings.

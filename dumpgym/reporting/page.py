@@ -5,35 +5,23 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison
 from dumpgym.comparing.loading import load_comparison
-from dumpgym.contracts.errors import UnknownNameError
 from dumpgym.reporting.figures import FIGURES
-from dumpgym.reporting.tables import Table, _against_control, _results, _spent, _steering, power_lines
+from dumpgym.reporting.tables import (
+    Table,
+    differences_table,
+    power_lines,
+    results_table,
+    spending_table,
+    steering_table,
+)
 from dumpgym.runs.files import write_file, writing
 
-_CAPTIONS = {
-    "success": "Greedy success on held-out puzzles, mean over arms; bands are 95 % intervals. Dotted: the budget.",
-    "intervals": "The primary metric of every cell with its 95 % interval.",
-    "differences": "Differences within seeds. Inside the grey band they do not matter.",
-    "success_by_arm": "Every arm by itself.",
-    "arm_shares": "What the batches were made of, averaged over five steps.",
-    "dose": "On the line the batch was what the policy asked for; a policy that asks for equal shares steers nothing.",
-    "steering": "An effective number of arms near that of all arms means uniform sampling.",
-    "velocity": "Every grey point is an arm between two evaluations; the line is the mean in tenths of the pass rate.",
-    "improvement": "1/2 means no difference.",
-    "improvement_matrix": "Row against column, over all pairs of runs.",
-    "profile": "The higher, the better; curves that cross mean that neither policy is better everywhere.",
-    "forgetting": "What was once solved and no longer is.",
-    "ablation": "One option at a time. Grey: the control with its interval.",
-    "heat_map": "The primary metric by policy and by what else differs.",
-    "ledger": "Tokens and seconds by what they were spent on.",
-}
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -50,44 +38,36 @@ code { background: #f3f3f3; padding: 0 .2rem; }
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportConfig:
-    """What is written where.
-
-    Attributes:
-        output: directory of report.html, results.json and figures/; by default that of the runs.
-        figure: write this figure alone.
-    """
-
-    output: Path | None = None
-    figure: str | None = None
-
-
-def report(runs: Sequence[Path], config: ReportConfig) -> tuple[Comparison, list[Path]]:
+def report(
+    runs: Sequence[Path], *, output: Path | None = None, figure: str | None = None
+) -> tuple[Comparison, list[Path]]:
     """Writes the report of finished runs, or one of its figures.
 
     Args:
         runs: directories of runs, or of comparisons.
-        config: what is written where.
+        output: directory of report.html, results.json and figures/; by default that of the runs.
+        figure: write only this figure, by name, or "my_module:name" for your own.
 
     Returns:
         What was compared, and the files that were written.
 
     Raises:
-        DumpgymError: if the runs cannot be compared, a figure has another name, or a file cannot be written.
+        DumpgymError: if the runs cannot be compared, there is no such figure, or a file cannot be written.
     """
-    if config.figure is not None and config.figure not in FIGURES:
-        raise UnknownNameError("figure", config.figure, FIGURES)
+    if figure is not None:
+        FIGURES.find(figure)
     comparison = load_comparison(runs)
-    output = config.output or runs[0]
+    output = output or runs[0]
     with writing(output):
         (output / "figures").mkdir(parents=True, exist_ok=True)
-        names = [config.figure] if config.figure is not None else list(FIGURES)
+        names = (
+            [figure.rpartition(":")[2]] if figure is not None else sorted(FIGURES, key=lambda name: FIGURES[name].place)
+        )
         images = {name: _write_figure(comparison, name, output / "figures") for name in names}
         files = [output / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "svg")]
-        if config.figure is None:
+        if figure is None:
             write_file(output / "report.html", page(comparison, images))
-            write_file(output / "results.json", json.dumps(to_json(comparison), indent=1) + "\n")
+            write_file(output / "results.json", json.dumps(comparison_record(comparison), indent=1) + "\n")
             files = [output / "report.html", output / "results.json", *files]
     return comparison, files
 
@@ -101,7 +81,7 @@ def _write_figure(comparison: Comparison, name: str, folder: Path) -> bytes:
     return png.getvalue()
 
 
-def to_json(comparison: Comparison) -> dict[str, Any]:
+def comparison_record(comparison: Comparison) -> dict[str, Any]:
     """The table and what stands above it, JSON-compatible: numbers that are not finite are None."""
     kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "control", "budget", "notes")
     rows = [{key: _finite(value) for key, value in row.items()} for row in comparison.table]
@@ -123,9 +103,9 @@ def page(comparison: Comparison, images: dict[str, bytes]) -> str:
         images: PNG files by the names of the figures.
     """
     figures = "".join(
-        f'<figure id="{name}"><img alt="{escape(_CAPTIONS[name])}" '
+        f'<figure id="{name}"><img alt="{escape(FIGURES[name].caption)}" '
         f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-        f"<figcaption>{escape(_CAPTIONS[name])}</figcaption></figure>\n"
+        f"<figcaption>{escape(FIGURES[name].caption)}</figcaption></figure>\n"
         for name, png in images.items()
     )
     notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in _notes(comparison))
@@ -137,15 +117,15 @@ def page(comparison: Comparison, images: dict[str, bytes]) -> str:
 <p class="question">{escape(comparison.question)}</p>
 <p>{escape(_protocol(comparison))}</p>
 {notes}<h2>Results</h2>
-{_html_table(_results(comparison))}
+{_html_table(results_table(comparison))}
 <h2>Against {escape(comparison.control or "no control")}</h2>
-{_html_table(_against_control(comparison))}
+{_html_table(differences_table(comparison))}
 {"".join(f"<p>{escape(line)}</p>" for line in power_lines(comparison))}
 <h2>Steering and health</h2>
-{_html_table(_steering(comparison))}
+{_html_table(steering_table(comparison))}
 <h2>Figures</h2>
 {figures}<h2>Ledger</h2>
-{_html_table(_spent(comparison))}
+{_html_table(spending_table(comparison))}
 </body></html>
 """
 

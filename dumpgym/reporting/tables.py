@@ -5,6 +5,9 @@ import math
 from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison
 from dumpgym.statistics.intervals import Interval
 
+Table = list[list[str]]
+"""Rows of cells, the head first."""
+
 
 def power_lines(comparison: Comparison) -> list[str]:
     """For every cell, how many seeds a difference of the observed size needs, and what so many seeds can show."""
@@ -16,10 +19,8 @@ def power_lines(comparison: Comparison) -> list[str]:
     ]
 
 
-Table = list[list[str]]
-
-
-def _results(comparison: Comparison) -> Table:
+def results_table(comparison: Comparison) -> Table:
+    """Every cell: its primary metric, final success, tokens to the threshold, and forgetting."""
     head = ["policy", "seeds", f"{comparison.metric} (primary)", "interquartile mean by arm", "final success"]
     rows = [[*head, f"tokens to {comparison.threshold:g}, mean", "median", "reached", "forgetting"]]
     for row in comparison.table:
@@ -35,7 +36,8 @@ def _results(comparison: Comparison) -> Table:
     return rows
 
 
-def _against_control(comparison: Comparison) -> Table:
+def differences_table(comparison: Comparison) -> Table:
+    """Every cell against the control: paired differences, p-values, verdicts, and differences over steps."""
     head = ["policy", "pairs", "difference", "p, Holm", "p, equivalence", "verdict", "probability of improvement"]
     rows = [[*head, "area over steps, difference"]]
     for row in comparison.table:
@@ -55,7 +57,8 @@ def _against_control(comparison: Comparison) -> Table:
     return rows
 
 
-def _steering(comparison: Comparison) -> Table:
+def steering_table(comparison: Comparison) -> Table:
+    """What every policy asked for, and the health of its batches."""
     keys = ("effective_arms", "largest_share", "kl_from_uniform", "zero_variance", "truncated")
     head = [
         "policy",
@@ -72,7 +75,8 @@ def _steering(comparison: Comparison) -> Table:
     ]
 
 
-def _spent(comparison: Comparison) -> Table:
+def spending_table(comparison: Comparison) -> Table:
+    """Tokens by purpose and seconds by phase of every cell, mean over seeds."""
     names = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
     head = ["policy", "seeds", "generated", "redrawn", "trained on", "in evaluation"]
     first = next(iter(comparison.cells.values()))
@@ -94,7 +98,9 @@ def markdown(rows: Table) -> str:
 
 def markdown_tables(comparison: Comparison) -> str:
     """The report's tables as Markdown: results, differences to the control, steering, and what was spent."""
-    return "\n\n".join(markdown(table(comparison)) for table in (_results, _against_control, _steering, _spent))
+    return "\n\n".join(
+        markdown(table(comparison)) for table in (results_table, differences_table, steering_table, spending_table)
+    )
 
 
 def format_interval(interval: Interval, large: bool = False, sign: str = "") -> str:

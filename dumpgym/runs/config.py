@@ -1,4 +1,4 @@
-"""What a training run is made of: frozen dataclasses whose default instance is the main job."""
+"""The configuration of a training run: frozen dataclasses whose default instance is the main job."""
 
 import dataclasses
 import json
@@ -9,9 +9,14 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, MinLen
 
 from dumpgym.agents.grpo.config import GRPOConfig
+from dumpgym.contracts.arms import make_arms
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.runs.validation import STRICT, read_toml, validated
+from dumpgym.signals.signal import make_signal
 
 Option = bool | int | float | str | tuple[float, ...]
+_MAY_CHANGE = ("output", "trackers", "steps", "budget_tokens", "budget_seconds")  # when a run resumes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,26 +24,26 @@ class TrainConfig:
     """A training run.
 
     Attributes:
-        output: the run's directory.
-        seed: of the puzzles, the policy and the sampling.
-        steps: batches to train on, at most.
-        budget_tokens: the run also ends with the step in which so many tokens have been generated in training.
-        budget_seconds: the run also ends with the step in which it has trained so long, evaluations apart.
-        arms: environment ids; the bandit's arms, easiest first.
+        output: directory of the run.
+        seed: seed of the puzzles, the policy and the sampling.
+        steps: most batches to train on.
+        budget_tokens: the run also ends with the step in which this many tokens have been generated in training.
+        budget_seconds: the run also ends with the step in which it has trained this long, not counting evaluations.
+        arms: environment ids with arguments; the arms of the bandit, easiest first.
         policy: id of the bandit policy.
         policy_options: options of the policy, e.g. ``temperature 0.2``.
-        signal: the bandit's reward, by its name in the registry of signals.
+        signal: name of the signal that the policy learns from.
         prompts_per_step: groups in a batch.
         num_generations: completions per prompt.
         max_redraws: group filter: most times in a step that groups of equal rewards are left out of the batch and
-            others drawn in their place; 0 leaves none out.
+            replaced by new draws; 0 leaves none out.
         evaluate_every: steps between two evaluations.
-        evaluation_problems: held-out problems per arm in these.
+        evaluation_problems: held-out problems per arm in these evaluations.
         final_evaluation_problems: held-out problems per arm before and after training.
         checkpoint_every: steps between two checkpoints.
-        max_completion_lengths: in tokens, one an arm; none: the agent's own limit for all.
+        max_completion_lengths: limits in tokens, one per arm; none means the agent's own limit for all.
         transcripts_per_arm: completions of each arm that an evaluation logs.
-        trackers: that are shown the metrics besides the logs.
+        trackers: receive the metrics besides the logs.
         agent: settings of the language model and of GRPO.
     """
 
@@ -69,14 +74,41 @@ GRPOConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
 
 
 def load_toml(path: Path) -> TrainConfig:
-    """Reads a configuration file; what it leaves out keeps its default.
+    """Reads a configuration file; settings that it leaves out keep their defaults.
 
     Raises:
-        DumpgymError: if it cannot be read, is no TOML, or holds a key or a value that is not accepted.
+        DumpgymError: if it cannot be read, is not valid TOML, or holds a key or a value that is not accepted.
     """
     return validated(read_toml(path), TrainConfig)
 
 
-def to_json(config: TrainConfig) -> str:
+def config_json(config: TrainConfig) -> str:
     """The configuration as JSON that ``validated`` reads back."""
     return json.dumps(dataclasses.asdict(config) | {"output": str(config.output)}, indent=2)
+
+
+def check_names(config: TrainConfig) -> None:
+    """Refuses a configuration that names something that does not exist, before anything is loaded or written.
+
+    Raises:
+        DumpgymError: if an arm, the policy, one of its options or the signal does not exist or is out of range.
+    """
+    arms = make_arms(config.arms, config.max_completion_lengths)
+    make_signal(config.signal, (len(arms),))
+    policy_for_run(config.policy, config.policy_options, num_arms=len(arms), seed=0, steps=config.steps)
+
+
+def refuse_changes(config: TrainConfig, stored: TrainConfig) -> None:
+    """Refuses to resume a run with other settings than its own, except its limits and who watches it.
+
+    Args:
+        config: configuration of the command that resumes.
+        stored: configuration of the run.
+
+    Raises:
+        InvalidValueError: if a setting differs that decides the run's numbers.
+    """
+    for f in dataclasses.fields(TrainConfig):
+        mine, theirs = getattr(config, f.name), getattr(stored, f.name)
+        if f.name not in _MAY_CHANGE and mine != theirs:
+            raise InvalidValueError(f.name, mine, f"with --resume, the run's own value {theirs!r}")

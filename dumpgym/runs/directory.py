@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
-from dumpgym.runs.config import TrainConfig, to_json
+from dumpgym.runs.config import TrainConfig, config_json
 from dumpgym.runs.files import (
     PARTIAL,
     append_line,
@@ -60,7 +60,7 @@ class RunDirectory:
                     raise InvalidValueError("output", str(path), "a directory that is new or empty, or --resume")
                 path.mkdir(parents=True, exist_ok=True)
         run = cls(path, writes=writes)
-        run._write("config.json", to_json(config), hint="")  # until it stands there, there is no run to go on with
+        run._write("config.json", config_json(config), hint="")  # until it stands there, there is no run to go on with
         return run
 
     @staticmethod
@@ -78,7 +78,7 @@ class RunDirectory:
 
     def write_config(self, config: TrainConfig) -> None:
         """Replaces the configuration that ``stored_config`` reads."""
-        self._write("config.json", to_json(config))
+        self._write("config.json", config_json(config))
 
     def first_command(self) -> list[str] | None:
         """The command that began the run, if it came as far as to write it down."""

@@ -15,6 +15,8 @@ from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
 
 Array = NDArray[np.float64]
+TOKEN_COLUMNS = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
+"""The columns of the ledger, by the names under which they are logged."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,17 @@ class FinishedRun:
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
+    """Reads all finished runs in directories.
+
+    Args:
+        paths: directories of runs, or directories that hold runs at any depth.
+
+    Returns:
+        The runs, and a note on every run that is left out because it is not finished.
+
+    Raises:
+        InvalidValueError: if a path is not a directory, or there is no finished run.
+    """
     found: list[FinishedRun] = []
     notes = []
     for path in paths:
@@ -97,26 +110,22 @@ def _is_run(config: Path) -> bool:
     return "policy_options" in json.loads(config.read_text(encoding="utf-8"))
 
 
-TOKENS = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
-"""The columns of the ledger, by the names under which they are logged."""
-
-
 def read_ledger(run: RunDirectory) -> dict[str, Any]:
     """What a run has spent, from its logs.
 
     Returns:
-        ``tokens``, the columns of ``TOKENS`` in all; ``arms``, the same by arm; ``seconds`` by phase; ``steps`` taken.
+        "tokens", totals by the names of ``TOKEN_COLUMNS``; "arms", the same by arm; "seconds" by phase; "steps" taken.
     """
     records = [log[-1] for log in (run.read("metrics.jsonl"), run.read("evaluations.jsonl")) if log]
     last = max(records, key=lambda record: record["time/seconds"])
     arms: dict[str, dict[str, int]] = {}
     for key, value in last.items():
-        if key.startswith("arms/") and key.endswith(TOKENS):
+        if key.startswith("arms/") and key.endswith(TOKEN_COLUMNS):
             name, column = key.removeprefix("arms/").rsplit("/", 1)
             arms.setdefault(name, {})[column] = value
     return {
         "steps": last["step"],
-        "tokens": {column: last[column] for column in TOKENS},
+        "tokens": {column: last[column] for column in TOKEN_COLUMNS},
         "arms": arms,
         "seconds": {
             key.removeprefix("time/"): value

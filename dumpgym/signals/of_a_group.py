@@ -1,35 +1,48 @@
-"""Signals that look at nothing but one group of completions.
+"""Signals that use nothing but one group of completions to the same prompt.
 
-Each takes the rewards and the successes of a batch, both of shape (..., groups, G), and gives one number a group.
+Each takes the rewards and the successes of a batch, both of shape (..., groups, G) with G completions per group, and
+gives one number per group, shape (..., groups). A group whose rewards are all equal teaches GRPO nothing and gives
+exactly 0. What GRPO does with a group's rewards is computed here and nowhere else, so that environments, simulated
+students and policies agree on it.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dumpgym.signals.signal import register_signal
+
+
+def advantages(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """GRPO advantages, (r - mean) / (std with n - 1, + 1e-6), of shape (..., groups, G) like the rewards."""
+    centred = _centred(rewards)
+    result: NDArray[np.float64] = centred / _scale(centred)
+    return result
+
 
 def _centred(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rewards minus their group's mean, exactly 0 where the group's rewards are equal, shape (..., groups, G)."""
-    shifted = rewards - rewards[..., :1]  # the mean of equal rewards may differ from them by rounding; that of 0s not
+    # The mean of equal rewards may differ from them by rounding; the mean of zeros does not.
+    shifted = rewards - rewards[..., :1]
     centred: NDArray[np.float64] = shifted - shifted.mean(axis=-1, keepdims=True)
     return centred
 
 
 def _scale(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What GRPO divides centred rewards by, std with n - 1, + 1e-6, shape (..., groups, 1)."""
+    """The divisor of GRPO's advantages, std with n - 1, + 1e-6, shape (..., groups, 1)."""
     std = np.sqrt((centred**2).sum(axis=-1, keepdims=True) / max(centred.shape[-1] - 1, 1))
     scale: NDArray[np.float64] = std + 1e-6
     return scale
 
 
 def mean_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean abs(A) with the GRPO advantage A = (r - mean) / (std with n - 1, + 1e-6), as arXiv 2504.09710 has it.
+    """Mean abs(A) with the GRPO advantage A, the signal of DUMP (arXiv 2504.09710); see ``advantages``.
 
     Args:
         rewards: shape (..., groups, G).
-        successes: not looked at.
+        successes: not used.
 
     Returns:
-        Shape (..., groups). For two-valued rewards, k successes and p = k / G it is 2 sqrt(p (1 - p)) sqrt((G - 1) /
+        Shape (..., groups). For rewards of two values, k successes and p = k / G it is 2 sqrt(p (1 - p)) sqrt((G - 1) /
         G), whatever the values. A group of one completion gives 0.
     """
     centred = _centred(rewards)
@@ -37,14 +50,29 @@ def mean_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[np.
     return mean_absolute
 
 
-def mean_absolute_deviation(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean abs(r - mean): the mean absolute advantage of GRPO without division by the standard deviation.
+def binary_mean_absolute_advantage(successes: NDArray[np.int64], num_generations: int) -> NDArray[np.float64]:
+    """``mean_absolute_advantage`` of groups whose rewards have two values, in closed form without the 1e-6.
 
-    It is in units of the reward, so distributions with different reward scales do not compare.
+    Args:
+        successes: number of successes of each group, any shape.
+        num_generations: completions per group, G.
+
+    Returns:
+        2 sqrt(p (1 - p) (G - 1) / G) with p = k / G, in the shape of ``successes``; from 0 to 1.
+    """
+    p = successes / num_generations
+    mean_absolute: NDArray[np.float64] = 2 * np.sqrt(p * (1 - p) * (num_generations - 1) / num_generations)
+    return mean_absolute
+
+
+def mean_absolute_deviation(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean abs(r - mean): the mean absolute advantage of GRPO without the division by the standard deviation.
+
+    It is in units of the reward, so distributions with different reward scales are not comparable.
 
     Args:
         rewards: shape (..., groups, G).
-        successes: not looked at.
+        successes: not used.
 
     Returns:
         Shape (..., groups).
@@ -54,10 +82,10 @@ def mean_absolute_deviation(rewards: NDArray[np.float64], successes: NDArray[np.
 
 
 def success_variance(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The variance p (1 - p) of a success, with p the share of successes, as arXiv 2502.12272 has it.
+    """The variance p (1 - p) of a success, with p the share of successes (arXiv 2502.12272).
 
     Args:
-        rewards: not looked at.
+        rewards: not used.
         successes: shape (..., groups, G).
 
     Returns:
@@ -73,7 +101,7 @@ def informative_group(rewards: NDArray[np.float64], successes: NDArray[np.bool_]
     Source: the weight of an arm in the sampler of marin #8765.
 
     Args:
-        rewards: not looked at.
+        rewards: not used.
         successes: shape (..., groups, n).
 
     Returns:
@@ -86,31 +114,30 @@ def informative_group(rewards: NDArray[np.float64], successes: NDArray[np.bool_]
 
 
 def clipped_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean of min(abs(A), 1), with A as in ``mean_absolute_advantage``.
+    """Mean of min(abs(A), 1), with A as in ``advantages``.
 
     A lone success among G has the advantage (G - 1) / sqrt(G), 3.75 at G = 16; clipped, it counts as much as any other.
 
     Args:
         rewards: shape (..., groups, G).
-        successes: not looked at.
+        successes: not used.
 
     Returns:
         Shape (..., groups), from 0 to 1.
     """
-    centred = _centred(rewards)
-    clipped: NDArray[np.float64] = np.minimum(np.abs(centred) / _scale(centred), 1).mean(axis=-1)
+    clipped: NDArray[np.float64] = np.minimum(np.abs(advantages(rewards)), 1).mean(axis=-1)
     return clipped
 
 
 def pass_at_n_gap(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """2 (pass@N - pass@1) with N = G: what the best of the group gains over one completion, twice.
+    """2 (pass@N - pass@1) with N = G: twice what the best of the group gains over one completion.
 
     pass@N is the chance that one of N completions is right, estimated without bias from k successes in G by
-    1 - C(G - k, N) / C(G, N) (Chen et al., arXiv 2107.03374): k / G at N = 1, and at N = G 1 if there is any success.
-    So the gap is 2 (1 - k / G) for k > 0 and 0 for none: it prefers problems that are seldom solved.
+    1 - C(G - k, N) / C(G, N) (Chen et al., arXiv 2107.03374): k / G at N = 1, and at N = G it is 1 if there is any
+    success. So the gap is 2 (1 - k / G) for k > 0 and 0 for none: it prefers problems that are seldom solved.
 
     Args:
-        rewards: not looked at.
+        rewards: not used.
         successes: shape (..., groups, G).
 
     Returns:
@@ -118,3 +145,14 @@ def pass_at_n_gap(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) ->
     """
     gap: NDArray[np.float64] = 2 * (successes.any(axis=-1) - successes.mean(axis=-1))
     return gap
+
+
+for _signal in (
+    mean_absolute_advantage,
+    mean_absolute_deviation,
+    clipped_absolute_advantage,
+    success_variance,
+    informative_group,
+    pass_at_n_gap,
+):
+    register_signal(_signal.__name__, _signal)

@@ -52,7 +52,7 @@ class StudentResult:
     Attributes:
         arm_names: of its arms.
         policies: by their specification; the oracle by the name "oracle", if there is one.
-        rows: the table, best area first; see ``summarise``.
+        rows: the table, best area first; see ``policy_rows``.
     """
 
     arm_names: Sequence[str]
@@ -60,7 +60,7 @@ class StudentResult:
     rows: list[dict[str, Any]]
 
 
-def summarise(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[str, Any]]:
+def policy_rows(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[str, Any]]:
     """One row a policy, best area first. Every number is (value, lower, upper) with a 95 % bootstrap interval.
 
     Differences are paired: run s of a policy minus run s of uniform, or of the oracle. Steps to the threshold are a
@@ -89,7 +89,7 @@ def summarise(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[str
     return rows
 
 
-def to_json(result: StudentResult) -> dict[str, Any]:
+def student_record(result: StudentResult) -> dict[str, Any]:
     """Everything as JSON-compatible values, numbers to six digits."""
     return {
         "arms": list(result.arm_names),

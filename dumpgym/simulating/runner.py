@@ -19,7 +19,6 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.policy_registry import policy_for_run, policy_registry
 from dumpgym.contracts.specs import read_spec
 from dumpgym.contracts.student_registry import make_students
-from dumpgym.reporting.figures.simulation import save_simulation_figure
 from dumpgym.signals.signal import make_signal
 from dumpgym.simulating.lockstep import ORACLE, SimulationPlan, run_seeds
 from dumpgym.simulating.oracle import Predictable
@@ -28,9 +27,9 @@ from dumpgym.simulating.results import (
     PolicyResult,
     StudentResult,
     markdown_table,
+    policy_rows,
     rich_table,
-    summarise,
-    to_json,
+    student_record,
 )
 
 
@@ -39,7 +38,7 @@ class SimulateConfig:
     """A comparison of policies on simulated students.
 
     Attributes:
-        output: directory for results.json, table.md and a figure for every student.
+        output: directory for results.json and table.md; the command also writes a figure for every student there.
         policies: ``id?option=value&...``, or ``module:id?...`` for one's own; none for all that are registered.
             Uniform is always among them, as the control.
         students: ``id?argument=value&...``, with "skills", "softmax" or "replay", or ``module:Class?...``.
@@ -91,7 +90,7 @@ def simulate(config: SimulateConfig, console: Console | None = None) -> dict[str
         found[student][policy] = result
     config.output.mkdir(parents=True, exist_ok=True)
     results = {
-        student: StudentResult(_arm_names(student), of_policies, summarise(of_policies, config.steps))
+        student: StudentResult(_arm_names(student), of_policies, policy_rows(of_policies, config.steps))
         for student, of_policies in found.items()
     }
     if console is not None:
@@ -161,12 +160,10 @@ def run_pair(config: SimulateConfig, student: str, policy: str) -> PolicyResult:
 
 
 def _write(config: SimulateConfig, results: Mapping[str, StudentResult]) -> None:
-    """results.json with the configuration and every number, table.md, and a figure for every student."""
+    """Writes results.json with the configuration and every number, and table.md."""
     settings = dataclasses.asdict(config) | {"output": str(config.output)}
-    students = {student: to_json(result) for student, result in results.items()}
+    students = {student: student_record(result) for student, result in results.items()}
     record = {"dumpgym": dumpgym.__version__, "config": settings, "students": students}
     (config.output / "results.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
     tables = [markdown_table(student, result, config.steps) for student, result in results.items()]
     (config.output / "table.md").write_text("\n".join(tables), encoding="utf-8")
-    for i, (student, result) in enumerate(results.items()):
-        save_simulation_figure(config.output / (f"figure{i or ''}.png"), student, result)

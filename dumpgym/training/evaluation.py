@@ -1,4 +1,4 @@
-"""Evaluation on held-out problems."""
+"""Evaluation of a learner on held-out problems."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from dumpgym.contracts.arms import Arm, limits_of
 from dumpgym.contracts.learner import Learner
 from dumpgym.contracts.puzzle_env import Problem, Verdict
 
-_EVALUATION_BATCH = 128
+_EVALUATION_BATCH = 128  # prompts completed together
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedCompletion:
-    """What a learner made of one problem."""
+    """A completion of a problem with its verdict."""
 
     problem: Problem
     completion: str
@@ -21,11 +21,11 @@ class JudgedCompletion:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a learner fared on held-out problems.
+    """The results of a learner on held-out problems.
 
     Attributes:
-        completions: per arm, one a problem.
-        tokens: per arm, tokens generated for it.
+        completions: by arm name, one judged completion per problem.
+        tokens: by arm name, the tokens generated.
     """
 
     completions: dict[str, list[JudgedCompletion]]
@@ -33,14 +33,24 @@ class Evaluation:
 
     @property
     def successes(self) -> dict[str, list[bool]]:
-        """Per arm, whether each problem was solved."""
+        """By arm name, whether each problem was solved."""
         return {name: [one.verdict.success for one in completions] for name, completions in self.completions.items()}
 
 
-def evaluate(learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: int, greedy: bool) -> Evaluation:
+def evaluate(
+    learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: int = 0, greedy: bool = True
+) -> Evaluation:
     """Lets the learner complete the first ``num_problems`` test problems of each arm, once each.
 
-    Sampling has a stream of its own that depends on the seed alone, so training goes on as if nothing had happened.
+    Evaluation samples from its own stream, which depends only on the seed, so training continues as if it had not
+    happened.
+
+    Args:
+        learner: completes the prompts.
+        arms: the arms to evaluate on.
+        num_problems: held-out problems per arm.
+        seed: seed of the problems and of the sampling.
+        greedy: take the most probable tokens instead of sampling at the learner's temperature.
     """
     cases = [(arm, arm.env.sample_problem(seed, "test", i)) for arm in arms for i in range(num_problems)]
     judged: dict[str, list[JudgedCompletion]] = {arm.name: [] for arm in arms}

@@ -1,36 +1,34 @@
-"""Health of the learner, arm by arm: what is logged of every step, and alarms for what ends a run that goes on.
+"""Alarms for what ends a run although it continues: a learner that breaks on one of its arms.
 
-A curriculum moves the learner between arms, so a mean over the batch hides where it breaks: answers of one arm that no
-longer fit the limit, an arm that teaches nothing, a learner that has stopped exploring on another.
+A curriculum moves the learner between arms, so a mean over the batch hides where it breaks: completions of one arm that
+no longer fit the length limit, an arm that teaches nothing, a learner that has stopped exploring on another.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.state import Stateful
-from dumpgym.training.batch import TrainingBatch, sums_by_arm
+from dumpgym.training.batch import TrainingBatch
+from dumpgym.training.window import StepWindow
 
 
 class LearnerAlarms(Stateful):
     """Watches the learner over the last steps of a run, arm by arm.
 
-    Alarms, each a short text that names the arm and the number, once the window holds ``enough`` of its completions:
+    Each alarm is a short text that names the arm and the number, once the window holds ``enough`` of its completions:
 
     - truncated: more than half of the completions were cut off at the length limit;
     - without variance: in no group did the rewards differ, because all completions or none earn them;
-    - collapsed: the mean entropy of a sampled token is below ``least_entropy``, so that a group is one answer repeated;
-    - diverged: the mean divergence from the reference, where the learner computes it, exceeds ``largest_kl``.
+    - collapsed: the mean entropy of a sampled token is below ``least_entropy``, so that a group repeats one completion;
+    - diverged: the mean divergence from the reference, if the learner computes it, exceeds ``largest_kl``.
 
     Args:
-        names: of the arms.
-        window: steps that are looked back on.
+        names: names of the arms.
+        window: number of steps that are remembered.
         enough: completions in the window before an arm is judged.
-        least_entropy: nats a token.
-        largest_kl: nats a token.
+        least_entropy: nats per token.
+        largest_kl: nats per token.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -52,17 +50,17 @@ class LearnerAlarms(Stateful):
         self.enough = require_number("enough", enough, low=1, whole=True)
         self.least_entropy = require_number("least_entropy", least_entropy, low=0)
         self.largest_kl = require_number("largest_kl", largest_kl, above=0)
-        length = require_number("window", window, low=1, whole=True)
-        self.recent: NDArray[np.float64] = np.zeros((length, len(self._ROWS), len(names)))  # newest last
+        self.recent = StepWindow(self._ROWS, len(names), require_number("window", window, low=1, whole=True))
 
     def observe(self, batch: TrainingBatch) -> list[str]:
-        """Takes in a batch and returns the alarms."""
-        sums = sums_by_arm(batch, len(self.names))
-        self.recent = np.concatenate([self.recent[1:], np.array([sums[row] for row in self._ROWS])[None]])
-        total = self.recent.sum(axis=0)
+        """Adds a batch to the window and returns the alarms."""
+        self.recent.add(batch.sums_by_arm(len(self.names)))
+        total = self.recent.total()
         alarms = []
         for i, name in enumerate(self.names):
-            groups, completions, truncated, equal, tokens, surprise, kl_tokens, kl = total[:, i].tolist()
+            groups, completions, truncated, equal, tokens, surprise, kl_tokens, kl = (
+                float(total[row][i]) for row in self._ROWS
+            )
             if completions < self.enough:
                 continue
             if truncated > completions / 2:

@@ -1,4 +1,4 @@
-"""What a step is reported as: plain functions from a batch to named numbers, and from a run's logs to its summary."""
+"""The numbers of a run: functions from a batch or an evaluation to named numbers, and from the logs to a summary."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.finished import read_ledger
 from dumpgym.statistics.curves import effective_number
 from dumpgym.statistics.intervals import success_change
-from dumpgym.training.batch import BY_GROUP, UNREADABLE, TrainingBatch, sums_by_arm
+from dumpgym.training.batch import BY_GROUP, UNREADABLE, TrainingBatch
 from dumpgym.training.evaluation import Evaluation
 
 
@@ -28,7 +28,7 @@ def batch_metrics(batch: TrainingBatch) -> dict[str, float]:
 
 
 def policy_metrics(requested: NDArray[np.float64]) -> dict[str, float]:
-    """How concentrated the requested shares are, shape (num_arms,)."""
+    """How concentrated the requested shares, (num_arms,), are."""
     effective = float(effective_number(requested))
     return {
         "policy/effective_arms": effective,
@@ -40,12 +40,12 @@ def policy_metrics(requested: NDArray[np.float64]) -> dict[str, float]:
 def arm_metrics(
     names: Sequence[str], requested: NDArray[np.float64], signal: NDArray[np.float64], batch: TrainingBatch
 ) -> dict[str, float]:
-    """Requested and realised share of every arm, and learnability, success and format of those in the batch.
+    """Requested and realised share of every arm, and signal, success and format of the arms in the batch.
 
     Args:
-        names: of the arms.
-        requested: the policy's probabilities, (num_arms,).
-        signal: learnability of each group, (groups,).
+        names: names of the arms.
+        requested: probabilities of the policy, (num_arms,).
+        signal: signal of each group, (groups,); it is logged as "learnability".
         batch: the batch.
     """
     metrics: dict[str, float] = {}
@@ -61,26 +61,54 @@ def arm_metrics(
     return metrics
 
 
+def arm_health(names: Sequence[str], batch: TrainingBatch) -> dict[str, float]:
+    """Health of the learner on the arms of a batch, as far as it is known.
+
+    - ``entropy``, nats per token: minus the mean log-probability of the sampled tokens. Its expectation over samples is
+      the entropy, so it is an unbiased but noisy estimate that needs no pass over the vocabulary.
+    - ``kl`` and ``clip_ratio``: what the learner reports for its groups, weighted by their tokens.
+    - ``truncated``: share of completions cut off at the length limit (over the batch: ``completions/clipped_ratio``).
+    - ``frac_reward_zero_std``: share of groups whose rewards are all equal, which teach nothing.
+
+    Args:
+        names: names of the arms.
+        batch: the batch.
+    """
+    sums, num_arms = batch.sums_by_arm(len(names)), len(names)
+    parts = {
+        "entropy": (sums["surprise"], sums["tokens"] if batch.completions.log_probs else np.zeros(num_arms)),
+        "truncated": (sums["truncated"], sums["completions"]),
+        "frac_reward_zero_std": (sums["equal"], sums["groups"]),
+        **{key: (sums[key], sums[f"{key}_tokens"]) for key in BY_GROUP},
+    }
+    return {
+        f"arms/{name}/{key}": float(total[i] / count[i])
+        for i, name in enumerate(names)
+        for key, (total, count) in parts.items()
+        if count[i] > 0
+    }
+
+
 def evaluation_metrics(prefix: str, result: Evaluation) -> dict[str, Any]:
     """Success and format of every arm, the mean success over arms, and which problems were solved.
 
     Args:
-        prefix: of the names: "eval" for greedy completions, "eval_sampled" for sampled ones.
-        result: of the evaluation.
+        prefix: "eval" for greedy completions, "eval_sampled" for sampled ones; the names begin with it.
+        result: the evaluation.
     """
     success = {name: float(np.mean(solved)) for name, solved in result.successes.items()}
     metrics: dict[str, Any] = {f"{prefix}/success": float(np.mean(list(success.values())))}
-    for name, answers in result.completions.items():
-        readable = [answer.verdict.outcome not in UNREADABLE for answer in answers]
+    for name, completions in result.completions.items():
+        readable = [one.verdict.outcome not in UNREADABLE for one in completions]
         metrics |= {f"{prefix}/{name}/success": success[name], f"{prefix}/{name}/format": float(np.mean(readable))}
     solved = {name: [int(s) for s in successes] for name, successes in result.successes.items()}
     return metrics | {f"{prefix}/solved": solved}
 
 
-def summarise(run: RunDirectory) -> dict[str, Any]:
-    """Success before and after a finished run, in the mean over arms and for each, with intervals and costs.
+def run_summary(run: RunDirectory) -> dict[str, Any]:
+    """Success before and after a finished run, mean over arms and for each arm, with intervals and costs.
 
-    The numbers at the top are greedy success; those under "sampled" are at the training temperature.
+    The numbers at the top level are greedy success; those under "sampled" are at the training temperature.
     """
     evaluations, last, ledger = run.read("evaluations.jsonl"), run.read("metrics.jsonl")[-1], read_ledger(run)
     before, after = evaluations[0], evaluations[-1]
@@ -113,31 +141,3 @@ def summarise(run: RunDirectory) -> dict[str, Any]:
 
 def _solved(evaluation: Mapping[str, Any], mode: str, names: Sequence[str]) -> dict[str, list[bool]]:
     return {name: evaluation[f"{mode}/solved"][name] for name in names}
-
-
-def arm_health(names: Sequence[str], batch: TrainingBatch) -> dict[str, float]:
-    """Numbers of a step, for the arms of the batch and where they are known.
-
-    - ``entropy``, nats a token: minus the mean log-probability of the sampled tokens. In expectation over the samples
-      it is the entropy, so it is an unbiased estimate that needs no pass over the vocabulary, but a noisy one.
-    - ``kl`` and ``clip_ratio``: what the learner says of its groups, weighted by their tokens.
-    - ``truncated``: share of completions cut off at the length limit (over the batch: ``completions/clipped_ratio``).
-    - ``frac_reward_zero_std``: share of groups whose rewards are all equal, which teach nothing.
-
-    Args:
-        names: of the arms.
-        batch: the batch.
-    """
-    sums, num_arms = sums_by_arm(batch, len(names)), len(names)
-    parts = {
-        "entropy": (sums["surprise"], sums["tokens"] if batch.completions.log_probs else np.zeros(num_arms)),
-        "truncated": (sums["truncated"], sums["completions"]),
-        "frac_reward_zero_std": (sums["equal"], sums["groups"]),
-        **{key: (sums[key], sums[f"{key}_tokens"]) for key in BY_GROUP},
-    }
-    return {
-        f"arms/{name}/{key}": float(total[i] / count[i])
-        for i, name in enumerate(names)
-        for key, (total, count) in parts.items()
-        if count[i] > 0
-    }

@@ -1,25 +1,12 @@
 """The card of a trained model: how it was made and what it can do, as the Hugging Face hub reads it."""
 
-import importlib.metadata
-import platform
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import dumpgym
 from dumpgym.runs.config import TrainConfig
-
-PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
-
-
-def versions() -> dict[str, Any]:
-    """Of dumpgym, Python and the libraries that decide about a run's numbers, and the command of this process."""
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    program = Path(sys.argv[0]).name  # without its folder, which is this machine's own affair
-    command = ["dumpgym" if program == "__main__.py" else program, *sys.argv[1:]]
-    return {"dumpgym": dumpgym.__version__, "python": platform.python_version(), **packages, "command": command}
+from dumpgym.runs.versions import PACKAGES
 
 
 def write_model_card(
@@ -28,10 +15,10 @@ def write_model_card(
     """Writes the card beside the weights, as ``README.md``.
 
     Args:
-        directory: of the model.
-        config: of the run.
-        summary: of the finished run, as ``dumpgym.training.metrics.summarise`` makes it.
-        made_by: what ``versions`` returned, of the command that began the run.
+        directory: directory of the model.
+        config: configuration of the run.
+        summary: summary of the finished run, see ``dumpgym.training.metrics.run_summary``.
+        made_by: result of ``dumpgym.runs.versions.versions`` for the command that began the run.
     """
     from huggingface_hub import ModelCard, ModelCardData
 

@@ -1,7 +1,7 @@
-"""PolicyAlarms: alarms for what is known to go wrong with a bandit over distributions, before a run is believed.
+"""Alarms for what is known to go wrong with a bandit over distributions, raised before a run is believed.
 
 An arm whose answers cannot be read looks like one that is too hard; an arm that never succeeds is never drawn again;
-one arm takes over the batch; the batch is not what the policy asked for. Each was seen in published runs.
+one arm takes over the batch; the batch is not what the policy requested. Each was seen in published runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,31 +14,33 @@ from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
 from dumpgym.statistics.curves import effective_number
+from dumpgym.training.window import StepWindow
 
-_FALSE_ALARM = 1e-6  # chance that the dose in a window raises an alarm though slots are drawn as requested
+_FALSE_ALARM = 1e-6  # chance of a dose alarm in a window although slots are drawn as requested
+_LATEST = 5  # steps that decide whether a policy is concentrated
 
 
 class PolicyAlarms(Stateful):
-    """Watches the last steps of a run.
+    """Watches what a policy requests, and what it gets, over the last steps of a run.
 
-    Alarms, each a short text that names the arm and the number:
+    Each alarm is a short text that names the arm and the number:
 
-    - dead: not one success in at least ``enough`` completions of the window, though most were readable;
+    - dead: not one success in at least ``enough`` completions of the window, although most were readable;
     - wrong format: more than half of at least ``enough`` completions in the window had no answer to judge;
     - starved: no group in the whole window;
-    - concentrated: over the window's last five steps, one arm was asked for more than ``largest_share`` of the batch,
-      or the effective number of arms, exp(entropy), was below ``fewest_effective`` of the arms;
-    - dose: an arm's groups in the window differ from what was requested by more than chance allows: by more than
-      Bernstein's bound l / 3 + sqrt((l / 3)^2 + 2 v l), with v the variance of independent draws and l = ln(2 arms /
-      1e-6). While the requests stand fixed, a window exceeds it by chance less than once in a million; requests that
-      follow the results make v random too, and this chance approximate.
+    - concentrated: over the last five steps, one arm was requested for more than ``largest_share`` of the batch, or the
+      effective number of arms, exp(entropy), was below ``fewest_effective`` of the arms;
+    - dose: the number of an arm's groups in the window differs from what was requested by more than chance allows:
+      by more than Bernstein's bound l / 3 + sqrt((l / 3)^2 + 2 v l), where v is the variance of independent draws and
+      l = ln(2 arms / 1e-6). If the requests are fixed, a window exceeds the bound by chance less than once in a
+      million. Requests that follow the results make v random too, so this chance is approximate then.
 
     Args:
-        names: of the arms; of a single one nothing but its success and format can be wrong.
-        window: steps that are looked back on.
+        names: names of the arms. A single arm can only be dead or have the wrong format.
+        window: number of steps that are remembered.
         enough: completions in the window before an arm is judged.
-        largest_share: of one arm, above which a batch is concentrated.
-        fewest_effective: effective number of arms, as a share of the arms, below which it is.
+        largest_share: share of one arm above which a batch is concentrated.
+        fewest_effective: effective number of arms, as a share of all arms, below which a batch is concentrated.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -57,41 +59,42 @@ class PolicyAlarms(Stateful):
         fewest_effective: float = 0.25,
     ) -> None:
         self.names = names
-        self.window = require_number("window", window, low=5, whole=True)
+        self.window = require_number("window", window, low=_LATEST, whole=True)
         self.enough = require_number("enough", enough, low=1, whole=True)
         self.largest_share = require_number("largest_share", largest_share, low=0, high=1)
         self.fewest_effective = require_number("fewest_effective", fewest_effective, low=0, high=1)
-        self.recent: NDArray[np.float64] = np.zeros((window, len(self._ROWS), len(names)))  # newest last
+        self.recent = StepWindow(self._ROWS, len(names), window)
         self.steps = 0
 
     def observe(
         self, requested: NDArray[np.float64], results: GroupResults, unreadable: NDArray[np.int64]
     ) -> tuple[list[str], dict[str, float]]:
-        """Takes in a step.
+        """Adds a step to the window.
 
         Args:
-            requested: the policy's probabilities, (num_arms,).
+            requested: probabilities of the policy, (num_arms,).
             results: of the batch, with arrays of shape (groups,).
-            unreadable: completions of every group without an answer to judge, (groups,).
+            unreadable: number of completions of every group without an answer to judge, (groups,).
 
         Returns:
-            The alarms, and numbers to log: the effective number of arms that the window's groups had, and the largest
-            difference from the requested dose, of what chance allows.
+            The alarms, and numbers to log: the effective number of arms among the window's groups, and the largest
+            difference from the requested dose as a share of what chance allows.
         """
-        groups = np.bincount(results.arm, minlength=len(self.names))
-        size = results.arm.size
-        row = [
-            groups,
-            groups * results.num_generations,
-            np.bincount(results.arm, weights=results.successes, minlength=len(self.names)),
-            np.bincount(results.arm, weights=unreadable, minlength=len(self.names)),
-            size * requested,
-            size * requested * (1 - requested),
-        ]
-        self.recent = np.concatenate([self.recent[1:], np.array(row, dtype=np.float64)[None]])
+        num_arms, size = len(self.names), results.arm.size
+        groups = np.bincount(results.arm, minlength=num_arms)
+        self.recent.add(
+            {
+                "groups": groups,
+                "completions": groups * results.num_generations,
+                "successes": np.bincount(results.arm, weights=results.successes, minlength=num_arms),
+                "unreadable": np.bincount(results.arm, weights=unreadable, minlength=num_arms),
+                "requested": size * requested,
+                "variance": size * requested * (1 - requested),
+            }
+        )
         self.steps += 1
-        log_chance = np.log(2 * len(self.names) / _FALSE_ALARM)
-        total = dict(zip(self._ROWS, self.recent.sum(axis=0), strict=True))
+        log_chance = np.log(2 * num_arms / _FALSE_ALARM)
+        total = self.recent.total()
         allowed = log_chance / 3 + np.sqrt((log_chance / 3) ** 2 + 2 * total["variance"] * log_chance)
         off = (total["groups"] - total["requested"]) / allowed
         alarms = [*self._of_arms(total), *self._of_batch(total, off)]
@@ -106,7 +109,7 @@ class PolicyAlarms(Stateful):
         for i, name in enumerate(self.names):
             groups, completions, successes, unreadable = (float(total[row][i]) for row in self._ROWS[:4])
             if completions >= self.enough and unreadable > completions / 2:
-                alarms.append(wrong_format(name, unreadable / completions, int(completions)))
+                alarms.append(_wrong_format(name, unreadable / completions, int(completions)))
             elif completions >= self.enough and successes == 0:
                 alarms.append(f"{name}: dead, none of {completions:.0f} completions solved")
             if groups == 0 and self.steps >= self.window:
@@ -115,35 +118,33 @@ class PolicyAlarms(Stateful):
 
     def _of_batch(self, total: Mapping[str, NDArray[np.float64]], off: NDArray[np.float64]) -> list[str]:
         alarms = []
-        if len(self.names) > 1 and self.steps >= 5:
-            asked = self.recent[-5:, 4].sum(axis=0)
-            asked = asked / asked.sum()
-            effective = float(effective_number(asked))
-            if asked.max() > self.largest_share and len(self.names) > 2:
-                name = self.names[int(asked.argmax())]
-                alarms.append(f"{name}: concentrated, {asked.max():.0%} of the last 5 batches")
+        if len(self.names) > 1 and self.steps >= _LATEST:
+            requested = self.recent.total(last=_LATEST)["requested"]
+            shares = requested / requested.sum()
+            effective = float(effective_number(shares))
+            if shares.max() > self.largest_share and len(self.names) > 2:
+                name = self.names[int(shares.argmax())]
+                alarms.append(f"{name}: concentrated, {shares.max():.0%} of the last {_LATEST} batches")
             elif effective < self.fewest_effective * len(self.names):
-                alarms.append(
-                    f"concentrated, {effective:.1f} effective arms of {len(self.names)} in the last 5 batches"
-                )
+                few = f"{effective:.1f} effective arms of {len(self.names)}"
+                alarms.append(f"concentrated, {few} in the last {_LATEST} batches")
         for i in np.flatnonzero(np.abs(off) > 1).tolist():
             got, asked_for = total["groups"][i], total["requested"][i]
             alarms.append(f"{self.names[i]}: dose, {got:.0f} groups where {asked_for:.0f} were requested")
         return alarms
 
 
-def wrong_format(name: str, share: float, completions: int) -> str:
-    """The alarm for an arm whose answers cannot be read."""
+def _wrong_format(name: str, share: float, completions: int) -> str:
     return f"{name}: wrong format, {share:.0%} of {completions} completions have no answer to read"
 
 
 def format_alarms(evaluation: Mapping[str, float], names: Sequence[str], num_problems: int) -> list[str]:
-    """Wrong-format alarms of an evaluation, so that a run is not begun with answers that nobody can read.
+    """Wrong-format alarms of an evaluation, so that no run begins with answers that nobody can read.
 
     Args:
         evaluation: with ``eval/<name>/format``, the share of completions with an answer to judge.
-        names: of the arms.
+        names: names of the arms.
         num_problems: completions of every arm.
     """
     readable = {name: evaluation[f"eval/{name}/format"] for name in names}
-    return [wrong_format(name, 1 - share, num_problems) for name, share in readable.items() if share < 0.5]
+    return [_wrong_format(name, 1 - share, num_problems) for name, share in readable.items() if share < 0.5]

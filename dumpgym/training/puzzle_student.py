@@ -1,4 +1,4 @@
-"""A learner with its puzzles, as a student: problems are drawn, completed, judged and learned from."""
+"""A learner together with its arms, as a student: problems are drawn, completed, judged and learned from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,26 +14,27 @@ from dumpgym.contracts.learner import Learned, Learner, RewardedCompletions
 from dumpgym.contracts.puzzle_env import Problem
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
-from dumpgym.training.batch import BrokenBatchError, TrainingBatch, _joined
+from dumpgym.training.batch import BrokenBatchError, TrainingBatch
 from dumpgym.training.evaluation import evaluate
 
 
 class PuzzleStudent(Stateful):
     """A ``Student`` made of a learner and its arms.
 
-    Arm d's i-th problem is that of the address (seed, "train", i), whatever else is drawn. No prompt stands twice in a
-    batch: an arm whose next problem is there already, as when a finite set begins anew or two arms share a
-    distribution, gives the one after it; only an arm that has fewer problems than the batch has slots repeats itself.
+    Problem i of an arm is the one at the address (seed, "train", i), whatever else is drawn, so runs under different
+    policies meet the same problems. No prompt appears twice in a batch: if the next problem of an arm is already in it,
+    because a finite set starts over or two arms share a distribution, the arm gives the one after it. Only an arm with
+    fewer problems than the batch has slots repeats itself.
 
     Args:
-        learner: generates and learns.
+        learner: completes the prompts and learns from the rewards.
         arms: puzzle distributions, easiest first.
-        seed: of the problems.
-        evaluation_problems: held-out problems an arm for ``success``.
+        seed: seed of the problems.
+        evaluation_problems: held-out problems per arm for ``success``.
 
     Attributes:
-        drawn: problems of every arm that were drawn so far, those left out as repeats among them, (num_arms,).
-        practised: problems of every arm that were in a batch so far, (num_arms,).
+        drawn: number of problems of every arm drawn so far, including those left out as repeats, (num_arms,).
+        practised: number of problems of every arm that were in a batch so far, (num_arms,).
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("drawn", "practised")
@@ -65,25 +66,25 @@ class PuzzleStudent(Stateful):
         redraw: Callable[[int], NDArray[np.int64]] | None = None,
         max_redraws: int = 0,
     ) -> TrainingBatch:
-        """``practise``, with everything that was said and judged.
+        """Does what ``practise`` does, and returns the batch in full.
 
         Args:
             arms: shape (groups,).
-            num_generations: completions in a group.
-            redraw: draws so many arms. Where ``max_redraws`` is above 0, groups whose rewards are equal are left out of
-                the batch, and as many others are drawn in their place (the dynamic sampling of DAPO, arXiv 2503.14476).
-            max_redraws: most times that this is done in a step. What is lacking then is not replaced; without any group
-                left, the first ones stay.
+            num_generations: completions per group.
+            redraw: draws a given number of arms. If ``max_redraws`` is above 0, groups whose rewards are equal are left
+                out of the batch and replaced by new draws (the dynamic sampling of DAPO, arXiv 2503.14476).
+            max_redraws: most times that groups are replaced in a step. Groups that are still missing after that are not
+                replaced; if no group is left, the batch consists of the first ones.
 
         Raises:
-            BrokenBatchError: if a reward, or a number of the learner, is not finite.
+            BrokenBatchError: if a reward, or a number that the learner computed, is not finite.
         """
         batch = self._attempt(arms, num_generations)
         for _ in range(max_redraws if redraw is not None else 0):
             lacking = len(arms) - int((~batch.without_variance).sum())
             if lacking <= 0 or redraw is None:
                 break
-            batch = _joined(batch, self._attempt(redraw(lacking), num_generations, batch.problems))
+            batch = batch.joined(self._attempt(redraw(lacking), num_generations, batch.problems))
         if max_redraws and not batch.without_variance.all():
             batch = replace(batch, kept=~batch.without_variance)
         elif max_redraws:
@@ -91,7 +92,7 @@ class PuzzleStudent(Stateful):
         return self._learn(batch)
 
     def _attempt(self, arms: NDArray[np.int64], num_generations: int, others: Sequence[Problem] = ()) -> TrainingBatch:
-        """Completes and judges problems that are none of the others."""
+        """Completes and judges problems that differ from the others."""
         started = perf_counter()
         problems = self._next_problems(arms, others)
         completions = self.learner.generate(
@@ -143,9 +144,8 @@ class PuzzleStudent(Stateful):
         problems: list[Problem] = []
         prompts = {problem.prompt for problem in others}
         for arm in arms:
-            for _ in range(
-                len(arms) + len(others)
-            ):  # the batch holds fewer prompts yet: without repeats of its own, an arm finds one
+            # The batch holds fewer prompts than this, so an arm that does not repeat itself finds a new one in time.
+            for _ in range(len(arms) + len(others)):
                 problem = self.arms[arm].env.sample_problem(self.seed, "train", int(self.drawn[arm]))
                 self.drawn[arm] += 1
                 if problem.prompt not in prompts:

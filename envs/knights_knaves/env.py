@@ -1,4 +1,4 @@
-"""Knights and Knaves as a Gymnasium environment."""
+"""Knights and Knaves as a Gymnasium environment, for one puzzle at a time; see ``vector_env`` for many."""
 
 import dataclasses
 from typing import Any
@@ -9,93 +9,111 @@ from dumpgym.envs.knights_knaves.logic.puzzle import Puzzle
 from dumpgym.envs.knights_knaves.problems import ProblemBlock, PuzzleSettings, problem_block
 from dumpgym.envs.knights_knaves.verifier import TAGS, reward_rule, verify
 
-_MAX_PROMPT_LENGTH = 65_536  # a hundred people take about 10,000 characters, with deep statements three times as many
+_MAX_PROMPT_LENGTH = 65_536  # 100 people take about 10,000 characters, and about 30,000 with deep statements
 
 
 class KnightsKnavesEnv(PuzzleEnv):
-    """Who is a knight and who is a knave?
+    """Knights and Knaves: find out who tells the truth and who lies.
 
     ## Description
-    On an island live knights, who always tell the truth, and knaves, who always lie. Each of ``num_people`` people
-    makes one statement about who is what; exactly one assignment of roles fits all of them. The ids are
-    ``dumpgym/KnightsKnaves-v0``, which takes all arguments, and ``dumpgym/KnightsKnaves2-v0`` to
-    ``dumpgym/KnightsKnaves14-v0``, which bring their number of people. ``experiments/gallery`` shows a puzzle of
-    every kind, and what guessing achieves.
+    Knights and knaves live on an island. Knights always tell the truth and knaves always lie. Each of ``num_people``
+    people makes one statement about who is what, and exactly one assignment of roles is consistent with all the
+    statements. The agent must state the role of every person.
 
-    ## Action space
-    ``Text``: the completion, up to 65,536 characters of ASCII, Latin-1 and Latin Extended-A. ``step`` judges any other
-    object too. It reads the completion alone, never the prompt.
+    ``dumpgym/KnightsKnaves-v0`` accepts all the arguments below. The ids ``dumpgym/KnightsKnaves2-v0`` to
+    ``dumpgym/KnightsKnaves14-v0`` set ``num_people`` to the number in their name. ``experiments/gallery`` shows a
+    puzzle of every kind and how well guessing does.
 
-    ## Observation space
-    ``Text``: the prompt, which ends in the instruction what an answer must look like. ``step`` returns the same one.
+    ## Action Space
+    The action is a completion, in a ``Text`` space of up to 65,536 characters from ASCII, Latin-1 and Latin Extended-A.
+    ``step`` also judges objects outside this space. The verifier reads only the completion, never the prompt.
 
-    ## Starting state
-    A problem has an address: (seed, split, index). ``reset(seed=...)`` selects a stream of problems and starts it anew
-    with index 0, and each further ``reset()`` shows the next one. ``reset(options={"split": "test", "index": 7})`` goes
-    to another place; both keys are optional. The same address is the same problem on every machine, whatever was shown
-    before, and the same puzzle whatever its names, role words, order and prompt.
+    ## Observation Space
+    The observation is the prompt, in a ``Text`` space of up to 65,536 characters. It consists of the puzzle and an
+    instruction that says what an answer must look like. ``step`` returns the same prompt again.
 
-    The splits are disjoint: no test puzzle is a train puzzle of any seed, not even up to renaming people and replacing
-    statements by logically equivalent ones. Within a split puzzles repeat, of 2 and 3 people often.
+    ## Starting State
+    Each problem has an address: (seed, split, index). ``reset(seed=...)`` selects a stream of problems and restarts it
+    at index 0; each further ``reset()`` shows the next problem of the stream.
+    ``reset(options={"split": "test", "index": 7})`` jumps to another place; both keys are optional. An address gives
+    the same problem on every machine, regardless of which problems were shown before. It also gives the same puzzle
+    regardless of names, role words, order and prompt.
+
+    The splits of random puzzles are disjoint: no test puzzle is a train puzzle of any seed, even up to renaming people
+    and replacing statements by logically equivalent ones. Within a split puzzles can repeat; with 2 or 3 people they
+    often do.
 
     ## Rewards
-    The sum of the reward terms of one of four outcomes. By default, with ``reward="dump"``:
+    The reward is the sum of the reward terms of one of four outcomes. The default rule, ``reward="dump"``, gives:
 
-    | outcome       | when                                                     | ``format`` | ``answer`` | reward |
-    |---------------|----------------------------------------------------------|------------|------------|--------|
-    | `correct`     | everyone has the right role                              | +1         | +2         | 3      |
-    | `wrong`       | everyone has one role, and at least one is wrong         | +1         | -1.5       | -0.5   |
-    | `unparseable` | the answer says anything else, more or less than that    | +1         | -2         | -1     |
-    | `bad_format`  | the tags are not as asked, or it is no text at all       | -1         | -2         | -3     |
+    | outcome       | when                                                          | ``format`` | ``answer`` | reward |
+    |---------------|---------------------------------------------------------------|------------|------------|--------|
+    | `correct`     | everyone has the right role                                   | +1         | +2         | 3      |
+    | `wrong`       | everyone has exactly one role, and at least one role is wrong | +1         | -1.5       | -0.5   |
+    | `unparseable` | the answer says more than that, less or something else        | +1         | -2         | -1     |
+    | `bad_format`  | the tags are not as requested, or the action is not text      | -1         | -2         | -3     |
 
-    The other rules are ``"logic-rl"`` (the same, but text outside the tags is allowed), ``"binary"`` (1 or 0) and
-    ``"answer-only"`` (the term ``answer`` alone). A full id such as ``"dump-v0"`` names a version. See
-    ``dumpgym.envs.knights_knaves.verifier`` for their tables, and ``dumpgym.envs.knights_knaves.language.answer_reader`` for how an answer is read.
+    The other rules are ``"logic-rl"`` (the same rewards, but text outside the tags is allowed), ``"binary"`` (1 or 0)
+    and ``"answer-only"`` (only the term ``answer``). A full id such as ``"dump-v0"`` selects a version of a rule.
+    ``dumpgym.envs.knights_knaves.verifier`` documents the rules, and
+    ``dumpgym.envs.knights_knaves.language.answer_reader`` documents how an answer is read.
 
-    ## Episode end
-    After one step: ``terminated`` is always True, ``truncated`` never.
+    ## Episode End
+    - Termination: after one step, always.
+    - Truncation: never.
 
     ## Information
-    ``reset`` returns ``address``; ``lookahead``, the levels of case split that the puzzle needs; with
-    ``puzzles="dump"`` also ``published_index``, its number in the published files; with ``change`` also
-    ``original_quiz``, ``original_statements`` and ``original_solution``, the puzzle before the change.
+    ``reset`` returns a dict with the following keys:
 
-    ``step`` returns ``is_success``, ``outcome``, ``reward_terms`` (by name) and ``reason``, a sentence that says what
-    is wrong.
+    - ``address``: the problem's address.
+    - ``lookahead``: number of levels of case split that the puzzle needs.
+    - ``published_index``: the puzzle's number in the published files; only with ``puzzles="dump"``.
+    - ``original_quiz``, ``original_statements`` and ``original_solution``: the puzzle before the change; only with
+      ``change="statement"`` or ``change="leaf"``.
+
+    ``step`` returns a dict with the following keys:
+
+    - ``is_success``: whether the answer is right.
+    - ``outcome``: one of the four outcomes above.
+    - ``reward_terms``: the reward terms by name.
+    - ``reason``: a sentence that says what is wrong.
 
     ## Arguments
-    All are keyword arguments.
+    All arguments are keyword-only.
 
-    * ``num_people=3``: 2 to 100.
-    * ``split="train"``: "train" or "test", in which the first ``reset`` begins.
-    * ``puzzles="random"``: or "dump" for the paper's own puzzles, to the letter: 3 to 14 people, for each 900 to train
-      on, of which every epoch has an order of its own, and 100 to test on, in the paper's order. The splits are the
-      paper's too, in which a test puzzle may be a train puzzle with other names. Of the other arguments these take
-      ``role_words``, ``reorder``, ``prompt`` and ``reward``.
-    * ``depth=2``: levels of nesting in a statement, 2 to 4, where a leaf ("Zoey is a knave") is 1. At depth 1 there is
-      no puzzle: if all statements are leaves and some assignment fits, the one with all roles flipped fits too.
-    * ``width=2``: most parts of an "and" or "or", 2 to ``2 * num_people - 1``; ``width ** (depth - 1)`` is at most 9,
-      so up to 9 at depth 2, 3 at depth 3 and 2 at depth 4.
-    * ``lookahead=None``: exactly how many levels of case split a puzzle needs, 0 to 3; None for any. 0 is deduction
-      from what is known; at k, a role is struck if supposing it leads to a contradiction with k - 1. Of the default
-      depth and width hardly any puzzle needs 2. ``reset`` raises ``InvalidValueError`` where none is found in time.
-    * ``change="none"``: "statement" or "leaf" for puzzles of which one of these was drawn anew, so that the solution
-      is another. Whoever remembers the original answers wrong.
-    * ``names="common"``: or "uncommon"; these are a little rarer, some of them with accents, hyphens and apostrophes.
-    * ``role_words="knight/knave"``: what those are called who tell the truth, then those who lie: any two nouns in
-      lower-case letters. "knave/knight" swaps the two.
-    * ``reorder=False``: True to quote people in another order than that in which they are introduced.
-    * ``prompt="dumpgym"``: or "dump" for the paper's system message in front of the puzzle.
-    * ``reward="dump"``: the reward rule.
-    * ``render_mode=None``: or "ansi", with which ``render`` returns the prompt.
+    * ``num_people=3``: Number of people, 2 to 100.
+    * ``split="train"``: The split in which the first ``reset`` starts, "train" or "test".
+    * ``puzzles="random"``: Source of the puzzles. "dump" reproduces the paper's own puzzles to the letter. They exist
+      for 3 to 14 people, with 900 train puzzles (in a different order in each epoch) and 100 test puzzles (in the
+      paper's order) for each number of people. The splits are the paper's too, so a test puzzle may be a train puzzle
+      with other names. ``depth``, ``width``, ``lookahead``, ``change`` and ``names`` must keep their defaults.
+    * ``depth=2``: Levels of nesting in a statement, 2 to 4; a leaf ("Zoey is a knave") has depth 1. Depth 1 is excluded
+      because it allows no puzzle: if an assignment is consistent with statements that are all leaves, the assignment
+      with all roles flipped is consistent too.
+    * ``width=2``: Maximum number of parts of an "and" or "or", 2 to ``2 * num_people - 1``. ``width ** (depth - 1)``
+      must be at most 9, which allows up to 9 at depth 2, 3 at depth 3 and 2 at depth 4.
+    * ``lookahead=None``: Exact number of levels of case split that a puzzle must need, 0 to 3; None accepts any. At
+      level 0, deduction from known facts is enough. At level k, a role is ruled out if assuming it leads to a
+      contradiction at level k - 1. With the default depth and width hardly any puzzle needs 2. ``reset`` raises
+      ``InvalidValueError`` if the search finds no such puzzle within its budget.
+    * ``change="none"``: "statement" or "leaf" redraws one statement or one leaf of each puzzle in a way that changes
+      the solution. A model that has memorised the original puzzle gives a wrong answer.
+    * ``names="common"``: "uncommon" uses slightly rarer names, some with accents, hyphens or apostrophes.
+    * ``role_words="knight/knave"``: The words for those who tell the truth and those who lie, in this order: any two
+      nouns in lower-case letters. "knave/knight" swaps the two.
+    * ``reorder=False``: Whether people are quoted in a different order from the one in which they are introduced.
+    * ``prompt="dumpgym"``: "dump" puts the paper's system message before the puzzle, instead of the instruction after
+      it.
+    * ``reward="dump"``: Name or full id of the reward rule.
+    * ``render_mode=None``: "ansi" makes ``render`` return the prompt.
 
-    ## Vectors
+    ## Vectorized Environment
     ``gym.make_vec("dumpgym/KnightsKnaves5-v0", num_envs=64)`` makes a ``KnightsKnavesVectorEnv``, which shows the
-    puzzles of one stream, 64 at a time. Its autoreset mode is ``SAME_STEP``: ``step`` returns the next prompts, and the
-    verdicts stand in ``infos["final_info"]``.
+    puzzles of one stream, 64 at a time. Its autoreset mode is ``SAME_STEP``: ``step`` returns the next prompts, and
+    ``infos["final_info"]`` holds the verdicts.
 
-    ## Transcripts
-    One for each outcome, of a puzzle of the paper:
+    ## Examples
+    One transcript per outcome, for one of the paper's puzzles:
 
     >>> import gymnasium as gym
     >>> import dumpgym
@@ -130,15 +148,15 @@ class KnightsKnavesEnv(PuzzleEnv):
     <think> is missing.
 
     ## References
-    * DUMP: Wang et al., 2025, arXiv 2504.09710: puzzles, prompt and reward.
-    * On Memorization of Large Language Models in Logical Reasoning: Xie et al., 2024, arXiv 2410.23123: the generator,
+    * DUMP (Wang et al., 2025, arXiv 2504.09710): the puzzles, the prompt and the reward.
+    * On Memorization of Large Language Models in Logical Reasoning (Xie et al., 2024, arXiv 2410.23123): the generator,
       depth, width, names, role words, order and changes.
-    * Logic-RL: Xie et al., 2025, arXiv 2502.14768: the reward that DUMP's follows, and the looser format.
-    * Lookahead is the k of generalised unit propagation (Kullmann's r_(k+1); see Gwynne and Kullmann, 2012, arXiv
-      1204.6529), on people alone: ``dumpgym.envs.knights_knaves.logic.solver.lookahead_levels``.
+    * Logic-RL (Xie et al., 2025, arXiv 2502.14768): the reward on which DUMP's is based, and the looser format.
+    * Gwynne and Kullmann, 2012, arXiv 1204.6529: lookahead is the k of generalised unit propagation (Kullmann's
+      r_(k+1)), with case splits on people only; see ``dumpgym.envs.knights_knaves.logic.solver.lookahead_levels``.
 
-    ## Version history
-    * v0: the first version.
+    ## Version History
+    * v0: Initial version
     """
 
     def __init__(
@@ -177,23 +195,27 @@ class KnightsKnavesEnv(PuzzleEnv):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments that make this distribution: the number of people, and what is not the default."""
+        """The arguments that define the distribution: ``num_people``, and every other one that is not the default."""
         values = {f.name: getattr(self.settings, f.name) for f in dataclasses.fields(self.settings)}
         defaults = {f.name: f.default for f in dataclasses.fields(self.settings)}
         return {name: value for name, value in values.items() if name == "num_people" or value != defaults[name]}
 
     def sample_problem(self, seed: int, split: str, index: int) -> Problem:
-        """The puzzle at an address; see ``PuzzleEnv.sample_problem``."""
+        """Returns the problem at an address; see ``PuzzleEnv.sample_problem``."""
         block, row = self._locate(seed, split, index)
         return block.problem(row, (seed, split, index))
 
     def sample_puzzle(self, seed: int, split: str, index: int) -> Puzzle:
-        """The puzzle at an address without its words."""
+        """Returns the puzzle at an address, without its words."""
         block, row = self._locate(seed, split, index)
         return block.puzzles.puzzle(row)
 
     def _locate(self, seed: int, split: str, index: int) -> tuple[ProblemBlock, int]:
-        """The problem's block and its place there; a block is kept, as many environments share a small cache."""
+        """Returns the block of a problem and the problem's row in it.
+
+        The environment keeps its current block. ``problem_block`` has a cache too, but all environments share it; with
+        many arms they would evict each other's blocks, and each problem would cost the sampling of a whole block.
+        """
         number, row = divmod(require_number("index", index, low=0, whole=True), self.settings.block_size(split))
         address = (seed, split, number)
         if self._kept is None or self._kept[0] != address:
@@ -201,14 +223,14 @@ class KnightsKnavesEnv(PuzzleEnv):
         return self._kept[1], row
 
     def verify(self, problem: Problem, completion: object) -> Verdict:
-        """Judges a completion by the selected reward; see ``dumpgym.envs.knights_knaves.verifier``."""
+        """Judges a completion by the selected reward rule; see ``dumpgym.envs.knights_knaves.verifier``."""
         return verify(completion, problem.solution, role_words=self._words, reward=self.reward_id)
 
     def problem_info(self, problem: Problem) -> dict[str, Any]:
-        """The puzzle's lookahead, and its number in the published files or its original, if it has one."""
+        """Returns the puzzle's lookahead, and its number in the published files or the original puzzle, if any."""
         block, row = self._locate(*problem.address)
         return {"lookahead": block.lookahead_levels[row], **block.origin(row)}
 
     def completion_of(self, answer: str) -> str:
-        """The answer between the tags, unless it brings its own."""
+        """Puts the answer between the tags, unless it already contains tags."""
         return answer if any(tag in answer for tag in TAGS) else f"<think></think>\n<answer>{answer}</answer>"

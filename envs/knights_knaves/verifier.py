@@ -1,29 +1,37 @@
-"""The verifier of Knights and Knaves: what a completion earns, from its text alone.
+"""The verifier of Knights and Knaves: maps the text of a completion to an outcome and a reward.
 
-A completion has one of four outcomes, and a reward rule pays each outcome; no rule gives partial credit.
+A completion has one of four outcomes, and a reward rule assigns a reward to each outcome. No rule gives partial credit.
 
 ===============  =======================================================  ====================  ========  ===========
 outcome          when                                                     ``dump-v0``           binary    answer-only
                                                                           ``logic-rl-v0``       ``-v0``   ``-v0``
 ===============  =======================================================  ====================  ========  ===========
 ``correct``      everyone has the right role                              +1 + 2    =  3        1          2
-``wrong``        everyone has one role, and at least one is wrong         +1 - 1.5  = -0.5      0         -1.5
-``unparseable``  the answer says anything else, more or less than that    +1 - 2    = -1        0         -2
-``bad_format``   the tags are not as asked, or it is no text at all       -1 - 2    = -3        0         -2
+``wrong``        everyone has exactly one role, and some role is wrong    +1 - 1.5  = -0.5      0         -1.5
+``unparseable``  the answer says more than that, less or something else   +1 - 2    = -1        0         -2
+``bad_format``   the tags are not as requested, or it is not text         -1 - 2    = -3        0         -2
 ===============  =======================================================  ====================  ========  ===========
 
-``dump`` is the paper's training reward (DUMP, arXiv 2504.09710), the terms ``format`` and ``answer``; ``answer-only``
-is the metric of its evaluation, ``answer`` alone; ``binary`` pays a right answer 1, in the term ``answer``. The format
-they ask for: ``<think>``, ``</think>``, ``<answer>`` and ``</answer>`` once each and in this order, with nothing but
-white space before, between ``</think>`` and ``<answer>``, and behind, where one end-of-turn marker may stand.
+``dump`` is the training reward of the paper (DUMP, arXiv 2504.09710), with the terms ``format`` and ``answer``.
+``answer-only`` is the metric of the paper's evaluation: only the term ``answer``. ``binary`` gives 1 for a right
+answer, in the term ``answer``. All three require the same format: ``<think>``, ``</think>``, ``<answer>`` and
+``</answer>`` once each and in this order, with only white space before ``<think>``, between ``</think>`` and
+``<answer>`` and after ``</answer>``, except that one end-of-turn marker may follow ``</answer>``.
 
-``logic-rl`` pays as ``dump`` does, with the looser format of Logic-RL's code (Xie et al., arXiv 2502.14768): the four
-tags once each and in this order, and any text before ``<think>``, between ``</think>`` and ``<answer>`` and after
-``</answer>``, even one that takes the answer back. Ours departs from that code in two points: it is given the
-completion alone, where theirs looks for "Assistant:" and drops all before it, and it reads the answer as the others do.
+``logic-rl`` gives the same rewards as ``dump`` but requires the looser format of Logic-RL's code (Xie et al., arXiv
+2502.14768): the four tags once each and in this order. It allows any text before ``<think>``, between ``</think>`` and
+``<answer>`` and after ``</answer>``, even text that retracts the answer. It departs from that code in two points: it
+receives only the completion, while theirs searches for "Assistant:" and drops everything before it; and it reads the
+answer as the other rules do.
 
-All of the answer must be accounted for, as ``dumpgym.envs.knights_knaves.language.answer_reader`` says. Time is linear in the length of the
-completion, whatever it holds.
+The whole answer must be accounted for; see ``dumpgym.envs.knights_knaves.language.answer_reader``. The time is linear
+in the length of the completion, whatever its content.
+
+The verifier is strict because reinforcement learning reinforces any text that earns the reward, whether or not it
+solves the puzzle. If tags could repeat, a completion could submit several answers. If text could surround the tags, a
+completion could retract its answer. If an answer were only searched for matching phrases, it could hedge. The price is
+that a right answer in an unforeseen form counts as ``unparseable``; the verdict's reason quotes the part that could not
+be read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +52,7 @@ from dumpgym.envs.knights_knaves.language.words import KNIGHT_KNAVE, RoleWords
 
 
 class RewardRule(NamedTuple):
-    """What each outcome earns, by reward term, and whether text outside the tags is a bad format."""
+    """The reward terms of each outcome, and whether text outside the tags is a bad format (``is_strict``)."""
 
     name: str
     version: int
@@ -53,7 +61,7 @@ class RewardRule(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The full name, by which results should be reported, e.g. "dump-v0"."""
+        """The full name, e.g. "dump-v0". Reports of results should use it."""
         return f"{self.name}-v{self.version}"
 
 
@@ -64,7 +72,7 @@ def _terms(**columns: tuple[float, float, float, float]) -> Mapping[str, Mapping
 
 
 _PAPER = _terms(format=(1.0, 1.0, 1.0, -1.0), answer=(2.0, -1.5, -2.0, -2.0))
-_VERSIONS = (  # of one name, the newest comes last
+_VERSIONS = (  # several versions of one name are listed from oldest to newest
     RewardRule("dump", 0, _PAPER),
     RewardRule("logic-rl", 0, _PAPER, is_strict=False),
     RewardRule("binary", 0, _terms(answer=(1.0, 0.0, 0.0, 0.0))),
@@ -81,26 +89,39 @@ END_OF_TURN = (
 
 
 class _Puzzle(NamedTuple):
-    """What is known of a puzzle before a completion is read."""
+    """All that can be computed for a puzzle before a completion is read, and the answers judged so far.
+
+    Attributes:
+        roles: each person's role, by name.
+        words: the truthful and the lying role word.
+        people: each person's name, by folded name.
+        grammar: the grammar for these role words.
+        lines: the lines of the right answer in the published format, e.g. "(1) Zoey is a knight".
+        known: outcome and reason, by answer.
+    """
 
     roles: dict[str, str]
     words: tuple[str, str]
-    people: Mapping[str, str]  # names by folded name
+    people: Mapping[str, str]
     grammar: Grammar
-    lines: Sequence[str]  # of the plainest right answer
-    known: dict[str, tuple[str, str]]  # outcome and reason of answers, as the completions of a group often agree
+    lines: Sequence[str]
+    known: dict[str, tuple[str, str]]
 
 
 _CORRECT = ("correct", "All roles are right.")
+# The puzzles verified recently, by the identity of their ``roles``. The bound exceeds the number of puzzles in a batch.
+# It is no larger because long-lived objects cost time in each full pass of the garbage collector.
 _PUZZLES: dict[int, _Puzzle] = {}
-_MOST_PUZZLES = 256  # more than a batch has; the longer they live, the more the garbage collector has to look through
+_MOST_PUZZLES = 256
+# With at most 64 answers of fewer than 2048 characters for each puzzle, cached answers take at most 32 MiB of ASCII.
+_MOST_KNOWN_ANSWERS, _KNOWN_ANSWER_LENGTH = 64, 2048
 
 
 def reward_rule(name: str) -> RewardRule:
-    """The reward rule of a name ("dump", its newest version) or of a full id ("dump-v0").
+    """Returns the newest version of a reward rule, given its name ("dump"), or the version of a full id ("dump-v0").
 
     Raises:
-        UnknownNameError: if there is none.
+        UnknownNameError: if there is no such rule.
     """
     if name not in _RULES:
         raise UnknownNameError("reward", str(name), _RULES)
@@ -110,26 +131,27 @@ def reward_rule(name: str) -> RewardRule:
 def verify(
     completion: object, roles: Mapping[str, str], *, role_words: RoleWords = KNIGHT_KNAVE, reward: str = "dump"
 ) -> Verdict:
-    """Judges a completion; it sees nothing of the prompt, and no completion makes it raise.
+    """Judges a completion. It does not see the prompt, and no completion makes it raise an error.
 
     Args:
-        completion: what the model wrote. Whatever is not a ``str`` has a bad format.
-        roles: each person's name with one of the role words. Names are compared regardless of letter case and of how
-            accents are composed.
-        role_words: the puzzle's two role words, in lower case; which of them is the truthful one says only which
-            remark may stand behind it ("a knight (tells the truth)").
+        completion: the text that the model wrote. An object that is not a ``str`` has a bad format.
+        roles: each person's role, one of the role words, by name. Names are compared regardless of letter case and of
+            how accents are composed.
+        role_words: the puzzle's two role words, in lower case. Their order matters only for remarks on what a role
+            means, such as "a knight (tells the truth)".
         reward: name or full id of the reward rule; see ``REWARDS``.
 
     Returns:
-        the verdict, with outcome and reward terms of the tables above, and a reason that says what is wrong.
+        the verdict, with the outcome and reward terms of the table above, and a reason that says what is wrong.
 
     Raises:
-        InvalidValueError: if nobody is in ``roles``, somebody has another role, or two names cannot be told apart.
+        InvalidValueError: if ``roles`` is empty, some role is no role word, or two names cannot be told apart.
         UnknownNameError: if there is no such reward rule.
     """
     rule = _RULES.get(reward) or reward_rule(reward)
-    # By identity, as hashing the roles would take longer than all else; what they hold is compared, as an id may be
-    # used again and a mapping may change.
+    # A group has many completions of one puzzle, so the puzzle's folded names, grammar and known answers are worth
+    # keeping. The key is the identity of ``roles``, because hashing its items would take longer than the rest of a
+    # typical call. An identity can be reused and a mapping can change, so a hit counts only if the contents are equal.
     puzzle = _PUZZLES.get(id(roles))
     if puzzle is None or puzzle.roles != roles or puzzle.words != role_words:
         puzzle = _puzzle(roles, role_words)
@@ -154,7 +176,7 @@ def _puzzle(roles: Mapping[str, str], role_words: RoleWords) -> _Puzzle:
 
 
 def _judge(completion: object, puzzle: _Puzzle, is_strict: bool) -> tuple[str, str]:
-    """The outcome and its reason."""
+    """Returns the outcome and its reason."""
     if not isinstance(completion, str):
         return "bad_format", f"The completion is no text but of type {type(completion).__name__}."
     answer = _plainly_framed(completion)
@@ -163,15 +185,20 @@ def _judge(completion: object, puzzle: _Puzzle, is_strict: bool) -> tuple[str, s
         if fault:
             return "bad_format", fault
     answer = answer.strip(WHITE)
+    # The completions of a group often agree on the answer, even if no two thoughts are equal. The outcome of a
+    # well-formed completion depends only on its answer, so the cache cannot change a verdict.
     judged = puzzle.known.get(answer)
     if judged is None:
         judged = _judge_answer(answer, puzzle)
-        if len(puzzle.known) < 64 and len(answer) < 2048:
+        if len(puzzle.known) < _MOST_KNOWN_ANSWERS and len(answer) < _KNOWN_ANSWER_LENGTH:
             puzzle.known[answer] = judged
     return judged
 
 
 def _judge_answer(answer: str, puzzle: _Puzzle) -> tuple[str, str]:
+    """Returns the outcome and reason of a well-formed completion with this answer."""
+    # A wrong answer in the published format needs no grammar: comparing its lines with the right ones finds the same
+    # people in a fraction of the time. (A right answer in this format is in ``puzzle.known`` from the start.)
     flipped = _flipped(answer, puzzle)
     if not flipped:
         found = read_answer(answer, puzzle.people, puzzle.grammar)
@@ -185,7 +212,14 @@ def _judge_answer(answer: str, puzzle: _Puzzle) -> tuple[str, str]:
 
 
 def _plainly_framed(text: str) -> str | None:
-    """The answer of most completions, in half the time of ``_framed``; None where a closer look is needed."""
+    """Returns the answer of a completion in the most common form, in half the time of ``_framed``; else None.
+
+    None does not mean that the format is bad, only that ``_framed`` must decide.
+    """
+    # The numbers are lengths: 7 of "<think>", 8 of "</think>" and "<answer>", 9 of "</answer>". The conditions leave
+    # no "<" except the four tags, in the right order, and no text outside them except line breaks before "<answer>".
+    # Such a completion is well-formed under every rule, so this shortcut needs no ``is_strict``. It is faster because
+    # every search runs inside ``str`` methods, without a Python loop over each "<" of the thought.
     end = text.rfind("</answer>")
     start = text.rfind("<answer>", 0, end)
     thought_end = text.rfind("</think>", 0, start)
@@ -202,9 +236,11 @@ def _plainly_framed(text: str) -> str | None:
 
 
 def _framed(text: str, is_strict: bool) -> tuple[str, str]:
-    """The answer, and what is wrong with the format, if anything."""
+    """Returns the answer and an empty string, or an empty string and a sentence that says what is wrong."""
     places: list[int] = []
-    at = text.find("<")  # by far the quickest way through a long thought
+    # ``str.find`` jumps from one "<" to the next, which is by far the fastest way through a long thought. Five tags are
+    # one too many, so the loop can stop there.
+    at = text.find("<")
     while at >= 0 and len(places) <= 4:
         if text.startswith(TAGS, at):
             places.append(at)
@@ -224,7 +260,7 @@ def _framed(text: str, is_strict: bool) -> tuple[str, str]:
 
 
 def _tag_fault(text: str, places: Sequence[int]) -> str:
-    """What is wrong with the tags that stand at these places."""
+    """Returns a sentence that says what is wrong with the tags at these places."""
     tags = [next(tag for tag in TAGS if text.startswith(tag, at)) for at in places]
     for tag in TAGS:
         if (times := text.count(tag)) != 1:
@@ -235,7 +271,7 @@ def _tag_fault(text: str, places: Sequence[int]) -> str:
 
 
 def _flipped(answer: str, puzzle: _Puzzle) -> list[str]:
-    """Who has the other role in an answer that is the plainest one but for that; nobody if it differs in more."""
+    """Returns who has the wrong role, if the answer has the published format in the order of ``roles``; else nobody."""
     a, other = puzzle.grammar.articled, puzzle.grammar.other
     flipped: list[str] = []
     lines = answer.split("\n")

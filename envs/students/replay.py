@@ -13,6 +13,7 @@ from scipy.optimize import isotonic_regression
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
+from dumpgym.contracts.student_registry import register_student
 from dumpgym.envs.students.addresses import address_of_runs, check_batch, problem_indices, uniform_at
 
 _RUN = "the directory of a finished or interrupted dumpgym train run"
@@ -222,3 +223,6 @@ def _read_lines(path: Path, *, whole: bool = False) -> list[dict[str, Any]]:
     if not records:
         raise InvalidValueError("run", str(path.parent), f"{_RUN}; {path.name} is empty")
     return records
+
+
+register_student("replay", ReplayStudent.from_run)

@@ -13,7 +13,9 @@ from scipy.stats import binom, laplace
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError, require_number, require_numbers
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
+from dumpgym.contracts.student_registry import register_student
 from dumpgym.envs.students.addresses import address_of_runs, check_batch, problem_indices, uniform_at
+from dumpgym.signals.of_a_group import binary_mean_absolute_advantage
 
 NUISANCES = ("too-hard", "mastered", "noisy", "spurious", "duplicate", "wrong-format")
 _FIXED_SUCCESS = {"too-hard": 0.0, "mastered": 1.0, "noisy": 0.5, "wrong-format": 0.0}
@@ -22,18 +24,11 @@ _NODES = 9
 _DIFFICULTY, _LUCK = 0, 1  # streams of random numbers
 
 
-def group_signal(successes: NDArray[np.int64], num_generations: int) -> NDArray[np.float64]:
-    """Mean abs(A) of a group of G completions with k successes: 2 sqrt(p (1 - p)) sqrt((G - 1) / G), p = k / G."""
-    p = successes / num_generations
-    signal: NDArray[np.float64] = 2 * np.sqrt(p * (1 - p) * (num_generations - 1) / num_generations)
-    return signal
-
-
 @lru_cache(maxsize=8)
 def _expected_signal(num_generations: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Chances of a completion to be right, and the mean of ``group_signal`` at each of them."""
+    """Chances of a completion to be right, and the mean of ``binary_mean_absolute_advantage`` at each of them."""
     chance, k = np.linspace(0, 1, 2001), np.arange(num_generations + 1)
-    return chance, binom.pmf(k, num_generations, chance[:, None]) @ group_signal(k, num_generations)
+    return chance, binom.pmf(k, num_generations, chance[:, None]) @ binary_mean_absolute_advantage(k, num_generations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +159,7 @@ class SkillsStudent(Stateful):
         luck = uniform_at(self.seeds, arms, index, _LUCK)
         successes = np.maximum(binom.ppf(luck, num_generations, chance), 0).astype(np.int64)
 
-        signal = group_signal(successes, num_generations)
+        signal = binary_mean_absolute_advantage(successes, num_generations)
         taught = np.where(arms[..., None] == np.arange(len(self.arm_names)), signal[..., None], 0).mean(axis=-2)
         self.skills = self._learned(self.skills, chances.mean(axis=-1), taught)
         tokens = self._lengths[arms] * num_generations
@@ -254,3 +249,6 @@ def _with_nuisance(real: _Model, names: Sequence[str]) -> _Model:
             model.loads[i] = np.eye(model.loads.shape[1])[-1]
             model.difficulty[i], model.easier[i], model.rate[i] = _TRICK_DIFFICULTY, -1, _TRICK_RATE
     return model
+
+
+register_student("skills", SkillsStudent)

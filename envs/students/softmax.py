@@ -12,10 +12,12 @@ from scipy.stats import binom
 from dumpgym.contracts.errors import InvalidValueError, require_number
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
+from dumpgym.contracts.student_registry import register_student
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, sample_block
 from dumpgym.envs.knights_knaves.logic.puzzle import OPERATORS
 from dumpgym.envs.knights_knaves.logic.statement_sets import CodedStatements
 from dumpgym.envs.students.addresses import check_batch, problem_indices, uniform_at
+from dumpgym.signals.of_a_group import advantages
 
 _NUM_KINDS = len(OPERATORS)
 _MOST_PEOPLE = 12  # 4,096 assignments a puzzle
@@ -85,11 +87,9 @@ def sampled_gradient(
         Shape (puzzles, kinds).
     """
     rewards = (chosen == violations.solution[:, None]).astype(np.float64)
-    centred = rewards - rewards.mean(axis=1, keepdims=True)
-    advantages = centred / (rewards.std(axis=1, ddof=1, keepdims=True) + _STD_OFFSET)
     expected = violations.counts @ probabilities[..., None]
     surplus = np.take_along_axis(violations.counts, chosen[:, None, :], axis=2) - expected  # (puzzles, kinds, G)
-    gradient: NDArray[np.float64] = -(surplus * advantages[:, None, :]).mean(axis=2)
+    gradient: NDArray[np.float64] = -(surplus * advantages(rewards)[:, None, :]).mean(axis=2)
     return gradient
 
 
@@ -252,3 +252,6 @@ def _problems(num_people: int, seed: int, split: str, index: NDArray[np.int64]) 
         for block in np.unique(number).tolist()
     ]
     return Violations(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+register_student("softmax", SoftmaxStudent)

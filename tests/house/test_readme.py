@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 @pytest.mark.parametrize("block", BLOCKS, ids=["loop", "environment", "policy"])
 def test_an_example_runs(block, monkeypatch):
     monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
-    monkeypatch.setattr(dumpgym.contracts.policy_registry, "policy_registry", dict(dumpgym.policy_registry))
+    monkeypatch.setattr(dumpgym.contracts.policy_registry, "policy_registry", dumpgym.policy_registry.copy())
     exec(compile(block.replace("range(60)", "range(1)"), "README.md", "exec"), {"__name__": "readme"})
 
 

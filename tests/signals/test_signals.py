@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 import dumpgym
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
 from dumpgym.contracts.student import GroupResults
-from dumpgym.signals.of_a_group import mean_absolute_advantage
+from dumpgym.signals.of_a_group import binary_mean_absolute_advantage, mean_absolute_advantage
 from dumpgym.signals.signal import (
     GroupSignal,
     by_successes,
@@ -244,7 +244,7 @@ def test_an_unknown_signal_is_answered_with_the_nearest_name():
 
 
 def test_a_signal_of_ones_own_is_registered_once(monkeypatch):
-    monkeypatch.setattr("dumpgym.signals.signal.signal_registry", dict(signal_registry))
+    monkeypatch.setattr("dumpgym.signals.signal.signal_registry", signal_registry.copy())
     register_signal("share-solved", lambda rewards, successes: successes.mean(axis=-1))
     assert make_signal("share-solved", (1,))(results([0], [6])).tolist() == [0.75]
     for taken in ("share-solved", "mine_per_token"):
@@ -258,3 +258,10 @@ def test_a_policy_reads_a_signal_of_progress():
         batch = results([0, 1], successes)
         policy.update(dumpgym.Feedback.of_results(step, batch, signal(batch)))
     assert policy.probabilities()[0] > policy.probabilities()[1]
+
+
+@given(k=st.integers(0, 16), size=st.integers(2, 16))
+def test_the_closed_form_is_the_mean_absolute_advantage_of_two_valued_rewards(k, size):
+    k = min(k, size)
+    expected = by_successes(mean_absolute_advantage, size)[k]
+    assert binary_mean_absolute_advantage(np.array(k), size) == pytest.approx(expected, abs=1e-5)

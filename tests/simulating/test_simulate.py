@@ -13,7 +13,7 @@ from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.contracts.student_registry import make_students
 from dumpgym.simulating.lockstep import SeparatePolicies, SimulationPlan, Trajectories, run, run_seeds
-from dumpgym.simulating.results import PolicyResult, markdown_table, summarise
+from dumpgym.simulating.results import PolicyResult, markdown_table, policy_rows
 from dumpgym.simulating.runner import SimulateConfig, simulate
 
 SMALL = SimulationPlan(steps=12, prompts_per_step=8, num_generations=4)
@@ -44,7 +44,7 @@ def test_the_table_has_paired_differences_and_puts_the_best_first():
         level = 0.3 + 0.1 * np.arange(4) + offset
         return PolicyResult.of_trajectories(trajectories(np.stack([level, level], axis=1) + spread), 0.6)
 
-    rows = summarise({"uniform": result(0, 0), "better": result(0.05, 0), "oracle": result(0.1, 0)}, steps=1)
+    rows = policy_rows({"uniform": result(0, 0), "better": result(0.05, 0), "oracle": result(0.1, 0)}, steps=1)
     assert [row["policy"] for row in rows] == ["oracle", "better", "uniform"]
     assert rows[1]["area_minus_uniform"] == pytest.approx((0.05, 0.05, 0.05))  # equal in every pair: no spread
     assert rows[1]["regret"] == pytest.approx((0.05, 0.05, 0.05))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dumpgym.runs.directory import RunDirectory
-from dumpgym.runs.finished import TOKENS, read_ledger
+from dumpgym.runs.finished import TOKEN_COLUMNS, read_ledger
 from tests.training.test_training import Guesser, make_config, make_trainer
 
 PHASES = ("generate", "verify", "learn", "evaluate", "other")
@@ -51,7 +51,7 @@ def test_every_token_is_counted_by_arm_and_in_all(tmp_path):
         int(rewarded.completions.num_tokens[np.ptp(rewarded.rewards, axis=1) > 0].sum()) for rewarded in learner.learned
     )
     assert 0 < ledger["tokens"]["trained_tokens"] == with_variance < learner.trained
-    for column in TOKENS:
+    for column in TOKEN_COLUMNS:
         assert sum(arm[column] for arm in ledger["arms"].values()) == ledger["tokens"][column]
     assert tuple(ledger["seconds"]) == PHASES
     assert all(seconds > 0 for seconds in ledger["seconds"].values())

@@ -27,7 +27,6 @@ from dumpgym.runs.config import TrainConfig, load_toml
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import write_manifest
 from dumpgym.runs.validation import validated
-from dumpgym.training import loop
 from dumpgym.training.loop import Trainer
 
 
@@ -162,7 +161,7 @@ class Recorder(BanditPolicy):
 
 
 def test_the_bandit_sees_training_rollouts_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(dumpgym.contracts.policy_registry, "policy_registry", dict(policy_registry))
+    monkeypatch.setattr(dumpgym.contracts.policy_registry, "policy_registry", policy_registry.copy())
     register_policy("recorder", Recorder)
     trainer = make_trainer(make_config(tmp_path / "run", policy="recorder"))
     trainer.run()
@@ -408,25 +407,33 @@ def test_a_learner_without_a_model_leaves_none(tmp_path):
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_of_several_processes_one_writes_and_all_come_to_the_same_decisions(tmp_path, monkeypatch):
+def test_of_several_processes_one_writes_and_all_come_to_the_same_decisions(tmp_path):
     """Threads stand for the processes: each has a trainer of its own, and they wait for each other."""
     barrier, saved = threading.Barrier(2, timeout=30), []
+
+    class Threads:
+        def num_processes(self):
+            return 2
+
+        def is_main_process(self):
+            return threading.current_thread().name == "main"
+
+        def wait_for_everyone(self):
+            barrier.wait()
 
     class Rank(Publisher):
         def save(self, directory):
             saved.append((threading.current_thread().name, directory.name))
-            if loop.is_main_process():
+            if Threads().is_main_process():
                 super().save(directory)
 
         def save_model(self, directory):
-            if loop.is_main_process():
+            if Threads().is_main_process():
                 super().save_model(directory)
 
-    monkeypatch.setattr(loop, "is_main_process", lambda: threading.current_thread().name == "main")
-    monkeypatch.setattr(loop, "wait_for_everyone", barrier.wait)
-
     def run(resume, summaries):
-        summaries[threading.current_thread().name] = make_trainer(config, learner=Rank(), resume=resume).run()
+        trainer = make_trainer(config, learner=Rank(), resume=resume, processes=Threads())
+        summaries[threading.current_thread().name] = trainer.run()
 
     config = make_config(tmp_path / "run")
     for resume in (False, True):
@@ -439,7 +446,6 @@ def test_of_several_processes_one_writes_and_all_come_to_the_same_decisions(tmp_
         assert summaries["main"] == summaries["other"]
     steps = [f"step_{step:06d}.partial" for step in (0, 2, 4, 6)]
     assert sorted(saved) == [(name, step) for name in ("main", "other") for step in steps]
-    monkeypatch.undo()
     make_trainer(make_config(tmp_path / "alone")).run()
     assert logs(config.output) == logs(tmp_path / "alone")
 

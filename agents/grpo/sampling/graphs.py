@@ -30,11 +30,11 @@ class Graphs:
     def __init__(self, capture: Capture, model_type: str) -> None:
         self._capture, self._model_type = capture, model_type
         self._replays: dict[Hashable, Step | None] = {}
-        self._is_able = True
+        self._can_capture = True
 
     def run(self, key: Hashable, step: Step) -> None:
         """Runs a step, which must do the same on the same memory whenever it has this key."""
-        if not self._is_able:
+        if not self._can_capture:
             step()
         elif key not in self._replays:
             self._capture.warm_up(step)
@@ -48,7 +48,7 @@ class Graphs:
         try:
             return self._capture.capture(step)
         except RuntimeError as error:
-            self._is_able = False
+            self._can_capture = False
             reason = " ".join(str(error).split())[:200]
             warnings.warn(
                 f"steps of a model of type {self._model_type} cannot be captured as a graph, so they run one by one: "

@@ -61,21 +61,21 @@ class PlainDecoder:
         cache.reorder_cache(selected)
         logits, mask, position = output.logits[selected, -1], mask[selected], position[selected, -1:]
         rows = (torch.tensor(places, device=device)[:, None] * repeats + torch.arange(repeats, device=device)).flatten()
-        goes_on = torch.ones_like(rows, dtype=torch.bool)
+        unfinished = torch.ones_like(rows, dtype=torch.bool)
         for number in range(sheet.size[1]):
             step = torch.tensor([number], device=device)
-            token, unfinished = sheet.take(logits, rows, step)
-            goes_on &= unfinished
+            token, continues = sheet.take(logits, rows, step)
+            unfinished &= continues
             stopped = sheet.stopped(rows, number, number + 1)
             if stopped is not None:
-                goes_on &= ~stopped
-            num_going_on = int(goes_on.sum())
-            if num_going_on == 0:
+                unfinished &= ~stopped
+            num_unfinished = int(unfinished.sum())
+            if num_unfinished == 0:
                 return
-            if num_going_on < _REGROUP_BELOW * len(rows):
-                kept = goes_on.nonzero().squeeze(-1)
+            if num_unfinished < _REGROUP_BELOW * len(rows):
+                kept = unfinished.nonzero().squeeze(-1)
                 cache.reorder_cache(kept)
-                rows, mask, position, token, goes_on = (x[kept] for x in (rows, mask, position, token, goes_on))
+                rows, mask, position, token, unfinished = (x[kept] for x in (rows, mask, position, token, unfinished))
             position = position + 1
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], -1)
             options = {"attention_mask": mask, "position_ids": position} if self._pads else {}

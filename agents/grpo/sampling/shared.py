@@ -88,9 +88,9 @@ class SharedPrompts:
 def _stacked(one: Tensor, other: Tensor, dimension: int, filling: float) -> Tensor:
     """Two tensors along the first dimension, the shorter one padded on the left along another."""
     longest = max(one.shape[dimension], other.shape[dimension])
-    behind = [0, 0] * (one.ndim - 1 - dimension)
+    trailing = [0, 0] * (one.ndim - 1 - dimension)
     parts = [
-        torch.nn.functional.pad(part, [*behind, longest - part.shape[dimension], 0], value=filling)
+        torch.nn.functional.pad(part, [*trailing, longest - part.shape[dimension], 0], value=filling)
         for part in (one, other)
     ]
     return torch.cat(parts)
@@ -178,10 +178,10 @@ class SharedPromptDecoder(StaticDecoder):
         numbers: NDArray[np.int64] = self._row[:rows].numpy() // self._repeats
         return numbers
 
-    def _regroup(self, going_on: NDArray[np.bool_]) -> int:
+    def _regroup(self, unfinished: NDArray[np.bool_]) -> int:
         filled = self._valid[0].clone()  # the row that serves all, whatever is moved into it
-        rows = super()._regroup(going_on)
-        if rows < len(going_on):
+        rows = super()._regroup(unfinished)
+        if rows < len(unfinished):
             self._valid[0] = filled
             self._prompts.assign(self._numbers(rows))
         return rows

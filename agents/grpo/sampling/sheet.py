@@ -105,8 +105,8 @@ class Sheet:
         token = logits.argmax(-1) if self.is_greedy else draw(log_probs, self._uniform.view(-1).index_select(0, places))
         self.tokens.view(-1).index_copy_(0, places, token)
         self.log_probs.view(-1).index_copy_(0, places, log_probs.gather(-1, token[:, None]).squeeze(-1))
-        goes_on = (token[:, None] != self._end_token_ids).all(-1) & (self._limits.index_select(0, rows) > step + 1)
-        return token, goes_on
+        unfinished = (token[:, None] != self._end_token_ids).all(-1) & (self._limits.index_select(0, rows) > step + 1)
+        return token, unfinished
 
     def stopped(self, rows: Tensor, first: int, last: int) -> Tensor | None:
         """Whether rows, (rows,), have met a stop string by the steps from first to before last; None without any."""

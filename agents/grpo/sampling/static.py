@@ -37,7 +37,7 @@ class Layout:
         column_step: the number of columns is a multiple of it.
         check_every: steps between two looks at which rows go on.
         ended_share: rows are regrouped once more than this share of them has ended.
-        grows: there is memory just for the columns that are looked at, and it is moved to make room. A CPU reads what
+        grows: there is memory just for the columns that are checked at, and it is moved to make room. A CPU reads what
             lies in one piece faster than it reads around what is not needed yet.
     """
 
@@ -110,15 +110,15 @@ class StaticDecoder:
         self._sheet.fill(uniform, limits, temperature)
         self._prefill(prompts, num_generations, width, rows)
         self._begin(rows)
-        looked, step, columns = 0, 1, layout.columns(width + 1)
+        checked, step, columns = 0, 1, layout.columns(width + 1)
         self._look_at(rows, columns)
         while True:
             if step % layout.check_every == 0 or step == longest:
-                going_on = self._going_on(rows, looked, step)
-                looked = step
-                if step == longest or not going_on.any():
+                unfinished = self._find_unfinished(rows, checked, step)
+                checked = step
+                if step == longest or not unfinished.any():
                     return self._sheet
-                rows = self._regroup(going_on)
+                rows = self._regroup(unfinished)
             if columns < width + step:
                 columns = layout.columns(width + step)
                 self._look_at(rows, columns)
@@ -149,13 +149,13 @@ class StaticDecoder:
         self._token = torch.zeros(rows, 1, dtype=torch.long, device=device)
         self._position = torch.zeros_like(self._token)
         self._row = torch.zeros(rows, dtype=torch.long, device=device)  # the place on the sheet
-        self._goes_on = torch.zeros(rows, dtype=torch.bool, device=device)
+        self._unfinished = torch.zeros(rows, dtype=torch.bool, device=device)
         self._valid = torch.zeros(rows, columns, dtype=torch.bool, device=device)  # columns that hold a token
         self._graphs = None if self._capture is None else Graphs(self._capture, self._model.config.model_type)
 
     def _prefill(self, prompts: Sequence[Sequence[int]], repeats: int, width: int, rows: int) -> None:
         self._valid.zero_()
-        self._goes_on.zero_()
+        self._unfinished.zero_()
         self._row.fill_(self._sheet.size[0])
         self._step.zero_()
         chunk = max(1, _PREFILL_TOKENS // min(max(map(len, prompts)), _PREFILL_LENGTH))
@@ -170,7 +170,7 @@ class StaticDecoder:
             part = slice(number * repeats, number * repeats + len(mask))
             self._position[part, 0] = mask.sum(-1)
             self._row[part] = torch.arange(part.start, part.stop, device=mask.device)
-            self._token[part, 0], self._goes_on[part] = self._sheet.take(logits, self._row[part], self._step)
+            self._token[part, 0], self._unfinished[part] = self._sheet.take(logits, self._row[part], self._step)
         self._step.fill_(1)
         self._column.fill_(width)
 
@@ -223,9 +223,9 @@ class StaticDecoder:
                 **self._cached,
                 **options,
             ).logits[:, -1]
-        token, goes_on = self._sheet.take(logits, self._row[:rows], self._step)
+        token, unfinished = self._sheet.take(logits, self._row[:rows], self._step)
         self._token[:rows] = token[:, None]
-        self._goes_on[:rows] &= goes_on
+        self._unfinished[:rows] &= unfinished
         self._position[:rows] += 1
         self._counters += 1
 
@@ -238,22 +238,22 @@ class StaticDecoder:
         """Surrounds a forward pass, and gives it further arguments."""
         yield {}
 
-    def _going_on(self, rows: int, first: int, last: int) -> NDArray[np.bool_]:
+    def _find_unfinished(self, rows: int, first: int, last: int) -> NDArray[np.bool_]:
         stopped = self._sheet.stopped(self._row[:rows], first, last)
         if stopped is not None:
-            self._goes_on[:rows] &= ~stopped
-        return np.asarray(self._goes_on[:rows].cpu().numpy())
+            self._unfinished[:rows] &= ~stopped
+        return np.asarray(self._unfinished[:rows].cpu().numpy())
 
-    def _regroup(self, going_on: NDArray[np.bool_]) -> int:
+    def _regroup(self, unfinished: NDArray[np.bool_]) -> int:
         """Moves rows that go on to the front, if that makes the batch smaller, and returns its size."""
-        rows, kept = len(going_on), int(going_on.sum())
+        rows, kept = len(unfinished), int(unfinished.sum())
         target = self._layout.rows(kept)
         if target >= rows or rows - kept <= self._layout.ended_share * rows:
             return rows
-        movers = np.flatnonzero(going_on[target:]) + target
-        places = np.flatnonzero(~going_on[:target])[: len(movers)]
+        movers = np.flatnonzero(unfinished[target:]) + target
+        places = np.flatnonzero(~unfinished[:target])[: len(movers)]
         sources, targets = (torch.from_numpy(x).to(self._row.device) for x in (movers, places))
-        for states in (self._token, self._position, self._row, self._goes_on, self._valid):
+        for states in (self._token, self._position, self._row, self._unfinished, self._valid):
             states.index_copy_(0, targets, states.index_select(0, sources))
         for layer in self._filled():
             layer.move(sources, targets)

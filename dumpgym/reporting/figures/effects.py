@@ -1,9 +1,4 @@
-"""The figures of a comparison: each function takes it and returns a figure.
-
-Colours are those of Okabe and Ito, which readers who do not see all colours can tell apart, and line styles help where
-there are more cells than colours. The control is black throughout. Bands and bars are 95 % intervals over seeds, by
-the bootstrap.
-"""
+"""Figures of how cells differ: the primary metric, paired differences, the chance of improvement."""
 
 from typing import Any
 
@@ -13,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from dumpgym.comparing.comparison import Comparison
-from dumpgym.reporting.figures.style import _figure, _legend, _look
+from dumpgym.reporting.figures import report_figure
+from dumpgym.reporting.figures.style import add_legend, cell_looks, new_figure
 from dumpgym.statistics.intervals import Interval, performance_profile, probability_of_improvement
 
 
@@ -33,11 +29,12 @@ def mark_differences(ax: Axes, place: float, over_tokens: Interval, over_steps: 
         ax.plot(value, place + height, "o", color=colour, markerfacecolor=face, ms=5)
 
 
+@report_figure("intervals", place=2, caption="The primary metric of every cell with its 95 % interval.")
 def intervals(comparison: Comparison) -> Figure:
     """The primary metric of every cell: its mean, and its interquartile mean over runs and arms."""
     rows = comparison.table
-    figure, axes = _figure(comparison, f"Primary metric: {comparison.metric}", 1, 2, 1.6 + 0.35 * len(rows))
-    looks = _look(comparison)
+    figure, axes = new_figure(comparison, f"Primary metric: {comparison.metric}", 1, 2, 1.6 + 0.35 * len(rows))
+    looks = cell_looks(comparison)
     _dots(axes[0], {row["label"]: row["primary"] for row in rows}, looks)
     axes[0].set_xlabel("mean over seeds")
     several = {row["label"]: row["interquartile_mean"] for row in rows if "interquartile_mean" in row}
@@ -47,12 +44,13 @@ def intervals(comparison: Comparison) -> Figure:
     return figure
 
 
+@report_figure("differences", place=3, caption="Differences within seeds. Inside the grey band they do not matter.")
 def differences(comparison: Comparison) -> Figure:
     """Paired differences of the primary metric to the control, with the margin of equivalence and every pair."""
     rows = [row for row in comparison.table if "difference" in row]
     title = f"Paired differences to {comparison.control}: {comparison.metric}"
-    figure, (ax,) = _figure(comparison, title, 1, 1, 1.6 + 0.4 * max(1, len(rows)))
-    looks = _look(comparison)
+    figure, (ax,) = new_figure(comparison, title, 1, 1, 1.6 + 0.4 * max(1, len(rows)))
+    looks = cell_looks(comparison)
     margin = comparison.margin_in_units
     ax.axvspan(-margin, margin, color="#EEEEEE", zorder=0)
     ax.axvline(0, color="black", linewidth=0.8)
@@ -65,22 +63,24 @@ def differences(comparison: Comparison) -> Figure:
     return figure
 
 
+@report_figure("improvement", place=9, caption="1/2 means no difference.")
 def improvement(comparison: Comparison) -> Figure:
     """The probability that a run is better than one of the control, over all pairs of runs, in the mean over arms."""
     rows = [row for row in comparison.table if "improvement" in row]
     title = f"Probability of improvement over {comparison.control}"
-    figure, (ax,) = _figure(comparison, title, 1, 1, 1.6 + 0.35 * max(1, len(rows)))
-    _dots(ax, {row["label"]: row["improvement"] for row in rows}, _look(comparison))
+    figure, (ax,) = new_figure(comparison, title, 1, 1, 1.6 + 0.35 * max(1, len(rows)))
+    _dots(ax, {row["label"]: row["improvement"] for row in rows}, cell_looks(comparison))
     ax.axvline(0.5, color="black", linewidth=0.8)
     ax.set(xlim=(0, 1), xlabel="probability")
     return figure
 
 
+@report_figure("improvement_matrix", place=10, caption="Row against column, over all pairs of runs.")
 def improvement_matrix(comparison: Comparison) -> Figure:
     """The probability of improvement of every cell over every other."""
     labels = [label for label, cell in comparison.cells.items() if len(cell.runs) > 1]
     size = 2.5 + 0.5 * len(labels)
-    figure, (ax,) = _figure(comparison, "Probability that the row is better than the column", 1, 1, max(3.5, size))
+    figure, (ax,) = new_figure(comparison, "Probability that the row is better than the column", 1, 1, max(3.5, size))
     values = {label: comparison.values_by_arm(label) for label in labels}
     matrix = np.array([[probability_of_improvement(values[a], values[b])[0] for b in labels] for a in labels])
     if labels:
@@ -93,10 +93,15 @@ def improvement_matrix(comparison: Comparison) -> Figure:
     return figure
 
 
+@report_figure(
+    "profile",
+    place=11,
+    caption="The higher, the better; curves that cross mean that neither policy is better everywhere.",
+)
 def profile(comparison: Comparison) -> Figure:
     """The share of runs and arms whose value is above a threshold, over thresholds."""
-    figure, (ax,) = _figure(comparison, f"Performance profile: {comparison.metric} by arm", 1, 1, 4.6)
-    looks = _look(comparison)
+    figure, (ax,) = new_figure(comparison, f"Performance profile: {comparison.metric} by arm", 1, 1, 4.6)
+    looks = cell_looks(comparison)
     several = {label: comparison.values_by_arm(label) for label, c in comparison.cells.items() if len(c.runs) > 1}
     if several:
         pooled = np.concatenate([values.ravel() for values in several.values()])
@@ -105,7 +110,7 @@ def profile(comparison: Comparison) -> Figure:
             share, low, high = performance_profile(values, thresholds)
             ax.plot(thresholds, share, label=label, linewidth=2, **looks[label])
             ax.fill_between(thresholds, low, high, color=looks[label]["color"], alpha=0.1, linewidth=0)
-        _legend(figure, ax)
+        add_legend(figure, ax)
     ax.set(xlabel="threshold", ylabel="share of runs and arms above it", ylim=(-0.02, 1.02))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     return figure

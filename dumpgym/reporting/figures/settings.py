@@ -6,21 +6,23 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dumpgym.comparing.comparison import Comparison, option_of
-from dumpgym.reporting.figures.style import _COLOURS, _distances, _figure
+from dumpgym.reporting.figures import report_figure
+from dumpgym.reporting.figures.style import COLOURS, error_distances, new_figure
 
 
+@report_figure("ablation", place=13, caption="One option at a time. Grey: the control with its interval.")
 def ablation(comparison: Comparison) -> Figure:
     """The primary metric over the values of every option that several cells of one policy differ in."""
     sweeps = _sweeps(comparison)
     columns = min(3, max(1, len(sweeps)))
     rows = max(1, -(-len(sweeps) // columns))
-    figure, axes = _figure(comparison, f"Ablation: {comparison.metric}", rows, columns, 1.4 + 2.8 * rows)
+    figure, axes = new_figure(comparison, f"Ablation: {comparison.metric}", rows, columns, 1.4 + 2.8 * rows)
     means = {row["label"]: row["primary"] for row in comparison.table}
     for ax, (name, points) in zip(axes, sweeps.items(), strict=False):
         found = np.array([means[label] for _, label in points])
         ax.errorbar(
-            range(len(points)), found[:, 0], _distances(np.abs(found[:, 1:].T - found[:, 0])), fmt="o-",
-            color=_COLOURS[0], capsize=2,
+            range(len(points)), found[:, 0], error_distances(np.abs(found[:, 1:].T - found[:, 0])), fmt="o-",
+            color=COLOURS[0], capsize=2,
         )  # fmt: skip
         if comparison.control:
             value, low, high = means[comparison.control]
@@ -38,13 +40,16 @@ def ablation(comparison: Comparison) -> Figure:
     return figure
 
 
+@report_figure("heat_map", place=14, caption="The primary metric by policy and by what else differs.")
 def heat_map(comparison: Comparison) -> Figure:
     """The primary metric by policy and by the first setting that cells differ in besides."""
     grid = comparison.grid
     policies, values = list(dict.fromkeys(p for p, _ in grid)), list(dict.fromkeys(v for _, v in grid))
     means = {row["label"]: row["primary"][0] for row in comparison.table}
     matrix = np.array([[means.get(grid.get((p, v), ""), np.nan) for v in values] for p in policies])
-    figure, (ax,) = _figure(comparison, f"{comparison.metric} by policy and setting", 1, 1, 1.8 + 0.4 * len(policies))
+    figure, (ax,) = new_figure(
+        comparison, f"{comparison.metric} by policy and setting", 1, 1, 1.8 + 0.4 * len(policies)
+    )
     image = ax.imshow(matrix, cmap="viridis", aspect="auto")
     middle = (np.nanmin(matrix) + np.nanmax(matrix)) / 2
     for (row, column), value in np.ndenumerate(matrix):

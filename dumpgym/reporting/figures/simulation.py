@@ -1,17 +1,18 @@
 """The figure of a simulation: how fast each policy's student learns, and how policies differ from uniform."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dumpgym.reporting.figures.style import COLOURS
 from dumpgym.simulating.lockstep import ORACLE
 from dumpgym.simulating.results import CONTROL, StudentResult
 
-# Of the palette of Okabe and Ito, which readers who do not see all colours can tell apart.
-_COLOURS = {CONTROL: "black", ORACLE: "#E69F00", "dump": "#D55E00"}
-_BEST, _OTHERS = "#0072B2", "#BBBBBB"
+_COLOURS = {CONTROL: "black", ORACLE: COLOURS[4], "dump": COLOURS[1]}
+_BEST, _OTHERS = COLOURS[0], "#BBBBBB"
 
 
 def simulation_figure(student: str, result: StudentResult) -> Figure:
@@ -53,6 +54,12 @@ def _draw_curves(axes: Axes, result: StudentResult, colours: dict[str, str]) -> 
     axes.legend(fontsize="small", frameon=False, loc="upper left")
 
 
-def save_simulation_figure(path: Path, student: str, result: StudentResult) -> None:
-    """Writes the figure as PNG."""
-    simulation_figure(student, result).savefig(path, dpi=150)
+def save_simulation_figures(output: Path, results: Mapping[str, StudentResult]) -> None:
+    """Writes the figure of every student as PNG: figure.png, figure1.png, ...
+
+    Args:
+        output: an existing directory.
+        results: by the specification of the student.
+    """
+    for i, (student, result) in enumerate(results.items()):
+        simulation_figure(student, result).savefig(output / f"figure{i or ''}.png", dpi=150)

@@ -5,17 +5,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from dumpgym.comparing.comparison import Comparison
-from dumpgym.reporting.figures.style import _COLOURS, _figure
-from dumpgym.runs.finished import TOKENS
+from dumpgym.reporting.figures import report_figure
+from dumpgym.reporting.figures.style import COLOURS, new_figure
+from dumpgym.runs.finished import TOKEN_COLUMNS
 
 
+@report_figure("ledger", place=15, caption="Tokens and seconds by what they were spent on.")
 def ledger(comparison: Comparison) -> Figure:
     """What every cell spent: tokens by what they were for, and seconds by phase, in the mean over seeds."""
-    figure, axes = _figure(comparison, "What was spent, mean over seeds", 1, 2, 1.8 + 0.35 * len(comparison.cells))
+    figure, axes = new_figure(comparison, "What was spent, mean over seeds", 1, 2, 1.8 + 0.35 * len(comparison.cells))
     labels = list(reversed(comparison.cells))
     spent = {label: [run.ledger for run in comparison.cells[label].runs.values()] for label in labels}
     tokens = {
-        column: [np.mean([one["tokens"][column] for one in spent[label]]) for label in labels] for column in TOKENS
+        column: [np.mean([one["tokens"][column] for one in spent[label]]) for label in labels]
+        for column in TOKEN_COLUMNS
     }
     generated, redrawn, trained = (np.array(tokens[c]) for c in ("num_tokens", "redrawn_tokens", "trained_tokens"))
     parts = {
@@ -30,7 +33,7 @@ def ledger(comparison: Comparison) -> Figure:
     }
     for ax, found, unit in ((axes[0], parts, "tokens"), (axes[1], phases, "seconds")):
         left = np.zeros(len(labels))
-        for (name, widths), colour in zip(found.items(), _COLOURS, strict=False):
+        for (name, widths), colour in zip(found.items(), COLOURS, strict=False):
             ax.barh(range(len(labels)), widths, left=left, color=colour, label=name)
             left += widths
         ax.set_xlabel(unit)

@@ -6,19 +6,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from dumpgym.comparing.comparison import Comparison
-from dumpgym.reporting.figures.style import _POINTS, _curve, _figure, _legend, _look
+from dumpgym.reporting.figures import report_figure
+from dumpgym.reporting.figures.style import POINTS, add_legend, cell_looks, draw_curve, new_figure
 from dumpgym.runs.finished import Array, FinishedRun
 
 
+@report_figure("arm_shares", place=5, caption="What the batches were made of, averaged over five steps.")
 def arm_shares(comparison: Comparison) -> Figure:
     """The realised share of every arm in the batches, over generated tokens, in the mean over seeds."""
     columns = min(4, len(comparison.cells))
     rows = -(-len(comparison.cells) // columns)
-    figure, axes = _figure(comparison, "Share of the batch, realised", rows, columns, 1.4 + 2.2 * rows)
+    figure, axes = new_figure(comparison, "Share of the batch, realised", rows, columns, 1.4 + 2.2 * rows)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(comparison.arms)))
     for i, (ax, (label, cell)) in enumerate(zip(axes, comparison.cells.items(), strict=False)):
         runs = list(cell.runs.values())
-        at = np.linspace(min(run.of_steps("num_tokens")[0] for run in runs), comparison.budget, _POINTS)
+        at = np.linspace(min(run.of_steps("num_tokens")[0] for run in runs), comparison.budget, POINTS)
         shares = np.mean([_smoothed(run, at) for run in runs], axis=0)
         ax.stackplot(at, shares.T, labels=comparison.arms, colors=colours, edgecolor="white", linewidth=0.2)
         ax.set_title(label, fontsize="small", wrap=True)
@@ -27,7 +29,7 @@ def arm_shares(comparison: Comparison) -> Figure:
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     for ax in axes[len(comparison.cells) :]:
         ax.remove()
-    _legend(figure, axes[0])
+    add_legend(figure, axes[0])
     return figure
 
 
@@ -43,10 +45,15 @@ def _smoothed(run: FinishedRun, at: Array, window: int = 5) -> Array:
     return total
 
 
+@report_figure(
+    "dose",
+    place=6,
+    caption="On the line the batch was what the policy asked for; a policy that asks for equal shares steers nothing.",
+)
 def dose(comparison: Comparison) -> Figure:
     """Requested against realised share of every arm over the whole run, one point a run and arm."""
-    figure, (ax,) = _figure(comparison, "Was the batch what the policy asked for?", 1, 1, 5.0)
-    looks = _look(comparison)
+    figure, (ax,) = new_figure(comparison, "Was the batch what the policy asked for?", 1, 1, 5.0)
+    looks = cell_looks(comparison)
     largest = 0.0
     for label, cell in comparison.cells.items():
         runs = cell.runs.values()
@@ -58,27 +65,28 @@ def dose(comparison: Comparison) -> Figure:
         largest = max(largest, requested.max(), realised.max())
     ax.plot([0, largest], [0, largest], color="grey", linewidth=0.8)
     ax.set(xlabel="requested share, mean over steps", ylabel="realised share, mean over steps")
-    _legend(figure, ax)
+    add_legend(figure, ax)
     return figure
 
 
+@report_figure("steering", place=7, caption="An effective number of arms near that of all arms means uniform sampling.")
 def steering(comparison: Comparison) -> Figure:
     """The effective number of arms, and the learnability that the policy saw, over generated tokens."""
-    figure, axes = _figure(comparison, "How the policy steers, and what it sees", 1, 2, 4.6)
-    looks = _look(comparison)
+    figure, axes = new_figure(comparison, "How the policy steers, and what it sees", 1, 2, 4.6)
+    looks = cell_looks(comparison)
     for label, cell in comparison.cells.items():
         runs = list(cell.runs.values())
-        at = np.linspace(0, comparison.budget, _POINTS)
+        at = np.linspace(0, comparison.budget, POINTS)
         effective = [np.interp(at, run.of_steps("num_tokens"), run.of_steps("policy/effective_arms")) for run in runs]
-        _curve(axes[0], at, np.stack(effective), label, looks[label])
+        draw_curve(axes[0], at, np.stack(effective), label, looks[label])
         seen = [np.interp(at, run.of_steps("num_tokens"), _mean_signal(run)) for run in runs]
-        _curve(axes[1], at, np.stack(seen), label, looks[label])
+        draw_curve(axes[1], at, np.stack(seen), label, looks[label])
     axes[0].set(ylabel="effective number of arms requested", ylim=(0, len(comparison.arms) + 0.2))
     axes[1].set(ylabel="the policy's signal, mean over the batch", ylim=(0, None))
     for ax in axes:
         ax.set(xlabel="generated tokens", xlim=(0, comparison.budget))
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    _legend(figure, axes[0])
+    add_legend(figure, axes[0])
     return figure
 
 

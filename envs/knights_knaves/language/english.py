@@ -1,11 +1,11 @@
-"""Puzzles in English: the published sentences, and nested statements that can be read in one way only.
+"""Puzzles in English: the published sentences, and unambiguous sentences for nested statements.
 
-A statement whose parts are plain claims has the published form ("A and B", "If A then B"). Where a part is itself
-composed, every connective that is not plain begins with a marker of its own ("both A and B", "either A or B", "it is
-the case that A if and only if B", "it is not the case that A"), so that the sentence has one reading at any depth.
-Where a marker would meet itself ("both both") the parts are listed.
+A statement whose parts are plain claims has the published form ("A and B", "If A then B"). If a part is itself
+compound, every compound connective begins with its own marker ("both A and B", "either A or B", "it is the case that A
+if and only if B", "it is not the case that A"), so the sentence has exactly one reading at any depth. Where a marker
+would follow itself ("both both"), the parts become a list.
 
-Many puzzles are put into words at once: all that a person says is joined from pieces that stand in tables.
+Many puzzles are put into words at once: each person's sentence is joined from pieces that are looked up in tables.
 """
 
 import re
@@ -37,15 +37,15 @@ _TRUE_THAT = "it is true that "
 
 
 class Wording(NamedTuple):
-    """Which words a block of puzzles takes.
+    """The words of a block of puzzles.
 
     Attributes:
         names: the names to choose from.
-        name_of: each person's name, as a place in ``names``, (puzzles, people).
-        sayings: how each person is quoted, as a place in ``SAYINGS``, (puzzles, people).
-        order: in which order people are quoted, (puzzles, people).
-        role_words: what the two roles are called.
-        capital_if: whether "If" is capitalised in mid-sentence too, as it is in the published files.
+        name_of: each person's name, as an index into ``names``, (puzzles, people).
+        sayings: how each person is quoted, as an index into ``SAYINGS``, (puzzles, people).
+        order: the order in which people are quoted, (puzzles, people).
+        role_words: the words for the two roles.
+        capital_if: whether "If" is capitalised even within a sentence, as in the published files.
     """
 
     names: tuple[str, ...]
@@ -56,7 +56,7 @@ class Wording(NamedTuple):
     capital_if: bool = False
 
     def people(self, row: int) -> tuple[str, ...]:
-        """The names of one puzzle's people."""
+        """Returns the names of one puzzle's people."""
         return tuple(self.names[i] for i in self.name_of[row].tolist())
 
 
@@ -72,10 +72,10 @@ def draw_wording(
 
     Args:
         rng: the random stream.
-        shape: puzzles and people.
-        names: to choose from.
-        role_words: what the roles are called.
-        reorder: whether people are quoted in another order than that in which they are introduced.
+        shape: number of puzzles and number of people.
+        names: the names to choose from.
+        role_words: the words for the two roles.
+        reorder: whether people are quoted in a different order from the one in which they are introduced.
     """
     num_puzzles, num_people = shape
     name_of = rng.permuted(np.tile(np.arange(len(names)), (num_puzzles, 1)), axis=1)[:, :num_people]
@@ -87,10 +87,11 @@ def draw_wording(
 
 
 def render_quizzes(sets: StatementSets, wording: Wording) -> list[str]:
-    """The puzzles as texts that end in the question who is what."""
+    """Returns the texts of the puzzles, each of which ends with the question who is what."""
     names, name_of, sayings, order, words, capital_if = wording
     num_puzzles, num_people = name_of.shape
     tables = _piece_tables(names, words)
+    # The introduction: the opening, then each person's name with its punctuation, (puzzles, 1 + people).
     listed = np.full((num_puzzles, num_people + 1), opening(words) + f"You meet {num_people} inhabitants: ", object)
     listed[:, 1:] = tables.comma[name_of]
     if num_people == 2:
@@ -104,19 +105,33 @@ def render_quizzes(sets: StatementSets, wording: Wording) -> list[str]:
     else:
         in_sentence = np.array([_in_sentence(saying) for saying in SAYINGS])[sayings] & (not capital_if)
         parts = [tables.before[0, sayings, name_of], np.where(in_sentence, *said), tables.after[sayings, name_of]]
+    # From (puzzles, people, pieces) in order of introduction to (puzzles, people * pieces) in order of quotation.
     quoted = np.stack(parts, -1)[puzzle, order].reshape(num_puzzles, -1)
     end = question(words)
     return ["".join(row) + end for row in np.concatenate([listed, quoted], 1).tolist()]
 
 
 class _PieceTables(NamedTuple):
-    before: Words  # what stands before a claim: by what else does ("", "if" or "If", "If"), saying and name
-    after: Words  # what stands behind it: by saying and name
-    claims: Words  # by name and whether it says truthful, lying, not truthful or not lying
-    comma: Words  # names as they are listed
+    """The pieces from which sentences are joined.
+
+    Attributes:
+        before: text before the content, (3, sayings, names). The first axis says what is added at its end: nothing,
+            "if" or "If" as the sentence requires, or always "If".
+        after: text after the content, (sayings, names).
+        claims: "NAME is a ROLE", (names, 4); the last axis is truthful, lying, not truthful, not lying.
+        comma: "NAME, ", (names,).
+        space: "NAME ", (names,).
+        last: "and NAME. ", (names,).
+        answers: "NAME is a ROLE", (2, names); the first axis is truthful, lying.
+    """
+
+    before: Words
+    after: Words
+    claims: Words
+    comma: Words
     space: Words
     last: Words
-    answers: Words  # "NAME is a ROLE": by whether it is the lying role, and name
+    answers: Words
 
 
 @cache
@@ -140,14 +155,16 @@ def _piece_tables(names: tuple[str, ...], words: RoleWords) -> _PieceTables:
 
 
 def _in_sentence(saying: str) -> bool:
-    """Whether what is said stands behind "that", in the middle of a sentence, and not in quotation marks."""
+    """Whether the content comes after "that", in the middle of a sentence, and not in quotation marks."""
     return "that {content}" in saying
 
 
 def _contents(sets: StatementSets, name_of: NDArray[Any], names: tuple[str, ...], words: RoleWords) -> list[Words]:
-    """What people say, (puzzles, people) each: three pieces of coded statements ("if" apart), or two whole versions.
+    """Returns what people say, as arrays of shape (puzzles, people).
 
-    The two versions of nested statements are that in the middle of a sentence and that in quotation marks.
+    For coded statements these are three pieces that follow each other: the first claim, the conjunction and the second
+    claim; "if" is not part of them. For nested statements they are two versions of the whole content: the first is for
+    the middle of a sentence, the second, which begins with a capital letter, is for quotation marks.
     """
     if isinstance(sets, CodedStatements):
         claims = _piece_tables(names, words).claims
@@ -171,7 +188,14 @@ def _contents(sets: StatementSets, name_of: NDArray[Any], names: tuple[str, ...]
 def render_content(
     statement: Statement, names: Sequence[str], words: RoleWords = KNIGHT_KNAVE, *, nested: bool = False
 ) -> str:
-    """What is said, as it stands in the middle of a sentence; ``nested`` as part of another statement."""
+    """Returns the content of a statement as it appears in the middle of a sentence.
+
+    Args:
+        statement: the statement.
+        names: the people's names.
+        words: the words for the two roles.
+        nested: whether the statement is part of another one, in which case a compound statement needs its marker.
+    """
     if _is_claim(statement):
         leaf = statement[1] if statement[0] == "not" else statement
         return f"{names[leaf[1]]} {claim_phrase(statement, words)}"
@@ -197,12 +221,12 @@ def render_content(
 
 
 def _is_claim(statement: Statement) -> bool:
-    """Whether it is a leaf, or the negation of one."""
+    """Whether a statement is a leaf or the negation of a leaf."""
     return statement[0] in LEAVES or (statement[0] == "not" and statement[1][0] in LEAVES)
 
 
 def opening(words: RoleWords = KNIGHT_KNAVE) -> str:
-    """The published first sentences."""
+    """Returns the first sentences of the published puzzles."""
     truthful, lying = map(plural, words)
     return (
         f"A very special island is inhabited only by {truthful} and {lying}. "
@@ -211,12 +235,12 @@ def opening(words: RoleWords = KNIGHT_KNAVE) -> str:
 
 
 def question(words: RoleWords = KNIGHT_KNAVE) -> str:
-    """The published last sentence."""
+    """Returns the last sentence of the published puzzles."""
     return f"So who is {with_article(words.truthful)} and who is {with_article(words.lying)}?"
 
 
 def instruction(words: RoleWords = KNIGHT_KNAVE) -> str:
-    """What the answer must look like."""
+    """Returns the instruction that says what an answer must look like."""
     return (
         "\nReason between <think> and </think>. Then, between <answer> and </answer>, state the role of every "
         f'inhabitant, as in "NAME is {with_article(words.truthful)}".\n'
@@ -224,7 +248,7 @@ def instruction(words: RoleWords = KNIGHT_KNAVE) -> str:
 
 
 def published_instruction(words: RoleWords = KNIGHT_KNAVE) -> str:
-    """The system message under which the paper's models read a puzzle (DUMP, arXiv 2504.09710)."""
+    """Returns the paper's system message (DUMP, arXiv 2504.09710), which comes before the puzzle."""
     return (
         "You are a helpful assistant. The assistant first thinks about the reasoning process in the mind and then "
         "provides the user with the answer. The reasoning process and answer are enclosed within <think> </think> "
@@ -236,7 +260,7 @@ def published_instruction(words: RoleWords = KNIGHT_KNAVE) -> str:
 
 
 def render_answers(solutions: NDArray[np.bool_], wording: Wording) -> list[str]:
-    """Everybody's role as numbered lines, in the published format, e.g. ``(1) Zoey is a knight``.
+    """Returns everyone's role as numbered lines, in the published format, e.g. ``(1) Zoey is a knight``.
 
     Args:
         solutions: who tells the truth, (puzzles, people).
@@ -248,18 +272,18 @@ def render_answers(solutions: NDArray[np.bool_], wording: Wording) -> list[str]:
 
 
 def role_phrase(truthful: bool, words: RoleWords = KNIGHT_KNAVE) -> str:
-    """The role's word with its article."""
+    """Returns a role word with its article."""
     return with_article(words.truthful if truthful else words.lying)
 
 
 def claim_phrase(statement: Statement, words: RoleWords = KNIGHT_KNAVE) -> str:
-    """What a leaf or a negated leaf says of its person, e.g. "is not a knave"."""
+    """Returns what a leaf or a negated leaf says about its person, e.g. "is not a knave"."""
     negated, leaf = (statement[0] == "not", statement[1] if statement[0] == "not" else statement)
     return f"is {'not ' if negated else ''}{role_phrase(leaf[0] == 'telling-truth', words)}"
 
 
 def phrases() -> list[str]:
-    """The pieces of which prompts consist: names, and all that stands between names."""
+    """Returns the pieces that make up prompts: the names, and all texts between names."""
     pieces = {opening() + "You meet ", " inhabitants: ", ", and ", " and ", ", ", ". ", question() + instruction()}
     pieces.update((" or ", " then ", " if and only if ", "If ", "if "))
     for saying in SAYINGS:

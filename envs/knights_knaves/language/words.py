@@ -1,7 +1,7 @@
 """The words of the puzzles: names, sayings and role words.
 
-``NAMES`` and ``SAYINGS`` are those of the published puzzles, in the order in which their generator indexes them (DUMP,
-arXiv 2504.09710). Other role words and uncommon names are what memorisation studies vary (Xie et al., arXiv
+``NAMES`` and ``SAYINGS`` are those of the published puzzles, in the order in which the published generator indexes them
+(DUMP, arXiv 2504.09710). Studies of memorisation vary the role words and use uncommon names (Xie et al., arXiv
 2410.23123).
 """
 
@@ -28,7 +28,7 @@ UNCOMMON_NAMES = tuple(
 
 NAME_KINDS = {"common": NAMES, "uncommon": UNCOMMON_NAMES}
 
-# {content} stands inside quotation marks, or behind "that" in the middle of a sentence.
+# {content} is either inside quotation marks or after "that", in the middle of a sentence.
 SAYINGS = (
     "{name} said that {content}.",
     "{name} told you that {content}.",
@@ -53,14 +53,14 @@ SAYINGS = (
 
 @cache
 def name_pool(kind: str, num_people: int) -> tuple[str, ...]:
-    """Names enough for everybody.
+    """Returns at least as many different names as there are people.
 
     Args:
-        kind: "common" for the published names, "uncommon" for rare ones.
-        num_people: how many are needed; beyond the single names there are double ones, such as "Emma-Liam".
+        kind: "common" for the published names, "uncommon" for rarer ones.
+        num_people: number of people. If the single names do not suffice, double names such as "Emma-Liam" follow them.
 
     Raises:
-        InvalidValueError: if there is no such kind.
+        InvalidValueError: if the kind is unknown.
     """
     if kind not in NAME_KINDS:
         raise InvalidValueError("names", kind, f"one of {', '.join(NAME_KINDS)}")
@@ -73,7 +73,7 @@ def name_pool(kind: str, num_people: int) -> tuple[str, ...]:
 
 
 class RoleWords(NamedTuple):
-    """What the two roles are called; the truthful role comes first, so that "knave/knight" swaps them."""
+    """The words for the two roles. The truthful role comes first, so "knave/knight" swaps the usual meaning."""
 
     truthful: str
     lying: str
@@ -89,7 +89,7 @@ ROLE_WORDS = (
     RoleWords("sage", "fool"),
     RoleWords("pioneer", "laggard"),
 )
-# Words that stand around a role in answers, and so cannot be one.
+# Words that occur next to a role in answers, so the grammar of answers would be ambiguous if they were roles.
 _NO_ROLES = frozenset(
     "a an all and are both everybody everyone for identity is no nobody none not one or role s the type".split()
 )
@@ -99,10 +99,10 @@ def parse_role_words(value: str) -> RoleWords:
     """Reads two role words, the truthful one first.
 
     Args:
-        value: for example "saint/sinner". Any two different English nouns of lower-case letters will do.
+        value: two different English nouns in lower-case letters, e.g. "saint/sinner".
 
     Raises:
-        InvalidValueError: if it is anything else.
+        InvalidValueError: if the value has another form.
     """
     words = RoleWords(*value.split("/")) if isinstance(value, str) and value.count("/") == 1 else None
     if words is None or not all(re.fullmatch("[a-z]{2,20}", word) and word not in _NO_ROLES for word in words):
@@ -114,12 +114,12 @@ def parse_role_words(value: str) -> RoleWords:
 
 
 def with_article(word: str) -> str:
-    """A noun with its indefinite article."""
+    """Returns a noun with its indefinite article."""
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
 def plural(word: str) -> str:
-    """A noun's regular plural."""
+    """Returns the regular plural of a noun."""
     if re.search("(?:[sxzo]|ch|sh)$", word):
         return word + "es"
     return re.sub("(?<=[^aeiou])y$", "ie", word) + "s"

@@ -1,18 +1,19 @@
-"""Worked solutions: a depth-first search written out so that every token takes one look-up.
+"""Worked solutions: a depth-first search, written out in a form in which every token takes one look-up.
 
-First, each statement is written down anew in one form, in the order of the text, so that the search need not read the
-text's many forms. The search visits the speakers in the same order. A visit copies the speaker's statement on one line
-and checks it on the next: each person's role and whether it fits what is said of them, whether the statement is true,
-the speaker's role, and whether the two agree. Whoever is spoken of for the first time is tried as a knight (``try``); a
-speaker of whom nothing was supposed yet is what the statement makes them (``so knight``, ``so knave``). On a conflict
-the last one tried is turned into a knave (``flip``), after those whose other role is out of the question are
-forgotten (``drop``). The search then goes on from the visit in which the flipped person was met.
+The solution first restates all statements in one form, in the order of the text, which frees the search from the many
+forms of the text. The search visits the speakers in the same order. A visit copies the speaker's statement on one line
+and checks it on the next: each mentioned person's role and whether the claim about them is true, whether the statement
+is true, the speaker's role, and whether the last two agree. A person who is mentioned for the first time is tried as a
+knight (``try``). A speaker who has no role yet gets the role that the statement implies (``so knight``, ``so knave``).
+On a conflict, the search undoes its assumptions from the last one backwards: it drops the people whose other role is
+already excluded (``drop``) and turns the last person tried into a knave (``flip``). It then resumes at the visit in
+which the flipped person was met.
 
-What comes next is always found behind an earlier occurrence of the token that was just written, which is what a small
-transformer learns to look up first. Behind a name with a colon stands what that person says; behind a name with an
-equals sign stands what is supposed of them, and the newest is the present one: a role with a question mark can still be
-flipped, one without cannot. Whoever is supposed something anew is linked to the one before (``after``), so that
-whoever is to be flipped or dropped next can be looked up too.
+The next token always follows an earlier occurrence of the token just written. This is the look-up that a small
+transformer learns first. A name with a colon is followed by what that person says. A name with an equals sign is
+followed by the person's assumed role, and the latest occurrence is the current one: a role with a question mark can
+still be flipped, one without cannot. Each new assumption names the person of the previous one (``after``), so the next
+person to flip or drop can be looked up too.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,33 +29,44 @@ CONNECTIVES = {"and": " and ", "or": " or ", "->": " then ", "<=>": " iff "}
 
 @dataclass
 class _Search:
+    """The state of a search, and the text that it has written so far.
+
+    Attributes:
+        puzzle: the puzzle.
+        names: the people's names.
+        words: the pieces of the text.
+        roles: the assumed role of each person met, in the order in which they were met.
+        met_by: the speaker in whose visit each person was met.
+        settled: people whose other role is excluded under the present assumptions.
+    """
+
     puzzle: Puzzle
     names: Sequence[str]
     words: list[str] = field(default_factory=list)
-    roles: dict[int, bool] = field(default_factory=dict)  # in the order in which people were met
-    met_by: dict[int, int] = field(default_factory=dict)  # person -> the speaker in whose visit they were met
-    settled: set[int] = field(default_factory=set)  # people whose other role is out of the question for now
+    roles: dict[int, bool] = field(default_factory=dict)
+    met_by: dict[int, int] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
 
     def copy(self, speaker: int) -> None:
-        """Writes what somebody says on a line of its own."""
+        """Writes a speaker's statement on its own line."""
         statement = self.puzzle.statements[speaker]
         claims = [f"{self.names[_person_of(side)]} {claim_phrase(side)}" for side in _sides_of(statement)]
         self.words.append(f"{self.names[speaker]}: {CONNECTIVES.get(statement[0], '').join(claims)}\n")
 
     def suppose(self, person: int, role: bool, speaker: int, state: str) -> None:
-        """Writes that somebody is met, in what role, and whom the search met before."""
+        """Writes a newly met person's assumed role, and the person whom the search met before."""
         before = f"after {self.names[next(reversed(self.roles))]}" if self.roles else "first"
         self.roles[person], self.met_by[person] = role, speaker
         self.words.append(f"{self.names[person]}= {state} {before}")
 
     def role_of(self, person: int) -> bool:
-        """Writes the present role of somebody whom the search has met, and returns it."""
+        """Writes and returns the assumed role of a person whom the search has met."""
         state = "knave" if not self.roles[person] else "knight" if person in self.settled else "knight?"
         self.words.append(f"{self.names[person]}= {state}")
         return self.roles[person]
 
     def visit(self, speaker: int) -> bool:
-        """Writes one visit and returns whether the statement fits its speaker."""
+        """Writes one visit, and returns whether the statement agrees with its speaker's role."""
         statement = self.puzzle.statements[speaker]
         self.copy(speaker)
         for side in _sides_of(statement):
@@ -67,7 +79,8 @@ class _Search:
             self.words.append(" yes, " if fits else " no, ")
             if (statement[0], fits) in (("and", False), ("or", True), ("->", False)):
                 break  # the second side no longer matters
-        true = is_true(statement, self.roles)  # which stops at the same side
+        # Evaluation stops at the same side, so it does not need the role of a person who has not been met.
+        true = is_true(statement, self.roles)
         self.words.append("true, " if true else "false, ")
         if speaker in self.roles:
             agrees = self.role_of(speaker) == true
@@ -79,7 +92,7 @@ class _Search:
         return True
 
     def backtrack(self) -> int:
-        """Flips the last person tried, and returns whose statement is to be visited again."""
+        """Flips the last person tried, and returns the speaker from whom the search resumes."""
         while True:
             person, _ = self.roles.popitem()
             if person not in self.settled:
@@ -103,14 +116,14 @@ def _person_of(side: Statement) -> int:
 def worked_solution(
     puzzle: Puzzle, names: Sequence[str], goes_on: Callable[[int], bool] = lambda conflicts: True
 ) -> str:
-    """A completion that reasons as above and then answers.
+    """Returns a completion that reasons as described above and then answers.
 
     Args:
         puzzle: the puzzle.
         names: the people's names.
-        goes_on: asked at each conflict with the number of conflicts so far, this one included; False ends the search
-            there, and the answer is what was last supposed, with a knight for whoever was not met. A search that always
-            goes on ends in the solution.
+        goes_on: called at each conflict with the number of conflicts so far, including this one. If it returns False,
+            the search ends there, and the answer consists of the current assumptions, with a knight for each person not
+            met. If it always returns True, the search ends with the solution.
     """
     search = _Search(puzzle, names)
     for person in range(len(names)):
@@ -129,7 +142,7 @@ def worked_solution(
 
 
 def phrases() -> list[str]:
-    """The pieces of which worked solutions consist, bare names apart."""
+    """Returns the pieces that make up worked solutions, except bare names."""
     claims = [f" is {negation}{role_phrase(knight)}" for negation in ("", "not ") for knight in (True, False)]
     states = [" try", " knight?", " knight", " knave", " so knight", " so knave", " flip\n", " drop\n"]
     checks = [" yes, ", " no, ", "true, ", "false, ", " ok\n", " conflict\n"]

@@ -1,9 +1,17 @@
-"""When two puzzles are the same one: up to renaming people and replacing statements by equivalent ones.
+"""Equivalence of puzzles up to renaming people and replacing statements by logically equivalent ones, and the split.
 
-Each statement is written as its algebraic normal form, the one sum modulo 2 of products of people that has its truth
-table. Equivalent statements have the same form, and people on whom the truth does not depend do not occur in it. A
-puzzle then is a hypergraph on people, and renaming is its isomorphism: a hash by colour refinement
-(Weisfeiler-Leman) is equal for all renamings, and a search settles whether two puzzles of one hash are the same.
+Two puzzles that differ only in names ask for the same reasoning, and so do two that differ only in "A and B" versus "B
+and A". If one of them were a train puzzle and the other a test puzzle, a learner that memorises could score on the test
+split. So the split is not drawn: it is a function of a puzzle's structure, that is, of its equivalence class.
+
+Each statement is written in algebraic normal form: the unique sum modulo 2 of products of people that has its truth
+table. Equivalent statements have the same form, and people who do not affect the statement's truth do not occur in it.
+A puzzle is then a hypergraph on people, and a renaming is an isomorphism. The hash of a structure comes from colour
+refinement (Weisfeiler-Leman), which gives isomorphic hypergraphs the same hash.
+
+The split needs only this direction. Hashes of different structures can collide, as colour refinement does not tell all
+hypergraphs apart. A collision only means that two structures are in the same split; it cannot put one structure into
+both. To decide whether two given puzzles are the same, ``same_up_to_renaming`` searches for the renaming.
 """
 
 from collections import Counter
@@ -20,17 +28,25 @@ Statement = tuple[Any, ...]
 LEAVES = ("telling-truth", "lying")
 Form = frozenset[frozenset[int]]
 
+# Any number of rounds gives a valid split; fewer rounds can give more collisions. A different number, like any change
+# to the hash, would move structures between the splits, and results on the test split would no longer be comparable.
 _REFINEMENT_ROUNDS = 2
-TEST_SHARE = 0.2  # of structures, that is of hash values
+TEST_SHARE = 0.2  # share of the hash values that belong to the test split
 _ONE: Form = frozenset([frozenset()])
 
 
 @lru_cache(maxsize=100_000)
 def normal_form(statement: Statement) -> Form:
-    """The algebraic normal form over "person p tells the truth": a sum modulo 2 of products of people.
+    """Returns the algebraic normal form over the variables "person p tells the truth".
+
+    Args:
+        statement: the statement.
+
+    Returns:
+        the products whose sum modulo 2 has the statement's truth table, each as a set of people; the empty set is 1.
 
     Raises:
-        InvalidValueError: if it is no statement.
+        InvalidValueError: if the value is not a statement.
     """
     match statement:
         case ("telling-truth", person):
@@ -62,8 +78,8 @@ class Terms(NamedTuple):
     """The normal forms of a batch of puzzles as arrays.
 
     Attributes:
-        people: the factors of each product, -1 where there are fewer, (puzzles, people, products, factors).
-        present: which products there are, (puzzles, people, products).
+        people: the factors of each product, padded with -1, (puzzles, people, products, factors).
+        present: whether each product is part of the sum, (puzzles, people, products).
     """
 
     people: NDArray[np.int64]
@@ -71,7 +87,7 @@ class Terms(NamedTuple):
 
 
 def terms_of(puzzles: Sequence[Sequence[Statement]]) -> Terms:
-    """The normal forms of puzzles given as nested statements."""
+    """Returns the normal forms of puzzles that are given as nested statements."""
     forms = [[[sorted(product) for product in normal_form(said)] for said in statements] for statements in puzzles]
     num_products = max((len(form) for puzzle in forms for form in puzzle), default=0)
     num_factors = max((len(product) for puzzle in forms for form in puzzle for product in form), default=0)
@@ -86,14 +102,21 @@ def terms_of(puzzles: Sequence[Sequence[Statement]]) -> Terms:
 
 
 def terms_of_tables(tables: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> Terms:
-    """The normal forms of statements about two people, given as functions of two inputs (see ``solver``).
+    """Returns the normal forms of statements about two people, which are given as functions of two inputs.
 
-    All arrays are (puzzles, people). The products are 1, x, y and x y.
+    The products are 1, x, y and x y.
+
+    Args:
+        tables: four-bit truth tables (see ``solver``), (puzzles, people).
+        first: the person x, (puzzles, people).
+        second: the person y, (puzzles, people); the same as x in a statement about one person.
     """
     at_00, at_01, at_10, at_11 = (tables >> i & 1 for i in range(4))
     single = first == second
     none = np.full_like(first, -1)
+    # Four products of up to two factors: (puzzles, people, 4, 2).
     people = np.stack([none, none, first, none, none, second, first, second], -1).reshape(*first.shape, 4, 2)
+    # The Moebius transform of the truth table. With x = y only the inputs 00 and 11 occur, so the products are 1 and x.
     coefficients = (at_00, at_00 ^ np.where(single, at_11, at_10), at_00 ^ at_01, at_00 ^ at_01 ^ at_10 ^ at_11)
     present = np.stack(coefficients, -1).astype(bool)
     present[..., 2:] &= ~single[..., None]
@@ -101,30 +124,41 @@ def terms_of_tables(tables: NDArray[Any], first: NDArray[Any], second: NDArray[A
 
 
 def structure_hashes(terms: Terms) -> NDArray[np.uint64]:
-    """A 64-bit hash of each puzzle that no renaming and no equivalent statement changes, (puzzles,)."""
+    """Returns a 64-bit hash of each puzzle's structure, (puzzles,).
+
+    Renaming people and replacing statements by equivalent ones do not change it. The sum over people makes it
+    independent of their numbering; mixing their colours first keeps different sets of colours from having equal sums.
+    """
     hashes: NDArray[np.uint64] = _mix(_colours(terms)).sum(1, dtype=np.uint64)
     return hashes
 
 
 def _colours(terms: Terms) -> NDArray[np.uint64]:
-    """A colour for each person, (puzzles, people): equal for people who correspond under some renaming.
+    """Returns a colour for each person, (puzzles, people). People who correspond under a renaming have equal colours.
 
-    In each round, a person's colour takes up what they say and what is said of them, in colours. All sums are over
-    unordered sets, so nothing depends on the numbering.
+    Each round updates a person's colour with what they say and with what is said of them, both in terms of the previous
+    colours. All sums are over unordered sets, so the colours do not depend on the numbering of people, statements or
+    products.
     """
     people, present = terms
     num_puzzles, num_people = people.shape[:2]
     speaker = np.arange(num_people)[:, None, None]
+    # Person p of puzzle i is number p + num_people * i. Most places for factors are empty, so the loop works on a flat
+    # list of the factors that exist: ``factors``, ``person``, ``of_speaker`` and ``label`` all have its length. Absent
+    # products add 0, so padding does not change a hash.
     person = np.where(people < 0, 0, people) + num_people * np.arange(num_puzzles)[:, None, None, None]
-    factors = np.flatnonzero((people >= 0) & present[..., None])  # places in ``people`` where somebody stands
+    factors = np.flatnonzero((people >= 0) & present[..., None])  # indices into the flattened ``people``
     person, of_speaker = person.ravel()[factors], (people == speaker).ravel()[factors].astype(np.uint64)
     colours = np.zeros((num_puzzles, num_people), np.uint64)
     labels = np.zeros(people.shape, np.uint64)
     for _ in range(_REFINEMENT_ROUNDS):
+        # A factor's label is its colour and whether it is the speaker: "I am a knight" differs from "you are a knight".
         label = _mix(colours.ravel()[person] + of_speaker)
-        labels.ravel()[factors] = label
+        labels.ravel()[factors] = label  # (puzzles, people, products, factors)
+        # What is said: a product is the multiset of its labels, a statement the multiset of its products.
         products = np.where(present, _mix(labels.sum(-1, dtype=np.uint64) + np.uint64(1)), np.uint64(0))
         said = products.sum(-1, dtype=np.uint64)
+        # What is heard: for each product in which a person occurs, the product, who says it, and the person's label.
         told = _mix(products + _mix(colours)[..., None])
         heard = np.zeros(colours.size, np.uint64)
         np.add.at(heard, person, _mix(label + told.ravel()[factors // people.shape[-1]]))
@@ -133,7 +167,7 @@ def _colours(terms: Terms) -> NDArray[np.uint64]:
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scatters 64-bit numbers (the finaliser of SplitMix64; Steele et al., 2014)."""
+    """Mixes the bits of 64-bit numbers (the finaliser of SplitMix64; Steele et al., 2014)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
@@ -141,23 +175,27 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def is_test(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which structures belong to the test split; all others are train."""
+    """Returns which structures belong to the test split, by their hashes; all others belong to the train split.
+
+    The rule is a fixed threshold on the hash. It has no seed and no list of test puzzles, so all streams of all seeds
+    agree on it, and puzzles can be sampled without end without checking them against the other split.
+    """
     tests: NDArray[np.bool_] = hashes < np.uint64(TEST_SHARE * 2**64)
     return tests
 
 
 def split_of(statements: Sequence[Statement]) -> str:
-    """The split to which a puzzle's structure belongs: the same for all renamings and equivalent statements."""
+    """Returns the split of a puzzle, which is the same for all renamings and equivalent statements."""
     return "test" if is_test(structure_hashes(terms_of([statements])))[0] else "train"
 
 
 def structure_hash(statements: Sequence[Statement]) -> int:
-    """The hash of one puzzle; see ``structure_hashes``."""
+    """Returns the hash of one puzzle's structure; see ``structure_hashes``."""
     return int(structure_hashes(terms_of([statements]))[0])
 
 
 def renamed(statement: Statement, names: Sequence[int]) -> Statement:
-    """The statement with person ``p`` called ``names[p]``."""
+    """Returns the statement with person ``p`` renumbered as ``names[p]``."""
     if statement[0] in LEAVES:
         return (statement[0], names[statement[1]])
     return (statement[0], *(renamed(part, names) for part in statement[1:]))
@@ -167,13 +205,15 @@ def same_up_to_renaming(first: Sequence[Statement], second: Sequence[Statement],
     """Whether some renaming of people turns one puzzle into the other.
 
     Args:
-        first: a puzzle's statements.
-        second: another's.
-        equivalence: whether statements count as equal that are logically equivalent; else only those do that differ
-            in the order of the parts of "and", "or" and "<=>".
+        first: statements of one puzzle.
+        second: statements of the other puzzle.
+        equivalence: whether logically equivalent statements count as equal; if not, statements count as equal only if
+            they differ at most in the order of the parts of "and", "or" and "<=>".
     """
     if len(first) != len(second):
         return False
+    # Colours prune the search: a renaming can only map a person to one of the same colour. Whatever colours cannot tell
+    # apart, the backtracking below decides, so the result is exact.
     colours = [_colours(terms_of([statements]))[0].tolist() for statements in (first, second)]
     if Counter(colours[0]) != Counter(colours[1]):
         return False
@@ -182,7 +222,7 @@ def same_up_to_renaming(first: Sequence[Statement], second: Sequence[Statement],
     names: dict[int, int] = {}
 
     def fits(speaker: int) -> bool:
-        """Whether a statement, if all its people have their new names, is what its speaker's counterpart says."""
+        """Whether a statement is what its speaker's counterpart says; True while people in it are not yet renamed."""
         if speaker not in names or not mentioned[speaker] <= names.keys():
             return True
         if not equivalence:
@@ -207,7 +247,7 @@ def same_up_to_renaming(first: Sequence[Statement], second: Sequence[Statement],
 
 
 def _unordered(statement: Statement) -> Statement:
-    """The statement with sets in place of parts whose order says nothing."""
+    """Returns the statement with a set in place of parts whose order does not matter."""
     if statement[0] in LEAVES:
         return statement
     parts = map(_unordered, statement[1:])

@@ -1,9 +1,14 @@
-"""Random puzzles with exactly one solution, in blocks that are addressed by (seed, split, number).
+"""The generator: random puzzles with exactly one solution, in blocks that are addressed by (seed, split, number).
 
-Plain rejection keeps the published distribution within each split: about one statement set in three has one solution
-(one in five at 50 people). Candidates are drawn and solved many at a time, by truth tables for few people and by search
-(see ``solver``) for many. A puzzle belongs to the test split or to the train split by its structure (see
-``structure``), so no test puzzle has a twin in train, whatever the seeds.
+Puzzles are drawn by rejection sampling: draw statement sets from the grammar, and keep those that have exactly one
+solution and belong to the split. The result is the published distribution, conditioned on the split. Drawing a solution
+first and then statements that agree with it would waste fewer candidates, but it would be another distribution, in
+which solutions with few agreeing statement sets are as frequent as those with many. Rejection is affordable: about one
+statement set in three has exactly one solution (one in five at 50 people). Candidates are drawn and solved in batches,
+by truth tables for few people and by search (see ``solver``) for many.
+
+A puzzle belongs to the train or the test split by its structure (see ``equivalence``), so no test puzzle has an
+equivalent train puzzle, whatever the seeds.
 """
 
 from collections.abc import Sequence
@@ -28,29 +33,29 @@ from dumpgym.envs.knights_knaves.logic.statement_sets import (
 
 CHANGES = ("none", "statement", "leaf")
 MAX_LOOKAHEAD = 3
-_MAX_LEAVES = 9  # of one statement
+_MAX_LEAVES = 9  # in one statement
 _BLOCK_SIZE, _SMALL_BLOCK_SIZE, _LEAST_BLOCK_SIZE = 256, 32, 8
 _BATCH_SIZE = 2048
-# Of random statement sets, by number of people.
+# Share of random statement sets with exactly one solution, by number of people; only used to choose batch sizes.
 _SHARE_WITH_ONE_SOLUTION = ((2, 3, 5, 8, 14, 20, 30, 50, 100), (0.41, 0.38, 0.35, 0.32, 0.28, 0.25, 0.22, 0.19, 0.13))
-_BUDGET = 1_000_000  # work without a single hit after which a block is given up: a few seconds
+_BUDGET = 1_000_000  # effort without a single hit after which sampling a block fails: a few seconds
 _CHANGE_ROUNDS, _CHANGES_A_ROUND = 16, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Which puzzles are drawn.
+    """A distribution of puzzles.
 
     Attributes:
-        num_people: how many people there are.
-        depth: levels of nesting in a statement; a leaf is 1.
-        width: most parts of an "and" or "or".
+        num_people: number of people.
+        depth: maximum levels of nesting in a statement; a leaf has depth 1.
+        width: maximum number of parts of an "and" or "or".
         lookahead: levels of case split that a puzzle must need (see ``solver.lookahead_levels``); None for any.
-        change: "statement" or "leaf" for puzzles in which one of these was drawn anew, so that the solution is another;
-            "none" for puzzles as they are.
+        change: "statement" or "leaf" for puzzles in which one statement or one leaf was redrawn, which changed the
+            solution; "none" for puzzles without a change.
 
     Raises:
-        InvalidValueError: for a value out of range, or a depth and a width that allow statements of too many leaves.
+        InvalidValueError: for a value out of range, or a depth and a width that allow statements with too many leaves.
     """
 
     num_people: int
@@ -61,9 +66,10 @@ class Distribution:
 
     def __post_init__(self) -> None:
         require_number("num_people", self.num_people, low=MIN_PEOPLE, high=MAX_PEOPLE, whole=True)
-        # Leaves alone are linear equations modulo 2 that flipping everybody preserves: never exactly one solution.
+        # Statements that are all leaves are linear equations modulo 2 between two people. Flipping all roles maps
+        # solutions to solutions, so there is never exactly one.
         require_number("depth", self.depth, low=2, high=4, whole=True)
-        # An "and" of leaves takes different ones, of which each speaker has 2 n - 1.
+        # The parts of an "and" of leaves differ, and each speaker has only 2 n - 1 leaves to choose from.
         require_number("width", self.width, low=2, high=2 * self.num_people - 1, whole=True)
         if self.width ** (self.depth - 1) > _MAX_LEAVES:
             widest = int(_MAX_LEAVES ** (1 / (self.depth - 1)) + 1e-9)
@@ -75,17 +81,17 @@ class Distribution:
 
     @property
     def is_published(self) -> bool:
-        """Whether statements have the form of the published ones."""
+        """Whether statements have the published form."""
         return (self.depth, self.width) == (2, 2)
 
     @property
     def effort(self) -> int:
-        """What a statement set costs, roughly, as a multiple of what one person's statement costs."""
+        """Approximate cost of one statement set, in units of the cost of one person's statement."""
         return self.num_people * (1 if self.is_published else 4) * (1 if self.change == "none" else 64)
 
     @property
     def block_size(self) -> int:
-        """Puzzles in a block; fewer where they take long to find."""
+        """Number of puzzles in a block; smaller for puzzles that take long to find."""
         is_plain = self.is_published and self.lookahead is None and self.change == "none"
         if self.num_people > 20:
             return _SMALL_BLOCK_SIZE if is_plain else _LEAST_BLOCK_SIZE
@@ -97,9 +103,9 @@ class PuzzleBlock:
     """Puzzles that were drawn together.
 
     Attributes:
-        sets: what people say.
+        sets: the statement sets.
         solutions: who tells the truth, (puzzles, people).
-        originals: the puzzles as they were before the change, if there was one.
+        originals: the puzzles before the change; None if the distribution has no change.
     """
 
     sets: StatementSets
@@ -107,21 +113,29 @@ class PuzzleBlock:
     originals: "PuzzleBlock | None" = None
 
     def puzzle(self, row: int) -> Puzzle:
-        """One of the puzzles."""
+        """Returns one of the puzzles."""
         return Puzzle(self.sets.statements(row), tuple(self.solutions[row].tolist()))
 
     def lookahead_levels(self) -> NDArray[np.int64]:
-        """How many levels of case split each puzzle needs, (puzzles,)."""
+        """Returns how many levels of case split each puzzle needs, (puzzles,)."""
         return solver.lookahead_levels(self.sets.gates())
 
 
 def block_rng(distribution: Distribution, seed: int, split: str, number: int, purpose: int) -> np.random.Generator:
-    """The random stream of a block for one purpose: 0 statements, 1 words, 2 changes.
+    """Returns the random stream of a block for one purpose.
 
-    Words have a stream of their own, so that the same address is the same puzzle in all words.
+    Words have a separate stream, so an address gives the same puzzle whatever its words. The stream depends on the
+    number of the block, so any block can be drawn without those before it.
+
+    Args:
+        distribution: the distribution of the puzzles; only its number of people affects the stream.
+        seed: seed of the stream of puzzles.
+        split: "train" or "test".
+        number: number of the block.
+        purpose: 0 for statements, 1 for words, 2 for changes.
 
     Raises:
-        InvalidValueError: if the split is unknown, or the seed or the number is negative or no whole number.
+        InvalidValueError: if the split is unknown, or the seed or the number is negative or not a whole number.
     """
     require_number("seed", seed, low=0, whole=True)
     require_number("index", number, low=0, whole=True)
@@ -130,21 +144,32 @@ def block_rng(distribution: Distribution, seed: int, split: str, number: int, pu
 
 @lru_cache(maxsize=64)
 def sample_block(distribution: Distribution, seed: int, split: str, number: int) -> PuzzleBlock:
-    """The puzzles ``number * block_size`` and following of a stream.
+    """Draws the block of a stream that begins with puzzle ``number * block_size``.
+
+    Args:
+        distribution: the distribution of the puzzles.
+        seed: seed of the stream.
+        split: "train" or "test".
+        number: number of the block.
 
     Raises:
-        InvalidValueError: if no puzzle of the distribution is found within a few seconds' worth of candidates.
+        InvalidValueError: if a few seconds' worth of candidates contains no puzzle of the distribution.
     """
     rng = block_rng(distribution, seed, split, number, purpose=0)
     change_rng = block_rng(distribution, seed, split, number, purpose=2)
     blocks: list[PuzzleBlock] = []
     missing, in_vain = distribution.block_size, 0
+    # Candidates are independent, and each is accepted or rejected by its own properties: one solution, split, lookahead.
+    # The accepted ones therefore have the candidates' distribution, conditioned on these properties, and dropping the
+    # surplus of the last batch does not bias it. Lookahead, the most expensive property, is computed only for candidates
+    # that pass the other two.
     while missing:
         size = _batch_size(distribution.num_people, split, missing)
-        candidates = _candidates(rng, distribution, size)
+        candidates = _candidates(rng, distribution, size)  # size sets; ``roles`` is (sets with one solution, people)
         sets, roles = with_one_solution(candidates)
         rows = np.flatnonzero(equivalence.is_test(sets.structure_hashes()) == (split == "test"))
         block = PuzzleBlock(sets.take(rows), roles[rows])
+        # The change comes before the filter by lookahead, because the changed puzzle is the one that is shown.
         if distribution.change != "none":
             block = _changed(block, distribution, split, change_rng)
         if distribution.lookahead is not None and len(block.sets):
@@ -153,6 +178,8 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
         block = _take(block, np.arange(min(missing, len(block.sets))))
         missing -= len(block.sets)
         in_vain = 0 if len(block.sets) else in_vain + len(candidates)
+        # Some settings are met by few puzzles or none, such as lookahead 3 for two people. The budget counts effort and
+        # not seconds, so that the same address either exists or fails on every machine.
         if in_vain * distribution.effort > _BUDGET:
             accepted = f"settings that some puzzle meets; none of {in_vain} statement sets did"
             raise InvalidValueError("distribution", distribution, accepted)
@@ -161,7 +188,11 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
 
 
 def _batch_size(num_people: int, split: str, missing: int) -> int:
-    """So many statement sets that one batch mostly yields all that are missing."""
+    """Returns the number of statement sets to draw, which usually contain all missing puzzles.
+
+    Candidates are drawn as arrays, so another batch size gives other puzzles. The size must not depend on anything except
+    the distribution, the split and the number of missing puzzles; otherwise an address would not identify a puzzle.
+    """
     share = np.interp(num_people, *_SHARE_WITH_ONE_SOLUTION)
     share *= equivalence.TEST_SHARE if split == "test" else 1 - equivalence.TEST_SHARE
     return min(_BATCH_SIZE, 24 + int(1.1 * missing / share))
@@ -197,10 +228,14 @@ def _candidates(rng: np.random.Generator, distribution: Distribution, size: int)
 
 @cache
 def num_different(distribution: Distribution, split: str) -> tuple[float, bool]:
-    """How many puzzles there are at most that differ in their statements, and whether it is the number itself.
+    """Returns an upper bound on the number of puzzles with different statements, and whether the bound is exact.
 
-    For two and three people they are enumerated, and the number is exact unless lookahead or a change restricts them
-    further; for more there are so many that nobody will run out of them.
+    For two and three people of the published form, the puzzles are enumerated, and the bound is exact unless lookahead
+    or a change restricts them further. For all others there are more puzzles than anyone needs; the bound is infinite.
+
+    Args:
+        distribution: the distribution of the puzzles.
+        split: "train" or "test".
     """
     num_people = distribution.num_people
     if num_people > 3 or not distribution.is_published:
@@ -217,7 +252,7 @@ def num_different(distribution: Distribution, split: str) -> tuple[float, bool]:
 
 
 def _is_allowed(form: tuple[int, int, int], self_lie: int) -> bool:
-    """Whether a speaker can say it; a second leaf that is not said counts once."""
+    """Whether a speaker can make this statement; if the operator ignores the second leaf, only leaf 0 counts."""
     operator, first, second = form
     if operator <= 1:
         return first != self_lie and second == 0
@@ -225,9 +260,10 @@ def _is_allowed(form: tuple[int, int, int], self_lie: int) -> bool:
 
 
 def _changed(block: PuzzleBlock, distribution: Distribution, split: str, rng: np.random.Generator) -> PuzzleBlock:
-    """The puzzles after one change each, which gives another solution and the same split; those without are left out.
+    """Returns the puzzles after one change each, with the unchanged puzzles as ``originals``.
 
-    A few changes a puzzle are tried at a time.
+    A change must keep the split and the uniqueness of the solution, but change the solution. Several changes per puzzle
+    are tried at a time; puzzles for which no change is found are left out.
     """
     originals = [block.puzzle(row) for row in range(len(block.sets))]
     results: dict[int, Puzzle] = {}
@@ -252,7 +288,7 @@ def _changed(block: PuzzleBlock, distribution: Distribution, split: str, rng: np
 def _change_one(
     statements: tuple[Statement, ...], distribution: Distribution, rng: np.random.Generator
 ) -> tuple[Statement, ...]:
-    """One person's statement, or one leaf of it, drawn anew until it differs."""
+    """Redraws one person's statement, or one leaf of it, until it differs."""
     speaker = int(rng.integers(len(statements)))
     depth = distribution.depth if distribution.change == "statement" else 1
 
@@ -276,7 +312,7 @@ def _change_one(
 
 
 def _has_equal_parts(statement: Statement) -> bool:
-    """Whether some connective has the same part twice, which no drawn statement has."""
+    """Whether some connective has two equal parts, which no drawn statement has."""
     if statement[0] in LEAVES:
         return False
     parts = statement[1:]

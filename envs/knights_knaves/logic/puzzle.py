@@ -1,10 +1,10 @@
-"""What a puzzle is: statements as nested tuples, their grammar, and the assignments under which they hold.
+"""Puzzles: statements as nested tuples, their grammar, and the assignments that are consistent with them.
 
-Person ``i`` utters one statement, such as ``('->', ('telling-truth', 2), ('lying', 0))``: if person 2 tells the truth,
-then person 0 lies. The grammar is the published one (DUMP, arXiv 2504.09710, where depth and width are 2). A fair die
-decides between a leaf, a negation, "and", "or", "->" and "<=>"; the parts of the last four differ from each other. A
-leaf says of one person, uniform over all, that they tell the truth or lie; nobody says "I lie", which would be a
-paradox.
+Person ``i`` makes one statement, such as ``('->', ('telling-truth', 2), ('lying', 0))``: if person 2 tells the truth,
+then person 0 lies. The grammar is the published one (DUMP, arXiv 2504.09710, where depth and width are 2). A statement
+is a leaf, a negation, an "and", an "or", a "->" or a "<=>" with equal probability (always a leaf at the last level);
+the parts of the last four differ from each other. A leaf says that one person, uniform over all people, tells the truth
+or lies. Nobody says "I lie", which would be a paradox.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ class Puzzle:
 
     Attributes:
         statements: what each person says, one nested tuple per person; people are numbered from 0.
-        solution: for each person, True for one who tells the truth; the only assignment there is.
+        solution: for each person, whether they tell the truth. No other assignment is consistent with the statements.
     """
 
     statements: tuple[Statement, ...]
@@ -52,11 +52,11 @@ def is_true(statement: Statement, roles: Sequence[bool] | Mapping[int, bool]) ->
 
 
 def solutions(statements: Sequence[Statement], limit: int | None = None) -> list[tuple[bool, ...]]:
-    """The assignments under which exactly the truthful people's statements are true.
+    """Returns the assignments under which exactly the statements of truthful people are true.
 
     Args:
         statements: what each person says.
-        limit: how many to look for at most; None for all.
+        limit: maximum number of assignments; None for all.
     """
     limit = 2 ** len(statements) if limit is None else limit
     _, roles = find_solutions(gates_of([statements]), limit)
@@ -64,14 +64,17 @@ def solutions(statements: Sequence[Statement], limit: int | None = None) -> list
 
 
 def sample_statement(draw: Callable[[int], int], speaker: int, num_people: int, depth: int, width: int) -> Statement:
-    """Draws one statement in the order in which the published generator draws (also where it ignores the outcome).
+    """Draws one statement, with random numbers in the same order as in the published generator.
+
+    The published generator also draws numbers that it does not use. The paper's puzzles can only be reproduced to the
+    letter if this function draws them too.
 
     Args:
-        draw: called with a number k, returns a uniform whole number from 0 to k - 1.
-        speaker: who says it.
-        num_people: how many people there are.
-        depth: levels of nesting; 1 is a leaf.
-        width: most parts of an "and" or "or".
+        draw: function that takes k and returns a uniform whole number from 0 to k - 1.
+        speaker: the person who makes the statement.
+        num_people: number of people.
+        depth: maximum levels of nesting; 1 is a leaf.
+        width: maximum number of parts of an "and" or "or".
     """
     face = OPERATORS[draw(len(OPERATORS))]
     if depth == 1 or face == "leaf":
@@ -82,7 +85,7 @@ def sample_statement(draw: Callable[[int], int], speaker: int, num_people: int, 
     if face == "not":
         return ("not", sample_statement(draw, speaker, num_people, depth - 1, width))
     num_parts = 2 + draw(width - 1) if face in ("and", "or") else 2
-    parts: dict[Statement, None] = {}  # a part that stands already is drawn anew as a whole
+    parts: dict[Statement, None] = {}  # an ordered set: a part that exists already is drawn again as a whole
     while len(parts) < num_parts:
         parts[sample_statement(draw, speaker, num_people, depth - 1, width)] = None
     return (face, *parts)

@@ -1,11 +1,12 @@
-"""Counts solutions of many puzzles at once, and measures how deep a case split each one needs.
+"""The solver: finds the solutions of many puzzles at once, and measures how deep a case split each puzzle needs.
 
-A puzzle is a set of gates. Gate ``v`` says that variable ``v`` is true exactly if ``table(x, y)`` is, where x and y are
-two variables. The first variables are the people, each with the gate of what they say; a nested statement adds one
-variable for each of its parts. Knowledge is a domain of two bits a variable: 1 may be false, 2 may be true; 0 is a
-conflict. Propagation looks up what one gate's domains leave of each other, for all gates of all puzzles at once, until
-nothing changes; search splits on the person of whom most is said. Both are exact, and neither grows with 2^n: few
-puzzles take more than ten splits, at any number of people.
+A puzzle is a set of gates. Gate ``v`` says that variable ``v`` equals ``table(x, y)``, where x and y are two variables.
+The first variables are the people, and each person's gate is their statement; a nested statement adds one variable for
+each of its compound parts. The solver's knowledge is a domain of two bits per variable: 1 if it may be false, 2 if it
+may be true, 3 if it may be either; 0 is a conflict. Propagation restricts the three domains of a gate to the values
+that are consistent with each other, for all gates of all puzzles at once, until nothing changes. Search splits on the
+person who occurs most often in statements. The result is exact, and the time does not grow with 2^n: few puzzles take
+more than ten splits, whatever the number of people.
 """
 
 from collections.abc import Sequence
@@ -21,17 +22,17 @@ FALSE, TRUE, UNKNOWN = 1, 2, 3
 # Two-input functions as four bits: bit 2 x + y is the value at (x, y).
 AND, OR, IMPLIES, IFF = 0b1000, 0b1110, 0b1011, 0b1001
 SAME, OPPOSITE = 0b1010, 0b0101  # the value of y, and its negation
-_PROBE_VALUES = 2_000_000  # domains that a lookahead holds at a time
+_PROBE_VALUES = 2_000_000  # maximum number of domains in memory during a lookahead
 
 
 class Gates(NamedTuple):
-    """The gates of a batch of puzzles, all of one number of people and padded to one number of variables.
+    """The gates of a batch of puzzles with the same number of people, padded to the same number of variables.
 
     Attributes:
-        kinds: rows of the propagation table, times 64, (puzzles, variables).
+        kinds: offsets into the flattened propagation table: 64 times the row, (puzzles, variables).
         first: the variable x of each gate, (puzzles, variables).
         second: the variable y of each gate, (puzzles, variables).
-        num_people: how many of the variables are people.
+        num_people: number of variables that are people; these come first.
     """
 
     kinds: NDArray[np.int16]
@@ -40,23 +41,32 @@ class Gates(NamedTuple):
     num_people: int
 
     def of(self, puzzles: NDArray[np.int64]) -> "Gates":
-        """The gates of these puzzles, which may repeat."""
+        """Returns the gates of these puzzles, which may repeat."""
         return Gates(self.kinds[puzzles], self.first[puzzles], self.second[puzzles], self.num_people)
 
 
 def make_gates(tables: NDArray[Any], first: NDArray[Any], second: NDArray[Any], num_people: int) -> Gates:
-    """Gates from their functions and inputs, (puzzles, variables) each; gate v is that of variable v."""
+    """Makes gates from truth tables and inputs.
+
+    Args:
+        tables: the truth table of each variable's gate, (puzzles, variables).
+        first: the variable x of each gate, (puzzles, variables).
+        second: the variable y of each gate, (puzzles, variables).
+        num_people: number of variables that are people.
+    """
     output = np.arange(tables.shape[1])
-    equal = (output == first) + 2 * (output == second) + 4 * (first == second)  # 7 if all three are one variable
+    # Which of the output, x and y are the same variable; 7 if all three are. Propagation has separate table rows for
+    # these cases, because a variable cannot have two values: "I am a knight or you are" says more than "a or b".
+    equal = (output == first) + 2 * (output == second) + 4 * (first == second)
     kinds = (equal * 16 + tables) * 64
     return Gates(kinds.astype(np.int16), first.astype(np.int32), second.astype(np.int32), num_people)
 
 
 def gates_of(puzzles: Sequence[Sequence[tuple[Any, ...]]]) -> Gates:
-    """The gates of puzzles given as nested statements, one statement a person."""
+    """Returns the gates of puzzles that are given as nested statements, one per person."""
     lists = [_gate_list(statements) for statements in puzzles]
     num_people, num_variables = len(puzzles[0]), max(map(len, lists))
-    # A gate that stands for nothing says that a variable, which is false from the start, equals itself.
+    # A padding gate says that a variable, which is false from the start, equals itself.
     padded = [[*gates, *((SAME, v, v) for v in range(len(gates), num_variables))] for gates in lists]
     tables, first, second = np.moveaxis(np.array(padded), -1, 0)
     return make_gates(tables, first, second, num_people)
@@ -66,7 +76,7 @@ def _gate_list(statements: Sequence[tuple[Any, ...]]) -> list[tuple[int, int, in
     gates = [(SAME, 0, 0)] * len(statements)
 
     def signed(statement: tuple[Any, ...]) -> tuple[int, bool]:
-        """A variable that has the statement's truth value, or its opposite."""
+        """Returns a variable, and whether its value is the opposite of the statement's truth value."""
         match statement:
             case ("telling-truth" | "lying" as claim, person):
                 return person, claim == "lying"
@@ -94,7 +104,13 @@ def _gate_list(statements: Sequence[tuple[Any, ...]]) -> list[tuple[int, int, in
 
 
 def negate_inputs(table: Any, first: Any, second: Any) -> Any:
-    """The function that has its first, its second or both inputs negated; arrays are taken element by element."""
+    """Returns the truth table of the function with negated inputs.
+
+    Args:
+        table: four-bit truth table, or an array of them.
+        first: whether to negate the first input, elementwise.
+        second: whether to negate the second input, elementwise.
+    """
     table = np.where(first, (table >> 2 & 3) | (table & 3) << 2, table)
     table = np.where(second, (table >> 1 & 5) | (table & 5) << 1, table)
     return table if table.ndim else int(table)
@@ -102,7 +118,10 @@ def negate_inputs(table: Any, first: Any, second: Any) -> Any:
 
 @cache
 def _propagation_table() -> NDArray[np.uint8]:
-    """What is left of a gate's three domains, 16 out + 4 x + y, by its kind and the domains that they have."""
+    """Returns the restricted domains of a gate, 16 out + 4 x + y, by its kind and its present domains.
+
+    The flattened axes are (8 equalities, 16 truth tables, 4 domains of out, 4 of x, 4 of y).
+    """
     table = np.zeros((8, 16, 4, 4, 4), np.uint8)
     for equal, function in product((0, 1, 2, 4, 7), range(16)):
         rows = [
@@ -119,11 +138,14 @@ def _propagation_table() -> NDArray[np.uint8]:
 
 
 def propagate(gates: Gates, domains: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Strikes from the domains what some gate rules out, until nothing changes or a domain is empty.
+    """Removes the values that some gate excludes from the domains, until nothing changes or a domain is empty.
 
     Args:
-        gates: of as many puzzles as there are rows.
-        domains: (rows, variables).
+        gates: the gates of each row's puzzle.
+        domains: the domains, (rows, variables).
+
+    Returns:
+        the restricted domains, (rows, variables).
     """
     table = _propagation_table()
     result = domains.copy()
@@ -134,8 +156,10 @@ def propagate(gates: Gates, domains: NDArray[np.uint8]) -> NDArray[np.uint8]:
         offsets = num_variables * np.arange(len(rows))[:, None]
         at_first, at_second = (first + offsets).ravel(), (second + offsets).ravel()
         row_kinds, flat, active = kinds.ravel(), domains.ravel(), np.ones(len(rows), bool)
-        while 4 * np.count_nonzero(active) > 3 * len(rows):  # else it pays to go on with the active rows alone
+        # Selecting the active rows copies their gates, so it pays only once a quarter of the rows or more are inactive.
+        while 4 * np.count_nonzero(active) > 3 * len(rows):
             left = table[row_kinds + (flat.astype(np.int16) << 4) + (flat[at_first] << 2) + flat[at_second]]
+            # A variable is an input of several gates, so plain indexing would lose all of its restrictions except one.
             new = flat & left >> 4
             np.bitwise_and.at(new, at_first, left >> 2 & 3)
             np.bitwise_and.at(new, at_second, left & 3)
@@ -150,13 +174,20 @@ def propagate(gates: Gates, domains: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _start(gates: Gates) -> NDArray[np.uint8]:
+    """Returns the domains before any deduction, (puzzles, variables): unknown, except that padding is false."""
     is_padding = gates.kinds == (7 * 16 + SAME) * 64
     is_padding[:, : gates.num_people] = False
     return np.where(is_padding, FALSE, UNKNOWN).astype(np.uint8)
 
 
 def find_solutions(gates: Gates, limit: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Up to ``limit`` solutions of each puzzle (one more where the last split yields two).
+    """Returns up to ``limit`` solutions of each puzzle.
+
+    A puzzle can have one more solution in the result, if its last split yields two.
+
+    Args:
+        gates: the gates of the puzzles.
+        limit: number of solutions after which the search in a puzzle stops.
 
     Returns:
         the puzzle of each solution, ascending, (solutions,), and who tells the truth, (solutions, people).
@@ -169,8 +200,10 @@ def find_solutions(gates: Gates, limit: int) -> tuple[NDArray[np.int64], NDArray
     domains, puzzle = _start(gates), np.arange(num_puzzles)
     counts = np.zeros(num_puzzles, np.int64)
     found: list[tuple[NDArray[np.int64], NDArray[np.bool_]]] = []
+    # ``domains``, (rows, variables), holds the stacks of all puzzles: the rows of a puzzle are consecutive, and the
+    # last one is the newest. Each iteration pops one row per puzzle. The search is depth-first, so stacks stay short.
     while len(puzzle):
-        is_last = np.append(puzzle[1:] != puzzle[:-1], True)  # depth first: each puzzle goes on with its newest row
+        is_last = np.append(puzzle[1:] != puzzle[:-1], True)
         waiting, waiting_puzzle = domains[~is_last], puzzle[~is_last]
         puzzle = puzzle[is_last]
         domains = propagate(gates.of(puzzle), domains[is_last])
@@ -196,9 +229,12 @@ def find_solutions(gates: Gates, limit: int) -> tuple[NDArray[np.int64], NDArray
 
 
 def lookahead_levels(gates: Gates) -> NDArray[np.int64]:
-    """How many levels of case split each puzzle needs, (puzzles,), provided that it has exactly one solution.
+    """Returns how many levels of case split each puzzle needs, (puzzles,).
 
-    Level 0 is propagation alone. At level k, a role is struck if supposing it leads to a conflict at level k - 1.
+    Level 0 is propagation only. At level k, a role is ruled out if assuming it leads to a conflict at level k - 1.
+
+    Args:
+        gates: the gates of puzzles with exactly one solution each.
     """
     levels = np.zeros(len(gates.kinds), np.int64)
     domains = _start(gates)
@@ -215,11 +251,12 @@ def lookahead_levels(gates: Gates) -> NDArray[np.int64]:
 
 
 def _closure(gates: Gates, domains: NDArray[np.uint8], level: int) -> NDArray[np.uint8]:
-    """The domains after every deduction of a level."""
+    """Returns the domains after all deductions of a level, (rows, variables)."""
     domains = propagate(gates, domains)
     if level == 0:
         return domains
     num_rows, num_variables = domains.shape
+    # Level k probes two roles of each unknown person, that is, up to 2 * num_people rows for each row.
     chunk = max(1, _PROBE_VALUES // (2 * gates.num_people * num_variables))
     if num_rows > chunk:
         parts = np.split(np.arange(num_rows), range(chunk, num_rows, chunk))

@@ -15,6 +15,7 @@ from dumpgym.contracts import policy_registry as registration
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import make_policy, policy_registry, register_policy
+from dumpgym.contracts.registry import Registry
 from dumpgym.testing.policy import check_policy, make_feedback
 
 NUM_ARMS = 4
@@ -148,7 +149,7 @@ class Softest(BanditPolicy):
 
 
 def test_a_policy_of_ones_own_is_registered_made_and_checked_like_ours(monkeypatch):
-    monkeypatch.setattr(registration, "policy_registry", dict(policy_registry))
+    monkeypatch.setattr(registration, "policy_registry", policy_registry.copy())
     register_policy("softest", Softest)
     check_policy(lambda num_arms, seed: make_policy("softest", num_arms=num_arms, seed=seed, floor=0.1, strength=0.2))
     with pytest.raises(UnknownNameError, match="option of policy 'softest' 'strenght'; did you mean 'strength'"):
@@ -160,7 +161,7 @@ def test_a_policy_of_ones_own_is_registered_made_and_checked_like_ours(monkeypat
 
 
 def test_an_entry_point_that_takes_any_option_gets_it(monkeypatch):
-    monkeypatch.setattr(registration, "policy_registry", {})
+    monkeypatch.setattr(registration, "policy_registry", Registry("policy"))
     register_policy("any", lambda num_arms, **options: Softest(num_arms, **options))
     assert make_policy("any", num_arms=2, strength=3.0).strength == 3
 

@@ -12,9 +12,7 @@ from scipy.stats import binom, kstest
 
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.envs.students.addresses import address_of_runs, uniform_at
-from dumpgym.envs.students.skills import NUISANCES, SkillsStudent, group_signal
-from dumpgym.signals.of_a_group import mean_absolute_advantage
-from dumpgym.signals.signal import by_successes
+from dumpgym.envs.students.skills import NUISANCES, SkillsStudent
 
 FOLDER = Path(__file__).parents[3] / "experiments" / "student_calibration"
 CALIBRATION = runpy.run_path(str(FOLDER / "run.py"))
@@ -40,13 +38,6 @@ def test_one_seed_is_one_run_and_several_have_an_axis_of_their_own():
     assert address_of_runs(range(3)).tolist() == [[0], [1], [2]]
     assert SkillsStudent(2, seeds=7).success().shape == (2,)
     assert SkillsStudent(2, seeds=[7]).success().shape == (1, 2)
-
-
-@given(k=st.integers(0, 16), size=st.integers(2, 16))
-def test_the_group_signal_is_that_of_the_bandit(k, size):
-    k = min(k, size)
-    expected = by_successes(mean_absolute_advantage, size)[k]
-    assert group_signal(np.array(k), size) == pytest.approx(expected, abs=1e-5)
 
 
 def test_learning_velocity_is_the_published_one():

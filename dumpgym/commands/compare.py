@@ -1,0 +1,37 @@
+"""``dumpgym compare``: the runs of an experiment."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from dumpgym.commands import PlainVerb, verb
+from dumpgym.comparing.runner import CompareConfig, compare
+from dumpgym.runs.validation import validated
+
+
+@verb("compare")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare(CompareConfig, PlainVerb):
+    """Run an experiment: many policies with paired seeds.
+
+    The same command continues an experiment that was stopped. Flags replace settings of the file.
+
+    Attributes:
+        experiment: the TOML file of the experiment.
+    """
+
+    experiment: Annotated[Path, Positional, arg(metavar="EXPERIMENT.toml")]
+
+    def run(self) -> None:
+        """Runs what is left of the experiment."""
+        from rich.console import Console
+
+        values = dataclasses.asdict(self)
+        values.pop("experiment")
+        console = Console()
+        output = compare(self.experiment, validated(values, CompareConfig), console)
+        if not self.dry_run:
+            console.print(f"runs: {output}; their report: dumpgym report {output}", soft_wrap=True)

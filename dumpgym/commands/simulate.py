@@ -1,0 +1,26 @@
+"""``dumpgym simulate``: policies on simulated students."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from dumpgym.commands import PlainVerb, verb
+from dumpgym.runs.validation import validated
+from dumpgym.simulating.runner import SimulateConfig, simulate
+
+
+@verb("simulate")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulate(SimulateConfig, PlainVerb):
+    """Compare policies on simulated students, in a minute: a table, results.json, and a figure for every student."""
+
+    def run(self) -> None:
+        """Runs the simulation, prints its tables, and draws its figures."""
+        from rich.console import Console
+
+        from dumpgym.reporting.figures.simulation import save_simulation_figures
+
+        config = validated(dataclasses.asdict(self), SimulateConfig)
+        console = Console()
+        results = simulate(config, console)
+        save_simulation_figures(config.output, results)
+        console.print(f"results, table and figure: {config.output}", soft_wrap=True)

@@ -1,0 +1,57 @@
+"""``dumpgym train``: one run."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+from tyro.conf import Positional, arg
+
+from dumpgym.commands import verb
+from dumpgym.runs.config import TrainConfig, load_toml
+from dumpgym.runs.directory import RunDirectory
+from dumpgym.runs.validation import validated
+
+
+@verb("train")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train(TrainConfig):
+    """Train a language model under a curriculum.
+
+    Flags override the file. A run writes config.json, one JSON line per step and evaluation, transcripts, checkpoints,
+    a figure, and at its end the model with a card.
+
+    Attributes:
+        config: a TOML file with settings; the settings that it leaves out keep their defaults.
+        resume: continue the run in the output directory from its newest checkpoint, with the run's own settings.
+    """
+
+    config: Annotated[Path | None, Positional, arg(metavar="[CONFIG.toml]")] = None
+    resume: bool = False
+
+    def file_default(self) -> Self | None:
+        """The settings of the file, or of the run that is resumed, so that a command need not repeat them."""
+        if self.config is not None:
+            stored = load_toml(self.config)
+        elif self.resume:
+            stored = RunDirectory.stored_config(self.output)
+        else:
+            return None
+        values = {f.name: getattr(stored, f.name) for f in dataclasses.fields(TrainConfig)}
+        return type(self)(**values, config=self.config, resume=self.resume)
+
+    def run(self) -> None:
+        """Trains, shows the progress, and draws the figure of the run."""
+        values = dataclasses.asdict(self)
+        config = validated({f.name: values[f.name] for f in dataclasses.fields(TrainConfig)}, TrainConfig)
+
+        from dumpgym.agents.grpo.processes import is_main_process, start_processes
+        from dumpgym.commands.display import TrainDisplay
+        from dumpgym.reporting.figures.one_run import save_training_figure
+        from dumpgym.training.launch import train
+
+        start_processes(config.agent.device)
+        with TrainDisplay(config, quiet=not is_main_process()) as display:
+            summary = train(config, resume=self.resume, observer=display.observe, on_start=display.start)
+        if is_main_process():
+            display.show_summary(summary, save_training_figure(config.output))

@@ -1,0 +1,41 @@
+"""How the cells of a comparison are named: by the policy, its options, and the settings in which runs differ."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from dumpgym.runs.config import TrainConfig
+
+# Settings that say nothing about what was compared, or that a label names in its own way.
+_NOT_COMPARED = ("output", "seed", "policy", "policy_options", "checkpoint_every", "transcripts_per_arm", "trackers")
+
+
+def compared_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings of a run that may make it a cell of its own, by name; those of the agent begin with "agent."."""
+    values = dataclasses.asdict(config)
+    agent = values.pop("agent")
+    return {key: value for key, value in values.items() if key not in _NOT_COMPARED} | {
+        f"agent.{key}": value for key, value in agent.items()
+    }
+
+
+def cell_label(config: TrainConfig, differing: Sequence[str] = ()) -> str:
+    """The label of a run's cell.
+
+    Args:
+        config: configuration of the run.
+        differing: names of the settings in which the compared runs differ; the label names those that are not defaults.
+    """
+    options = ", ".join(f"{key} {value_text(value)}" for key, value in config.policy_options.items())
+    settings, defaults = compared_settings(config), compared_settings(TrainConfig())
+    others = [
+        f"{key.removeprefix('agent.')} {value_text(settings[key])}"
+        for key in differing
+        if settings[key] != defaults[key]
+    ]
+    return "; ".join([config.policy + (f" ({options})" if options else ""), *others])
+
+
+def value_text(value: Any) -> str:
+    """A setting's value as a label shows it: the elements of a list are separated by commas."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

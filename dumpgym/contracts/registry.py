@@ -1,0 +1,94 @@
+"""One registry for policies, signals and students: names that a command line or a file can use for objects."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, Literal, Self, TypeVar
+
+from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
+from dumpgym.contracts.specs import import_module_of
+
+Entry = TypeVar("Entry")
+
+
+class Registry(Mapping[str, Entry], Generic[Entry]):
+    """Entries by name.
+
+    The files of the registry's rooms register what they define when they are imported. The registry imports all of them
+    at the first look-up, so a new file in a room needs no list to be edited, and ``import dumpgym`` loads none of them.
+
+    Args:
+        kind: what an error calls an entry, e.g. "policy".
+        rooms: packages whose files register themselves.
+        key: what an error calls that under which an entry is registered, "id" or "name".
+    """
+
+    def __init__(self, kind: str, rooms: Sequence[str] = (), key: Literal["id", "name"] = "id") -> None:
+        self.kind, self.rooms, self.key = kind, tuple(rooms), key
+        self._entries: dict[str, Entry] = {}
+        self._is_loaded = False
+
+    def register(self, name: str, entry: Entry, *, module: str) -> None:
+        """Makes an entry known.
+
+        Args:
+            name: unique in this registry.
+            entry: the entry.
+            module: name of the module that defines it.
+
+        Raises:
+            InvalidValueError: if the name is taken.
+        """
+        # A user's name must not shadow one of ours that is not loaded yet; our own files must not wait for each other.
+        if not module.startswith(tuple(f"{room}." for room in self.rooms)):
+            self._load()
+        if name in self._entries:
+            article = "an" if self.key == "id" else "a"
+            raise InvalidValueError(f"{self.kind} {self.key}", name, f"{article} {self.key} that is not registered yet")
+        self._entries[name] = entry
+
+    def find(self, name: str) -> Entry:
+        """Returns the entry of ``id``, or of ``module:id`` after importing the module, which registers the id.
+
+        Raises:
+            InvalidValueError: if the module cannot be found.
+            UnknownNameError: if nothing is registered under the id.
+        """
+        try:
+            own_name = import_module_of(name)
+        except ModuleNotFoundError as error:
+            raise InvalidValueError(self.kind, name, f"a {self.kind} that is registered; {error}") from error
+        if own_name not in self:
+            raise UnknownNameError(self.kind, own_name, self)
+        return self[own_name]
+
+    def copy(self) -> Self:
+        """Returns a registry with the same entries, to which others can be added without changing this one."""
+        self._load()
+        new = type(self)(self.kind, self.rooms, self.key)
+        new._entries, new._is_loaded = dict(self._entries), True
+        return new
+
+    def __getitem__(self, name: str) -> Entry:
+        self._load()
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._entries)
+
+    def _load(self) -> None:
+        if self._is_loaded:
+            return
+        self._is_loaded = True  # set first, because the files below come back here to register
+        try:
+            for room in self.rooms:
+                for module in pkgutil.iter_modules(importlib.import_module(room).__path__):
+                    importlib.import_module(f"{room}.{module.name}")
+        except BaseException:
+            self._is_loaded = False
+            raise

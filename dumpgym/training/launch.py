@@ -1,0 +1,67 @@
+"""Starting a run: the one place that puts the GRPO agent, the trackers and the training loop together."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dumpgym.agents.grpo import processes
+from dumpgym.agents.grpo.agent import GRPOAgent
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.runs.config import TrainConfig, check_names
+from dumpgym.training.loop import Trainer
+from dumpgym.training.recorder import Observer
+from dumpgym.training.trackers import Trackers
+
+
+def make_trainer(
+    config: TrainConfig, *, resume: bool = False, observer: Observer = lambda log, record: None
+) -> Trainer:
+    """Makes the training loop of a configuration with its GRPO agent, in every process that a launcher has started.
+
+    Args:
+        config: configuration of the run.
+        resume: continue the run in the directory ``config.output``.
+        observer: is shown every record that the run logs.
+
+    Raises:
+        DumpgymError: if the configuration names something that does not exist or contradicts itself, or the directory
+            is in use.
+    """
+    check_names(config)  # before a large model is loaded
+    if config.prompts_per_step % config.agent.mini_batches:
+        accepted = f"a divisor of prompts_per_step, {config.prompts_per_step}"
+        raise InvalidValueError("mini_batches", config.agent.mini_batches, accepted)
+    processes.start_processes(config.agent.device)
+    agent = GRPOAgent(config.agent, seed=config.seed)
+    return Trainer(config, agent, resume=resume, observer=observer, processes=processes)
+
+
+def train(
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    observer: Observer = lambda log, record: None,
+    on_start: Callable[[float], None] = lambda progress: None,
+) -> dict[str, Any]:
+    """Trains a language model under a curriculum, as ``dumpgym train`` does, and returns the summary.
+
+    Args:
+        config: configuration of the run.
+        resume: continue the run in the directory ``config.output``.
+        observer: is shown every record that the run logs.
+        on_start: called with how far the run has come, from 0 to 1, before it continues.
+
+    Raises:
+        DumpgymError: if the configuration cannot be run, a number is not finite, or a file cannot be written.
+        KeyboardInterrupt: at Ctrl-C, or at SIGTERM.
+    """
+    processes.start_processes(config.agent.device)
+    with Trackers(config, is_main=processes.is_main_process()) as trackers:
+
+        def observe(log: str, record: Mapping[str, Any]) -> None:
+            observer(log, record)
+            trackers.observe(log, record)
+
+        trainer = make_trainer(config, resume=resume, observer=observe)
+        on_start(trainer.progress)
+        trackers.start(trainer.step, trainer.begun)
+        return trainer.run()
