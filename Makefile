@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 DEMO = runs/demo
 
-.PHONY: demo test setup lint clean
+.PHONY: demo test setup lint docs clean
 
 # Trains the embedded student with the default configuration; a second call goes on where the first one stopped.
 demo: $(INSTALLED)
@@ -20,6 +20,15 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy -p dumpgym
 
+# Builds the site in site/; a broken link or reference fails (but not under --quiet, which drops the warnings that
+# --strict counts). To read it: $(BIN)/mkdocs serve
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	@touch $@
+
 setup: $(INSTALLED)
 
 # torch comes first and by itself, so that TORCH decides the build, e.g. `make setup TORCH="torch==2.11.0"`.
@@ -32,5 +41,5 @@ $(INSTALLED): pyproject.toml
 
 # Neither the environment nor the runs: those took long to make.
 clean:
-	rm -rf build dist *.egg-info .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist site *.egg-info .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
+from dumpgym.contracts.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from dumpgym.agents.bandits.history import HistoryPolicy as HistoryPolicy
     from dumpgym.agents.bandits.history import SumHistory as SumHistory
@@ -64,8 +66,6 @@ if TYPE_CHECKING:
     from dumpgym.training.launch import train as train
     from dumpgym.training.loop import Trainer as Trainer
     from dumpgym.training.puzzle_student import PuzzleStudent as PuzzleStudent
-
-__version__ = "0.1.0"
 
 _EXPORTS = {
     "dumpgym.agents.bandits.history": (

@@ -1,4 +1,4 @@
-"""The curriculum as a Gymnasium environment: the action is what a student practises next."""
+"""The curriculum as a Gymnasium environment: the action chooses what a student practises next."""
 
 import copy
 from collections.abc import Callable
@@ -31,7 +31,7 @@ _SIGNED = ("batch_signal", "mean_signal", "success_trend")
 
 
 def _default_signal(results: GroupResults) -> NDArray[np.float64]:
-    """The signal of DUMP for every group, by its number of successes, (groups,); from 0 to 1."""
+    """Returns DUMP's signal for every group, from its number of successes, shape (groups,), from 0 to 1."""
     return binary_mean_absolute_advantage(results.successes, results.num_generations)
 
 
@@ -40,81 +40,91 @@ def _default_student(seed: int) -> Student:
 
 
 class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
-    """Which distributions should a student practise next?
+    """Choose the distributions that a student practises next, so that it learns as much as possible.
 
     ## Description
     A student practises K arms, each a distribution of problems, in batches of ``prompts_per_step`` problems with
-    ``num_generations`` completions to each. In every step the teacher, who is the agent here, says where the batch
-    comes from; the student completes it and learns from it. So any Gymnasium agent of any library can be the teacher,
-    and whatever is a ``dumpgym.contracts.learner.Student`` the student: a simulated one, or a language model with its puzzles.
+    ``num_generations`` completions to each. In every step the agent, which plays the teacher, chooses the arms of the
+    next batch; the student completes the batch and learns from it. Any Gymnasium agent of any library can be the
+    teacher, and any ``dumpgym.contracts.student.Student`` can be the student: a simulated one, or a language model with
+    its puzzles.
 
     ## Action space
-    With ``actions="discrete"``: ``Discrete(K)``, the arm that the whole batch comes from. With ``actions="simplex"``:
-    ``Box(0, 1, (K,), float32)``, weights that are divided by their sum; all of them 0 are equal weights. ``draw`` says
-    how weights become slots of the batch.
+    The action space depends on ``actions``:
+
+    - "discrete": ``Discrete(K)``, the arm of the whole batch.
+    - "simplex": ``Box(0, 1, (K,), float32)``, weights of the arms, which are divided by their sum. If all are 0, the
+      arms have equal weights. ``draw`` determines how weights become slots of the batch.
 
     ## Observation space
-    ``Box`` of shape (7 K + 1,), float32. ``observation[:-1].reshape(7, K)`` has a row a statistic, all of training
-    alone, 0 as long as the arm has not been practised:
+    The observation is a ``Box`` of shape (7 K + 1,) and dtype float32. ``observation[:-1].reshape(7, K)`` has one row
+    per statistic and one column per arm. All statistics are measured on training problems, and are 0 until the arm is
+    practised:
 
-    | row | name            | of every arm                                                           | from | to |
-    |-----|-----------------|------------------------------------------------------------------------|------|----|
-    | 0   | `batch_share`   | share of the last batch                                                | 0    | 1  |
-    | 1   | `batch_success` | share of right completions in the last batch, 0 without any            | 0    | 1  |
-    | 2   | `batch_signal`  | mean signal of its groups in the last batch, 0 without any             | -1   | 1  |
-    | 3   | `mean_success`  | recency-weighted mean of its batches' success, with step size          | 0    | 1  |
-    |     |                 | ``step_size``, which begins at the first value                         |      |    |
-    | 4   | `mean_signal`   | the same of their signal                                               | -1   | 1  |
-    | 5   | `success_trend` | `mean_success` minus the same mean with a quarter of the step size     | -1   | 1  |
-    | 6   | `total_share`   | share of all problems practised in the episode                         | 0    | 1  |
+    | row | name            | statistic of each arm                                                  | min  | max |
+    |-----|-----------------|------------------------------------------------------------------------|------|-----|
+    | 0   | `batch_share`   | share of the last batch                                                | 0    | 1   |
+    | 1   | `batch_success` | share of right completions in the last batch, 0 if it has no groups    | 0    | 1   |
+    | 2   | `batch_signal`  | mean signal of its groups in the last batch, 0 if it has no groups     | -1   | 1   |
+    | 3   | `mean_success`  | recency-weighted mean of its success per batch, with step size         | 0    | 1   |
+    |     |                 | ``step_size``, starting at the first value                             |      |     |
+    | 4   | `mean_signal`   | the same mean of its signal per batch                                  | -1   | 1   |
+    | 5   | `success_trend` | `mean_success` minus the same mean with a quarter of the step size     | -1   | 1   |
+    | 6   | `total_share`   | share of all problems practised in the episode                         | 0    | 1   |
 
-    The last number is the part of the episode that is over, from 0 to 1. Signals are clipped to their range.
+    The last element of the observation is the elapsed part of the episode, from 0 to 1. Signals are clipped to
+    [-1, 1].
 
     ## Starting state
-    A student at the start of its training, and an observation of zeros. With a factory, ``reset(seed=s)`` makes the
-    student with seed s, and ``reset()`` one with a seed of the environment's own generator, so a seed given once makes
-    all episodes that follow reproducible. A student that is given as an object starts every episode in the state in
-    which it was given, if it is a ``dumpgym.contracts.state.Stateful``; any other has one episode, and a second ``reset`` raises.
+    The student is at the start of its training, and the observation is all zeros. With a factory, ``reset(seed=s)``
+    makes a student with seed s, and ``reset()`` makes one with a seed from the environment's own generator, so that one
+    seed makes all later episodes reproducible. A student that is passed as an object starts every episode in the state
+    in which it was passed, if it is a ``dumpgym.contracts.state.Stateful``. Any other student has only one episode, and
+    a second ``reset`` raises an error.
 
     ## Rewards
-    * ``reward="progress"``: by how much the step changed the mean success over the arms that count. The return of an
-      episode is final minus initial mean success.
-    * ``reward="signal"``: the mean of the signal over the batch's groups, which is what a bandit maximises.
+    - ``reward="progress"``: the change in mean success, over the arms that count, from before the step to after it. The
+      return of an episode is the final minus the initial mean success.
+    - ``reward="signal"``: the mean signal over the groups of the batch, which is what a bandit maximises.
 
     ## Episode end
-    After ``steps`` steps, with ``terminated``; ``truncated`` is never True. The number of steps is part of the task,
-    not a limit on how long it is watched: what the student could still learn afterwards is worth nothing, so an agent
-    must not bootstrap from the last state, and the observation tells how much time is left, which keeps the task a
-    Markov one (see the references).
+    The episode terminates after ``steps`` steps; ``truncated`` is never True. The number of steps is part of the task
+    and not a time limit imposed from outside: what the student could learn after the last step has no value. So an
+    agent must not bootstrap from the last state, and the observation contains the elapsed time, without which the
+    task would not be Markov (Pardo et al., see the references).
 
     ## Information
-    ``reset`` and ``step`` return ``success`` (held out, of every arm, (K,)), ``mean_success`` (over the arms that
-    count), ``tokens`` (generated in the step) and ``arms`` (of the batch's groups).
+    ``reset`` and ``step`` return a dictionary with:
+
+    - ``success``: success on held-out problems of every arm, shape (K,).
+    - ``mean_success``: mean success over the arms that count.
+    - ``tokens``: number of tokens generated in the step.
+    - ``arms``: arms of the batch's groups.
 
     ## Arguments
-    * ``student=None``: a ``Student`` of one run, or a factory, called with a seed, that makes one; by default
-      ``SkillsStudent(seeds=seed)``. All students of a factory have the same arms.
-    * ``actions="discrete"``: or "simplex".
-    * ``steps=150``: in an episode, at least 1.
-    * ``prompts_per_step=16``: groups in a batch, at least 1.
-    * ``num_generations=8``: completions in a group, at least 2.
-    * ``reward="progress"``: or "signal".
-    * ``signal=None``: a function of ``GroupResults`` that gives one number a group, such as the signals that
-      ``dumpgym.signals.signal.make_signal`` makes; by default the mean absolute GRPO advantage of a group with this
-      many successes. Every episode begins with a copy of it, should it keep something in mind.
-    * ``draw="quota"``: every arm gets its share of the batch's slots, rounded up or down (largest remainder), and what
-      rounding took or gave is settled in later batches; or "independent": every slot is drawn by the weights.
-    * ``step_size=0.25``: of the recency-weighted means, above 0 and at most 1.
-    * ``render_mode=None``: there is no other.
+    - ``student=None``: a ``Student`` of one run, or a factory that takes a seed and makes one; by default
+      ``SkillsStudent(seeds=seed)``. All students of a factory must have the same arms.
+    - ``actions="discrete"``: "discrete" or "simplex".
+    - ``steps=150``: number of steps in an episode, at least 1.
+    - ``prompts_per_step=16``: number of groups in a batch, at least 1.
+    - ``num_generations=8``: number of completions in a group, at least 2.
+    - ``reward="progress"``: "progress" or "signal".
+    - ``signal=None``: a function from ``GroupResults`` to one number per group, such as the signals that
+      ``dumpgym.signals.signal.make_signal`` makes; by default the mean absolute GRPO advantage of a group with the same
+      number of successes. Every episode starts with a new copy of it, as signals may have a state.
+    - ``draw="quota"``: "quota" gives every arm its share of the batch's slots, rounded up or down (largest remainder),
+      and later batches compensate for the rounding; "independent" draws every slot from the weights.
+    - ``step_size=0.25``: step size of the recency-weighted means, above 0 and at most 1.
+    - ``render_mode=None``: only None is supported.
 
     ## References
-    * Teacher-Student Curriculum Learning: Matiisen et al., 2017, arXiv 1707.00183: the teacher's task as a POMDP.
-    * DUMP: Wang et al., 2025, arXiv 2504.09710: the signal.
-    * Time Limits in Reinforcement Learning: Pardo et al., 2018, arXiv 1712.00378: termination with the time left in the
-      observation.
+    - Matiisen et al., "Teacher-Student Curriculum Learning", 2017, arXiv 1707.00183: the teacher's task as a POMDP.
+    - Wang et al., DUMP, 2025, arXiv 2504.09710: the signal.
+    - Pardo et al., "Time Limits in Reinforcement Learning", 2018, arXiv 1712.00378: termination with the remaining time
+      in the observation.
 
     ## Version history
-    * v0: the first version.
+    - v0: initial version.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (as Gymnasium declares it)
@@ -162,7 +172,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         low = np.repeat([-1.0 if name in _SIGNED else 0.0 for name in STATISTICS], self.num_arms)
         bounds = np.append(low, 0).astype(np.float32)
         self.observation_space = spaces.Box(bounds, np.ones_like(bounds), dtype=np.float32)
-        self._step: int | None = None  # steps done in the episode
+        self._step: int | None = None  # number of steps done in the episode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -170,11 +180,12 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         """Starts an episode with a student at the start of its training.
 
         Args:
-            seed: of the student, where a factory makes it, and of the environment's own generator; None for the next.
-            options: there are none.
+            seed: seed of the environment's own generator, and of the student if a factory makes it. None continues with
+                the generator.
+            options: not supported.
 
         Raises:
-            InvalidValueError: if there are options, or the student cannot start anew.
+            InvalidValueError: if there are options, or the student cannot be restarted.
         """
         super().reset(seed=seed)
         if options:
@@ -192,10 +203,12 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         """Lets the student practise one batch.
 
         Args:
-            action: an arm, or weights of all arms, by the action space.
+            action: an arm, or the weights of all arms, depending on the action space.
 
         Raises:
-            InvalidValueError: if it is not in the action space, or the signal is not one finite number a group.
+            InvalidValueError: if the action is not in the action space, or the signal is not one finite number per
+                group.
+            gymnasium.error.ResetNeeded: if the episode has not started or is over.
         """
         if self._step is None or self._step == self.steps:
             raise gym.error.ResetNeeded("call reset() before step(), and after an episode's last step")
@@ -204,7 +217,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         results = self.student.practise(arms, self.num_generations)
         signal = self._signal(results)
         if np.shape(signal) != arms.shape or not np.isfinite(signal).all():
-            raise InvalidValueError("signal", signal, f"{len(arms)} finite numbers, one a group")
+            raise InvalidValueError("signal", signal, f"{len(arms)} finite numbers, one per group")
         self._remember(results, signal)
         self._step += 1
         information = self._information(arms, int(results.tokens.sum()))
@@ -212,7 +225,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         return self._observation(), reward, self._step == self.steps, False, information
 
     def _restart(self, seed: int) -> None:
-        """Puts a student at the start of its training."""
+        """Puts the student at the start of its training."""
         if self._factory is not None:
             self.student = self._factory(seed)
         elif self._initial is not None and isinstance(self.student, Stateful):
@@ -222,7 +235,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             raise InvalidValueError("student", self.student, accepted)
 
     def _batch(self, action: Any) -> NDArray[np.int64]:
-        """The arms of the batch, (prompts_per_step,)."""
+        """Draws the arms of the batch, shape (prompts_per_step,)."""
         if isinstance(self.action_space, spaces.Discrete):
             if not self.action_space.contains(action):
                 raise InvalidValueError("action", action, f"a whole number from 0 to {self.num_arms - 1}")
@@ -237,7 +250,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
         return arms
 
     def _remember(self, results: GroupResults, signal: NDArray[np.float64]) -> None:
-        """Brings the statistics up to date with a batch."""
+        """Updates the statistics with a batch."""
         groups = np.bincount(results.arm, minlength=self.num_arms)
         present, first = groups > 0, self._practised == 0
 
@@ -247,6 +260,7 @@ class CurriculumEnv(gym.Env[NDArray[np.float32], Any]):
             return mean
 
         def moved(mean: NDArray[np.float64], value: NDArray[np.float64], step_size: float) -> NDArray[np.float64]:
+            # An arm's first value replaces the 0 before it, which was no measurement; absent arms keep their mean.
             new: NDArray[np.float64] = mean + np.where(present, np.where(first, 1, step_size) * (value - mean), 0)
             return new
 

@@ -91,9 +91,9 @@ def probability_of_nearest_beta(a: NDArray[np.float64], b: NDArray[np.float64], 
     # An arm is farther from the target than x if its draw is below both x and the mirror image 2 target - x, or above
     # both. That chance is as steep at the mirror image of a quantile as at the quantile itself, so both are edges. It
     # has a kink at the target, and another where the mirror image reaches 0 or 1 and one of the two sides vanishes.
-    # With target 1/2 this happens only at the ends; otherwise, with a or b below 1, the chance has an infinite slope
-    # there, which costs the accuracy that the docstring states. A mirror image outside (0, 1) has no log-odds, and no
-    # edge.
+    # With target 1/2 this happens only at the ends. With other targets, and a or b below 1, the chance has an infinite
+    # slope there, which limits the accuracy to about 1e-6. A mirror image outside (0, 1) has no log-odds, so it gives
+    # no edge.
     low, high = _both_sides(quantiles, target)
     kinks = logit([target, *(x for x in (2 * target, 2 * target - 1) if 0 < x < 1)])
     edges = np.concatenate([logit(low[low > 0]), -logit(high[high > 0]), kinks])
@@ -135,7 +135,7 @@ def _log_density(y: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.f
 def _both_sides(y: NDArray[np.float64], target: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For x with log-odds y and its mirror image 2 target - x, returns the smaller, and 1 - the larger.
 
-    Both have the shape of y. A mirror image outside [0, 1] counts as the end that it passes, where no draw is farther.
+    Both have the shape of y. A mirror image outside [0, 1] is clipped to 0 or 1, since no draw lies beyond.
     """
     x, rest = expit(y), expit(-y)  # rest = 1 - x, without the rounding of x near 1
     below = x < target

@@ -27,7 +27,7 @@ class Boltzmann(HistoryPolicy):
         window: number of latest training steps that the means are taken over, at least 1; None for all steps.
         discount: factor on a group's weight per training step, above 0 and at most 1; None for no discount. A window
             and a discount exclude each other.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -68,7 +68,7 @@ class BoltzmannGumbel(RandomScorePolicy):
     Args:
         num_arms: number of arms, at least 1.
         exploration: C, at least 0; a number or a schedule. At 0 the best arm gets all slots.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

@@ -18,7 +18,7 @@ class CusumHistory(ArmHistory):
     """The groups of every arm since its last alarm, in the order in which feedback arrives.
 
     The reference of an arm is the mean of its first ``num_reference`` signals after an alarm. Each later signal x
-    updates two sums, and an alarm makes the history forget the arm when one of them reaches the threshold::
+    updates two sums. When one of them reaches the threshold, an alarm makes the history forget the arm::
 
         rise <- max(0, rise + x - reference - drift)
         fall <- max(0, fall + reference - x - drift)
@@ -102,7 +102,7 @@ class CusumUCB(ForgettingUCB):
         threshold: h, value of a sum that raises the alarm, above 0.
         alpha: share of uniform draws, from 0 to 1; a number or a schedule.
         xi: factor under the square root of the bonus, at least 0; a number or a schedule.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

@@ -30,7 +30,7 @@ class EpsilonGreedy(HistoryPolicy):
             Every group is one step, so a batch with many groups of an arm replaces most of the arm's mean.
         initial_value: Q_1, mean of an arm before its first group. The mean of all groups does not contain it; a
             recency-weighted mean starts from it.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -75,7 +75,7 @@ class EpsilonDecreasing(HistoryPolicy):
         num_arms: number of arms, at least 1.
         c: factor of epsilon, above 0.
         d: lower bound on the gap between the best and the second-best mean, above 0 and at most 1.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

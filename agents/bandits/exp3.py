@@ -53,11 +53,11 @@ class ImportanceWeighted(BanditPolicy):
         Returns:
             The sums, 0 for an arm without groups, shape (..., num_arms).
         """
-        # A sum and not a mean, since 1 / P(d) already corrects for how often arm d is drawn. The estimate x / P(d) if d
-        # was drawn, and 0 otherwise, has the mean signal of d as its expectation, so that B groups sum to B times the
-        # mean: as much as B pulls one after another from the same distribution, and learning rates mean what they mean
-        # in the papers. A mean over the batch would divide the learning rate by B. A mean over each arm's own groups
-        # would correct for its frequency twice and prefer rare arms.
+        # A sum and not a mean, since 1 / P(d) already corrects for how often arm d is drawn. A group's estimate for arm
+        # d is x / P(d) if d was drawn and 0 otherwise; its expectation is the mean signal of d. In expectation, the
+        # estimates of B groups therefore sum to B times that mean, as B successive pulls from the same distribution do,
+        # and learning rates keep their meaning from the papers. A mean over the batch would divide the learning rate by
+        # B. A mean over each arm's own groups would correct for its frequency twice and favour rare arms.
         total = np.zeros(self.shape)
         add_by_arm(total, feedback.arm, values)
         return total
@@ -80,7 +80,7 @@ class EXP3(ImportanceWeighted):
     Args:
         num_arms: K, at least 1.
         gamma: share of uniform draws and learning rate, from 0 to 1; a number or a schedule.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         log_weights: ln w minus its maximum over the arms, shape (..., num_arms).
@@ -129,7 +129,7 @@ class EXP3S(EXP3):
         gamma: share of uniform draws and learning rate, from 0 to 1; a number or a schedule.
         alpha: share of the weights that a training step spreads over all arms, from 0 to 1; a number or a schedule. At
             0 the policy is ``EXP3``.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -148,9 +148,9 @@ class EXP3S(EXP3):
 
     def _move(self, feedback: Feedback, exponents: NDArray[np.float64]) -> None:
         moved, alpha = self.log_weights + exponents, self.alpha.at(self.clock)
-        # Sharing sets how fast the policy forgets. It happens per training step and not per call, so that a step whose
-        # feedback arrives in several parts, or late, does not forget more than others. Sums of weights are taken as
-        # logarithms, since the ratio of two weights may exceed the range of floats.
+        # Sharing sets how fast the policy forgets. It happens once per training step and not per call; otherwise steps
+        # whose feedback arrives in several parts would forget more than others. Weights are added as logarithms, since
+        # the ratio of two weights may exceed the range of floats.
         if alpha > 0 and feedback.step >= self.clock:
             total = np.exp(self.log_weights).sum(axis=-1, keepdims=True)
             moved = np.logaddexp(moved, np.log(math.e * alpha / self.num_arms * total))
@@ -178,7 +178,7 @@ class EXP3IX(ImportanceWeighted):
         num_arms: K, at least 1.
         eta: learning rate, at least 0, a number or a schedule over training steps; None for the rate above.
         gamma: bias, at least 0, a number or a schedule over training steps; None for half of eta.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         losses: L minus its minimum over the arms, shape (..., num_arms).

@@ -34,7 +34,7 @@ class GradientBandit(BanditPolicy):
         num_arms: number of arms, at least 1.
         step_size: alpha, at least 0; a number or a schedule.
         baseline: "mean", or a number; 0 gives the book's gradient bandit without a baseline.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         preferences: H, shape (..., num_arms).

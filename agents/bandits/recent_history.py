@@ -96,7 +96,7 @@ class CompletionWindow(ArmHistory):
         self.recent: NDArray[np.float64] = np.zeros((3, *shape, 0))
 
     def add(self, feedback: Feedback) -> None:
-        """Adds the groups of a batch in their order. Arms without a group in the batch cost no time."""
+        """Adds the groups of a batch in their order. Arms without a group in the batch do not change."""
         add_by_arm(self.total[0], feedback.arm, 1)
         add_by_arm(self.total[1], feedback.arm, feedback.num_generations.astype(np.float64))
         arms, batch = self._of_batch(feedback)

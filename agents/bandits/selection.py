@@ -13,7 +13,7 @@ from scipy.special import log_ndtr, softmax
 def best_arms(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Puts all weight on the arg-max, shape (..., num_arms); arms that tie share it evenly."""
     # Sharing among ties instead of taking the first keeps policies symmetric: before any feedback all arms tie, and a
-    # plain arg-max would give the whole first batch to arm 0. A score of +inf is the largest like any other number.
+    # plain arg-max would give the whole first batch to arm 0. Scores of +inf tie with each other like finite ones.
     best = scores == scores.max(axis=-1, keepdims=True)
     weights: NDArray[np.float64] = best / best.sum(axis=-1, keepdims=True)
     return weights

@@ -41,7 +41,7 @@ class Thompson(RandomScorePolicy):
         window: number of training steps that are remembered, at least 1; None for all steps.
         discount: factor on a group's weight per training step, above 0 and at most 1; None and 1 forget nothing. A
             window and a discount exclude each other.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -111,7 +111,7 @@ class ThompsonBeta(RandomScorePolicy):
         window: number of training steps that are remembered, at least 1; None for all steps.
         discount: factor on a group's weight per training step, above 0 and at most 1; None and 1 forget nothing. A
             window and a discount exclude each other.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

@@ -59,7 +59,7 @@ class UCB1(IndexPolicy):
     Args:
         num_arms: number of arms, at least 1.
         exploration: factor of the confidence bonus, at least 0; a number or a schedule.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -93,7 +93,7 @@ class UCBV(IndexPolicy):
         zeta: factor of ln t, at least 0; a number or a schedule.
         c: factor of the second bonus, at least 0.
         bound: b, largest possible signal, above 0.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -138,7 +138,7 @@ class KLUCB(IndexPolicy):
     Args:
         num_arms: number of arms, at least 1.
         c: factor of ln ln t, at least 0.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -220,7 +220,7 @@ class SlidingWindowUCB(ForgettingUCB):
         window: number of training steps that are remembered, at least 1.
         xi: factor under the square root of the bonus, at least 0; a number or a schedule.
         bound: B, largest possible signal, above 0.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -260,7 +260,7 @@ class DiscountedUCB(ForgettingUCB):
         xi: factor under the square root of the bonus, at least 0; a number or a schedule.
         bound: B, largest possible signal, above 0.
         bonus_factor: factor of the bound in the bonus, above 0; 2 in the paper.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

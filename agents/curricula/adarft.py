@@ -43,7 +43,7 @@ class AdaRFT(BanditPolicy):
         beta: success rate that is aimed at, from 0 to 1.
         num_nearest: number of arms that share a batch, from 1 to num_arms.
         start: T before the first batch, from 0 to 1.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         target: T, shape (..., 1).

@@ -1,4 +1,4 @@
-"""Policies that learn nothing and know nothing of the arms: the controls of every claim."""
+"""Controls: policies that ignore feedback, against which curricula are compared."""
 
 import math
 from collections.abc import Sequence
@@ -17,29 +17,32 @@ from dumpgym.contracts.policy_registry import register_policy
 
 
 class Uniform(BanditPolicy):
-    """Every arm alike, whatever happens: the control of every claim."""
+    """Uniform sampling: P(d) = 1 / num_arms, the control of every comparison."""
 
     def _weights(self) -> NDArray[np.float64]:
         return np.full(self.shape, 1 / self.num_arms)
 
 
 def read_shares(name: str, amounts: Sequence[float] | str | None, num_arms: int) -> NDArray[np.float64]:
-    """Amounts of the arms as shares of their sum, shape (num_arms,).
+    """Converts amounts of the arms to shares of their sum.
 
     Args:
-        name: what an error calls the option.
-        amounts: numbers of at least 0, one an arm, as a list or as text such as "1,2,4"; None for equal shares.
+        name: name of the option in error messages.
+        amounts: numbers of at least 0, one per arm, as a list or as text such as "1,2,4"; None for equal shares.
         num_arms: number of arms.
 
+    Returns:
+        The shares, which sum to 1, shape (num_arms,).
+
     Raises:
-        InvalidValueError: if there are too few or too many, one is below 0, or all are 0.
+        InvalidValueError: if the number of amounts is not num_arms, one is below 0, or all are 0.
     """
     if amounts is None:
         return np.full(num_arms, 1 / num_arms)
     shares: NDArray[np.float64] = np.array(require_numbers(name, amounts, num_arms, low=0))
     if shares.max() == 0:
         raise InvalidValueError(name, amounts, "numbers of which not all are 0")
-    shares /= shares.max()  # before the sum, which may overflow
+    shares /= shares.max()  # the sum of very large amounts would overflow
     shares /= shares.sum()
     return shares
 
@@ -48,7 +51,7 @@ class ConstantShares(BanditPolicy):
     """A policy whose weights never change.
 
     Attributes:
-        shares: of the arms, (num_arms,), set by subclasses.
+        shares: probability of every arm, set by subclasses, shape (num_arms,).
     """
 
     symmetric: ClassVar[bool] = False
@@ -59,14 +62,14 @@ class ConstantShares(BanditPolicy):
 
 
 class FixedWeights(ConstantShares):
-    """Weights chosen beforehand: P(d) = weights_d / sum of weights.
+    """Fixed weights: P(d) = weights_d / sum of weights.
 
-    With the mean shares of a bandit's run it is the control that asks whether the bandit's timing matters.
+    With the mean shares of a bandit's run as weights, it is the control that tests whether the bandit's timing matters.
 
     Args:
         num_arms: number of arms, at least 1.
-        weights: one number of at least 0 an arm, as a list or as text such as "0.1,0.2,0.7"; None for equal weights.
-        common: see ``BanditPolicy``.
+        weights: one number of at least 0 per arm, as a list or as text such as "0.1,0.2,0.7"; None for equal weights.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -80,12 +83,12 @@ class FixedWeights(ConstantShares):
 
 
 class RowProportional(ConstantShares):
-    """What shuffling the arms' data sets into one does: P(d) = rows_d / sum of rows.
+    """The shares that shuffling all arms' data sets together gives: P(d) = rows_d / sum of rows.
 
     Args:
         num_arms: number of arms, at least 1.
-        rows: number of problems of every arm, as a list or as text such as "900,900,300"; None for equally many.
-        common: see ``BanditPolicy``.
+        rows: number of problems of every arm, as a list or as text such as "900,900,300"; None for equal numbers.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -99,20 +102,20 @@ class RowProportional(ConstantShares):
 
 
 class EntropyMatchedRandom(BanditPolicy):
-    """Random weights that are as concentrated as another policy's: the control for concentration alone.
+    """Random weights with a given entropy: the control for how concentrated a policy is.
 
     With z_d from N(0, 1), drawn from the policy's seed, and H the entropy::
 
         P = softmax(sharpness * z), with the sharpness for which exp(H(P)) = effective_arms
 
-    Every run of a lockstep has weights of its own. A bandit that beats it does so by which arms it prefers, and not
-    because it prefers some.
+    Runs in lockstep have independent weights. A bandit of the same entropy that beats this control owes its success to
+    the arms that it prefers, and not to its concentration on few arms.
 
     Args:
         num_arms: number of arms, at least 1.
         effective_arms: exp(H(P)), the effective number of arms, from 1 to num_arms; None for half of the arms.
-        period: training steps after which new weights are drawn, at least 1; None for the same weights throughout.
-        common: see ``BanditPolicy``.
+        period: number of training steps after which new weights are drawn, at least 1; None for constant weights.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -153,12 +156,13 @@ class EntropyMatchedRandom(BanditPolicy):
 
 
 def _sharpness(z: NDArray[np.float64], effective_arms: float) -> float:
-    """The factor s for which exp(H(softmax(s z))) = effective_arms, for z of shape (num_arms,)."""
+    """Finds the factor s for which exp(H(softmax(s z))) = effective_arms, for z of shape (num_arms,)."""
 
+    # The entropy falls from ln num_arms at s = 0 to 0 as s grows, so doubling brackets the root.
     def excess(s: float) -> float:
         return float(entr(softmax(s * z)).sum()) - math.log(effective_arms)
 
-    if excess(0) <= 0:  # all arms alike
+    if excess(0) <= 0:  # effective_arms is num_arms, up to rounding
         return 0.0
     high = 1.0
     while excess(high) > 0:
@@ -173,16 +177,16 @@ register_policy("entropy-matched-random", EntropyMatchedRandom, vectorised=True)
 
 
 class PlannedShares(BanditPolicy):
-    """Shares planned beforehand for every step; after the last one its shares stay.
+    """Shares planned in advance for every training step; the shares of the last step apply to all later steps.
 
     Args:
-        plan: the shares of every step, (steps, num_arms).
-        seed: of the policy's own generator.
+        plan: shares of every step, shape (steps, num_arms).
+        seed: seed of the policy's own generator.
         num_runs: see ``BanditPolicy``.
-        draw: see ``BanditPolicy``; by default quotas, so that the plan is kept.
+        draw: see ``BanditPolicy``; quotas by default, with which batches follow the plan up to rounding.
 
     Attributes:
-        plan: may be set anew.
+        plan: shares of every step, which a caller may replace during a run.
     """
 
     symmetric: ClassVar[bool] = False

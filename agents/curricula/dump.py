@@ -17,8 +17,8 @@ from dumpgym.contracts.schedules import Schedulable, Schedule
 class Dump(HistoryPolicy):
     """DUMP: a softmax over upper confidence bounds of learnability.
 
-    With L(d) the mean signal, in the paper abs(A), over the last ``window`` completions of arm d, 0 before the first
-    one, n_d the number of completions of arm d so far, and N the sum of n_d over the arms::
+    With L(d) the mean signal, in the paper mean abs(A), over the last ``window`` completions of arm d, 0 before the
+    first one, n_d the number of completions of arm d so far, and N the sum of n_d over the arms::
 
         UCB(d) = L(d) + exploration * sqrt(2 ln(N + 1) / (n_d + prior_count))
         P(d)   = softmax(UCB / temperature)_d
@@ -51,7 +51,7 @@ class Dump(HistoryPolicy):
         temperature: softmax temperature, at least 0; a number or a schedule. At 0, the paper's greedy ablation, every
             slot of a batch goes to the best arm, and each slot draws among arms that tie.
         prior_count: number added to n_d, above 0, in units of ``count_unit``; 1 in the paper.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

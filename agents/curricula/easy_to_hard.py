@@ -1,4 +1,7 @@
-"""Schedules without learning, from easy to hard or back: arms are in order of difficulty, the easiest first."""
+"""Fixed schedules from easy to hard, or hard to easy, among them those of E2H (arXiv 2506.06632).
+
+The arms are in order of difficulty, easiest first. Schedules depend on the training step and ignore feedback.
+"""
 
 import math
 from abc import abstractmethod
@@ -16,13 +19,13 @@ from dumpgym.contracts.policy_registry import register_policy
 
 
 class SchedulePolicy(BanditPolicy):
-    """A policy whose weights depend on the training step alone, by its ``clock``; after ``total_steps`` they stay.
+    """A policy whose weights depend only on the training step, its ``clock``, and are constant after ``total_steps``.
 
     Args:
         num_arms: number of arms, at least 1.
-        total_steps: training steps of the schedule, at least 1; the default is the training length of
+        total_steps: length of the schedule in training steps, at least 1; the default is the training length of
             arXiv 2504.09710.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -36,7 +39,7 @@ class SchedulePolicy(BanditPolicy):
 
     @property
     def progress(self) -> float:
-        """The part of the schedule that is over, t / T, from 0 to 1."""
+        """Completed part of the schedule, t / T, from 0 to 1."""
         return min(self.clock / self.total_steps, 1.0)
 
     def _weights(self) -> NDArray[np.float64]:
@@ -46,20 +49,24 @@ class SchedulePolicy(BanditPolicy):
 
     @abstractmethod
     def _scheduled(self) -> NDArray[np.float64]:
-        """The weights of the present step, shape (num_arms,)."""
+        """Weights of the present step, shape (num_arms,)."""
 
 
 class EasyToHard(SchedulePolicy):
-    """The arms one after another, in the order of their indices, easiest first.
+    """One arm after another, in the order of their indices, easiest first.
 
-    The step schedule that E2H (arXiv 2506.06632) calls traditional curriculum learning.
+    Each arm has a stage of consecutive training steps::
+
+        P(d) = 1 in the stage of arm d, and 0 otherwise
+
+    Source: E2H (arXiv 2506.06632) calls this step schedule traditional curriculum learning.
 
     Args:
         num_arms: number of arms, at least 1.
-        total_steps: training steps to spread the arms over, at least 1.
-        stage_shares: how long each arm lasts, one number of at least 0 an arm, as a list or as text such as "3,2,1";
-            None for equal shares. Stages end at whole steps.
-        common: see ``BanditPolicy``.
+        total_steps: number of training steps that the stages of all arms share, at least 1.
+        stage_shares: relative length of each arm's stage, one number of at least 0 per arm, as a list or as text such
+            as "3,2,1"; None for equal lengths. Stages end at whole steps.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -87,29 +94,29 @@ class EasyToHard(SchedulePolicy):
 
 
 class HardToEasy(EasyToHard):
-    """The arms one after another, hardest first: the control that asks whether the order matters.
+    """One arm after another, hardest first: the control that tests whether the order matters.
 
-    Its options are those of ``EasyToHard``; ``stage_shares`` are in the order of the arms here too.
+    It takes the options of ``EasyToHard``. ``stage_shares`` are in the order of the arms, easiest first, here too.
     """
 
     easiest_first: ClassVar[bool] = False
 
 
 class E2HCosine(SchedulePolicy):
-    """E2H-C: weights that lean to the easy arms turn by a cosine into weights that lean to the hard ones.
+    """E2H-C: weights that favour easy arms at the start change along a cosine to weights that favour hard arms.
 
     With arms k = 1..K, t of T training steps done, and a = (1 + cos(pi t / T)) / 2::
 
         P(k) = (a (K + 1 - k) + (1 - a) k) / (K (K + 1) / 2)
 
     Source: Parashar et al., Curriculum Reinforcement Learning from Easy to Hard Tasks Improves LLM Reasoning,
-    arXiv 2506.06632 (E2H Reasoner), the cosine schedule, in the form of the authors' code. No departure: half way all
-    arms are alike, and no arm ever falls below 2 / (K (K + 1)).
+    arXiv 2506.06632 (E2H Reasoner), the cosine schedule, in the form of the authors' code. No departure. All arms have
+    the same probability at T / 2, and no arm ever falls below 2 / (K (K + 1)).
 
     Args:
         num_arms: K, at least 1.
         total_steps: T, at least 1.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.
@@ -123,7 +130,7 @@ class E2HCosine(SchedulePolicy):
 
 
 class E2HGaussian(SchedulePolicy):
-    """E2H-G: a bell curve over the arms whose centre wanders from the easiest arm to the hardest.
+    """E2H-G: a Gaussian curve over the arms whose centre moves from the easiest arm to the hardest.
 
     With arms k = 0..K-1 and t of T training steps done::
 
@@ -133,14 +140,14 @@ class E2HGaussian(SchedulePolicy):
 
     Source: Parashar et al., Curriculum Reinforcement Learning from Easy to Hard Tasks Improves LLM Reasoning,
     arXiv 2506.06632 (E2H Reasoner), the Gaussian schedule; beta, sigma and the floor are the defaults of the authors'
-    code. The floor is the option that all policies have; ``floor=0`` is the bell curve alone.
+    code. No departure. The floor is an option of every policy; ``floor=0`` gives the Gaussian curve without it.
 
     Args:
         num_arms: K, at least 1.
         total_steps: T, at least 1.
-        beta: exponent of time, above 0; below 1 the centre is faster at the start.
-        sigma: standard deviation in arms, above 0.
-        common: see ``BanditPolicy``.
+        beta: exponent of t / T, above 0; below 1 the centre moves faster at the start.
+        sigma: standard deviation of the curve in arms, above 0.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

@@ -22,16 +22,16 @@ class GradeAdaptive(BanditPolicy):
         P(d) = current_share                        if d is the current grade
                (1 - current_share) / (num_arms - 1) otherwise
 
-    Source: the "grade-adaptive" sampler of marin #8765, in our words and code. No departure known. The rule cannot tell
-    a grade that is too hard from one that is mastered, and advances from both. An arm that the grade has passed keeps
-    only its share of the other slots.
+    Source: the "grade-adaptive" sampler of marin #8765, in our words and code. The rule cannot tell a grade that is
+    too hard from one that is mastered, and advances from both. An arm that the grade has passed keeps only its share of
+    the other slots.
 
     Args:
         num_arms: number of arms, at least 1; a single arm gets all slots.
         current_share: share of the slots for the current grade, from 0 to 1; a number or a schedule.
         threshold: share of informative groups below which a batch counts towards advancing, from 0 to 1.
         patience: number of such batches in a row before the grade advances, at least 1.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         grade: index of the current arm, shape (..., 1).

@@ -42,8 +42,8 @@ class Reservoir(Stateful):
 
     def add(self, values: NDArray[np.float64], rng: np.random.Generator) -> None:
         """Adds the values of a batch, shape (..., groups), by Vitter's algorithm R, all runs at once."""
-        # The k-th value replaces a random one of k places if that place exists, which keeps every value so far in the
-        # sample with the same probability, size / k.
+        # The k-th value draws one of k places, and is kept only if the reservoir has that place. Every value so far is
+        # then in the sample with the same probability, size / k.
         rows = self.values.reshape(-1, self.size)
         changed = np.zeros(len(rows), dtype=bool)
         for value in values.reshape(len(rows), -1).T:
@@ -70,10 +70,10 @@ class Graves(ImportanceWeighted):
         v_d = w_d + eta r / P(d)
         w_d <- ln((1 - alpha) exp(v_d) + alpha / (K - 1) sum over other arms of exp(v)), with alpha = 1 / t
 
-    where t is 2 at the first training step. A group is a pull, and the estimates of a batch's groups are summed. Weights
-    are shared once per training step, with the first feedback of the step, and late feedback shares nothing. While
-    q20 = q80, r is the sign of x / c - q20. Progress is the signal of the run; "learning_progress" is the nearest to
-    the paper's.
+    where t is 2 at the first training step. A group is a pull, and the estimates of a batch's groups are summed.
+    Weights are shared once per training step, with the first feedback of the step, and late feedback shares nothing.
+    While q20 = q80, r is the sign of x / c - q20. Progress is the signal of the run; "learning_progress" is the nearest
+    to the paper's.
 
     Source: Graves, Bellemare, Menick, Munos, Kavukcuoglu, Automated Curriculum Learning for Neural Networks, arXiv
     1704.03003, with its eta, epsilon, percentiles and alpha, and its beta of 0. Departures:
@@ -87,9 +87,9 @@ class Graves(ImportanceWeighted):
         num_arms: K, at least 1.
         eta: learning rate, at least 0; a number or a schedule.
         epsilon: share of uniform draws, from 0 to 1; a number or a schedule.
-        cost: what progress is divided by: the group's "tokens", its "rollouts", or "groups", 1.
+        cost: cost of a group: its number of "tokens", its number of completions ("rollouts"), or 1 ("groups").
         reservoir: number of groups that the reservoir holds, at least 2.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         log_weights: w minus its maximum over the arms, shape (..., num_arms).
@@ -131,8 +131,8 @@ class Graves(ImportanceWeighted):
         progress = feedback.signal / self._costs(feedback)
         self.history.add(progress, self.rng)
         low, high = self.history.bounds
-        # If most groups have the same progress, both percentiles are equal and the formula divides by 0. Its limit for
-        # q80 -> q20 is the sign of the difference, which still rewards the rare groups with more progress.
+        # If most groups have the same progress, both percentiles are equal and the formula divides by 0. As q80 -> q20,
+        # r tends to the sign of the difference, which still rewards the rare groups with more progress.
         spread = np.where(high > low, high - low, 1)
         scaled = np.where(high > low, np.clip(2 * (progress - low) / spread - 1, -1, 1), np.sign(progress - low))
         moved = shifted(self.log_weights + self.eta.at(self.clock) * self.sums_by_arm(feedback, scaled / drawn))

@@ -39,7 +39,7 @@ class InformativeThompson(HistoryPolicy):
             None for 1/2 with the mass ``reversion_mass`` throughout.
         prior_mass: number of completions that ``prior_success`` is worth at the start, above 0; not used without it.
         reversion_mass: number of completions that the prior is worth in the long run, above 0.
-        common: see ``BanditPolicy``; the floor is 0.05 / num_arms by default.
+        common: options of every policy, see ``BanditPolicy``; the floor is 0.05 / num_arms by default.
 
     Attributes:
         success: p_d of the present draw, shape (..., num_arms).
@@ -87,8 +87,8 @@ class InformativeThompson(HistoryPolicy):
 
     def _weights(self) -> NDArray[np.float64]:
         p, n = self.success, self.num_generations
-        # If every draw rounds to 0 or 1, no group can be informative and the sum would be 0. The bound makes all weights
-        # equal in that case.
+        # If every draw rounds to 0 or 1, no group can be informative and the sum would be 0. The bound then makes all
+        # weights equal.
         informs = np.maximum(1 - p**n - (1 - p) ** n, 1e-12)
         weights: NDArray[np.float64] = informs / informs.sum(axis=-1, keepdims=True)
         return weights

@@ -42,7 +42,7 @@ class MoPPS(RandomScorePolicy):
         discount: lambda, factor on a completion's weight per training step, above 0 and at most 1; 1 forgets nothing.
         prior_a: number of successes that the prior is worth, at least 0.1.
         prior_b: number of failures that the prior is worth, at least 0.1.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

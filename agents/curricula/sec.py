@@ -30,7 +30,7 @@ class SEC(HistoryPolicy):
         num_arms: number of arms, at least 1.
         step_size: alpha, weight of the newest batch, above 0 and at most 1.
         temperature: tau, softmax temperature, at least 0; a number or a schedule.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

@@ -33,7 +33,7 @@ class SFL(HistoryPolicy):
       rank arms by the completions of training, by default those of the last 20 steps; no option restores the ranking of
       single problems. p (1 - p) of an arm exceeds the mean over its problems: an arm of half trivial and half
       impossible problems has 1/4.
-    - ``rho`` and ``top_share`` have defaults of ours; ``rho=1`` draws only from the top arms.
+    - The defaults of ``rho`` and ``top_share`` are ours; ``rho=1`` draws only from the top arms.
 
     Args:
         num_arms: number of arms, at least 1.
@@ -43,7 +43,7 @@ class SFL(HistoryPolicy):
             ``discount`` and ``step_size`` may be given; without any of them it is 20.
         discount: factor on a group's weight per training step, above 0 and at most 1; at 1 p averages over all groups.
         step_size: step size of a recency-weighted mean of p over batches, above 0 and at most 1.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Raises:
         InvalidValueError: if an option is out of range.

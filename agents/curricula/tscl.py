@@ -42,7 +42,7 @@ class TSCL(BanditPolicy):
         choice: "epsilon-greedy", in which arms that tie share slots evenly, or "boltzmann".
         epsilon: share of uniform draws, from 0 to 1; a number or a schedule.
         temperature: softmax temperature, at least 0; a number or a schedule.
-        common: see ``BanditPolicy``.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         rate: Q, the rate of change of every arm's score, shape (..., num_arms); subclasses keep it up to date.
@@ -94,7 +94,7 @@ class TSCLOnline(TSCL):
     Args:
         num_arms: number of arms, at least 1.
         step_size: alpha, weight of the newest difference, above 0 and at most 1.
-        common: see ``TSCL``.
+        common: options of both algorithms and of every policy, see ``TSCL``.
 
     Attributes:
         score: the last score of every arm, shape (..., num_arms).
@@ -133,7 +133,7 @@ class TSCLWindow(TSCL):
     Args:
         num_arms: number of arms, at least 1.
         window: number of scores that the line is fitted to, at least 2.
-        common: see ``TSCL``.
+        common: options of both algorithms and of every policy, see ``TSCL``.
 
     Attributes:
         recent: step and score of the last batches with the arm, shape (2, ..., num_arms, window). The newest score is

@@ -1,7 +1,7 @@
-"""The embedded student: a small causal language model of ours in the Hugging Face format.
+"""The embedded model: a small causal language model in the Hugging Face format, and its tokenizer.
 
-Its tokenizer knows the phrases of the puzzles as single tokens, so that a completion costs few tokens and each one
-takes one look-up; whatever else occurs is spelt in bytes, so every text comes back unchanged.
+The tokenizer has the phrases of the puzzles as single tokens, so a completion takes few decoding steps. All other text
+is spelt in bytes, so every text survives encoding and decoding unchanged.
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 END_OF_TEXT = "<|endoftext|>"
 MAX_POSITIONS = 2048
-ROPE_THETA = 500.0  # wavelengths up to the longest text, and none beyond it
+ROPE_THETA = 500.0  # the longest rotary wavelength is then about MAX_POSITIONS, the longest text
 
 
 def build_tokenizer(phrases: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A byte tokenizer with phrases as tokens of their own; the longest phrase wins."""
+    """Builds a byte tokenizer with phrases as additional tokens; where several phrases match, the longest is used."""
     vocabulary = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -37,7 +37,7 @@ def build_tokenizer(phrases: Iterable[str]) -> PreTrainedTokenizerFast:
 def build_model(
     tokenizer: PreTrainedTokenizerFast, hidden_size: int, num_layers: int, num_heads: int, seed: int
 ) -> LlamaForCausalLM:
-    """A Llama with random weights that depend on the seed alone."""
+    """Builds a Llama model with random weights that depend only on the seed."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,

@@ -1,4 +1,4 @@
-"""Supervised training of a causal language model on (prompt, completion) texts: the embedded student's warm start."""
+"""Supervised training of a causal language model on texts (prompt, completion), which gives the embedded model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-Example = tuple[list[int], list[int]]  # token ids of a prompt and of its completion with the end token
+Example = tuple[list[int], list[int]]  # token ids of a prompt, and of its completion with the end token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stretch of a recipe.
+    """One stage of a recipe.
 
     Attributes:
-        steps: optimiser steps.
-        learning_rates: at the stage's start and end, with a straight line between.
+        steps: number of optimiser steps.
+        learning_rates: learning rates at the start and at the end of the stage, linear in between.
     """
 
     steps: int
@@ -27,13 +27,18 @@ class Stage:
 
 @dataclass
 class Batches:
-    """Token batches of one stage, drawn chunk by chunk; a chunk depends on its number alone.
+    """The token batches of one stage, made from one chunk of texts at a time.
+
+    A chunk depends only on its number, so two numbers, of the next chunk and of the next batch in it, are all that a
+    resumed stage needs.
 
     Args:
-        chunk: returns the texts of chunk number k.
-        tokenizer: adds the end token to each completion.
+        chunk: returns the texts of chunk number k, each a prompt and its completion.
+        tokenizer: the model's tokenizer, whose end token is added to each completion.
         tokens_per_batch: most tokens in a batch, padding included.
-        max_completion_length: longer completions are left out.
+        max_completion_length: longest completion in tokens; longer ones are left out.
+        next_chunk: number of the chunk to continue with.
+        next_batch: number of the batch in that chunk to continue with.
     """
 
     chunk: Callable[[int], list[tuple[str, str]]]
@@ -58,7 +63,9 @@ class Batches:
         end = [self.tokenizer.eos_token_id]
         examples = [(p, c + end) for p, c in zip(prompts, completions, strict=True)]
         examples = [example for example in examples if len(example[1]) <= self.max_completion_length]
-        examples.sort(key=_length)  # neighbours in length share a batch, which saves padding
+        # Examples of similar length share a batch, which saves padding. The batches are shuffled below; otherwise every
+        # chunk would train on short texts first and on long ones last.
+        examples.sort(key=_length)
         batches: list[list[Example]] = [[]]
         for example in examples:
             if (len(batches[-1]) + 1) * _length(example) > self.tokens_per_batch:
@@ -74,7 +81,10 @@ def _length(example: Example) -> int:
 
 
 def _optimizers(model: PreTrainedModel) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-    """Muon for the matrices between embedding and head, AdamW for all else, at learning rates of the same scale."""
+    """Muon for the matrices between embedding and head, and AdamW for all other parameters.
+
+    Muon's updates are scaled to the root mean square of AdamW's, so both use the same learning rate.
+    """
     embeddings = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
     inner = [p for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings]
     others = [p for p in model.parameters() if p.dim() != 2 or id(p) in embeddings]
@@ -85,15 +95,16 @@ def _optimizers(model: PreTrainedModel) -> tuple[torch.optim.Optimizer, torch.op
 
 
 class Pretrainer:
-    """Runs a recipe, and can be stopped and resumed between two steps.
+    """Trains a model by a recipe; can be stopped and resumed between any two steps.
 
     Args:
-        model: trained in place.
-        tokenizer: the model's.
-        stages: the recipe.
+        model: the model, which is trained in place.
+        tokenizer: the model's tokenizer.
+        stages: the stages of the recipe.
         texts: returns the texts of one chunk for (stage number, chunk number).
-        tokens_per_batch: most tokens in a batch, padding included; small batches mean many steps, which counts most.
-        max_completion_length: longest completion, in tokens.
+        tokens_per_batch: most tokens in a batch, padding included. The default is small, since for a given amount of
+            text the number of steps matters most.
+        max_completion_length: longest completion in tokens.
     """
 
     def __init__(
@@ -139,9 +150,12 @@ class Pretrainer:
         for row, (prompt, completion) in enumerate(batch):
             inputs[row, : len(prompt) + len(completion)] = torch.tensor(prompt + completion)
             is_target[row, len(prompt) : len(prompt) + len(completion)] = True
-        # Padding stands on the right, where causal attention never looks from a target.
+        # inputs and is_target are (batch, length). Padding is on the right, where causal attention from a token never
+        # reaches, so no attention mask is needed. The loss is the mean over completion tokens; prompts are not learned.
         hidden = self.model.base_model(input_ids=inputs, use_cache=False).last_hidden_state[:, :-1]
-        logits = self.model.get_output_embeddings()(hidden[is_target[:, 1:]])  # (targets, vocabulary)
+        # The output at a token predicts the next one. Only outputs that predict a target go through the head, because
+        # logits are the largest tensor: (targets, vocabulary), not (batch, length, vocabulary).
+        logits = self.model.get_output_embeddings()(hidden[is_target[:, 1:]])
         targets = inputs[:, 1:][is_target[:, 1:]]
         loss = cross_entropy(logits, targets)
         self.model.zero_grad(set_to_none=True)
@@ -156,7 +170,7 @@ class Pretrainer:
         return {"loss": loss.item(), "token_accuracy": accuracy, "learning_rate": learning_rate}
 
     def save(self, path: Path) -> None:
-        """Writes everything that ``load`` needs; the file appears complete or not at all."""
+        """Writes everything that ``load`` needs. The file is replaced in one step, so it is never half written."""
         progress = {name: getattr(self, name) for name in ("stage", "step", "examples", "tokens")}
         progress |= {"next_chunk": self.batches.next_chunk, "next_batch": self.batches.next_batch}
         state = {
@@ -171,10 +185,10 @@ class Pretrainer:
         temporary.replace(path)
 
     def load(self, path: Path) -> None:
-        """Goes on from a saved state. Stages that had not begun may differ from those of the recipe that saved it.
+        """Restores a saved state. Stages that had not begun when it was saved may differ from the saved recipe's.
 
         Raises:
-            ValueError: if it was saved by another recipe.
+            ValueError: if another recipe saved it.
         """
         state = torch.load(path, weights_only=True)
         begun = state["progress"]["stage"] + 1

@@ -164,8 +164,8 @@ class GRPOUpdate:
         ]
         # 3. Log-probabilities that the loss compares with, before the first step changes the model that sampled.
         self._compare([row for batch in batches for row in batch.share], rewarded.completions)
-        # 4. The steps. If no process has a gradient, the step is skipped everywhere: AdamW would still move the weights
-        #    along its momentum and decay them.
+        # 4. The steps. One without a gradient in any process is skipped in all of them; AdamW would otherwise move the
+        #    weights along its momentum and decay them.
         totals = Totals(len(rewarded.rewards))
         grad_norms = [
             self._optimizer_step(batch.share, totals, learning_rate)
@@ -289,7 +289,7 @@ class GRPOUpdate:
     def _learned(
         self, sums: dict[str, NDArray[np.float64]], grad_norms: Sequence[float], learning_rate: float
     ) -> Learned:
-        """The report of the update: means over the tokens that were forwarded, in all passes and mini-batches."""
+        """The report of the update: means over all tokens that were forwarded, in all passes and mini-batches."""
         config = self.config
         tokens = sums["tokens"]
         known = ("clip_ratio", "kl") if config.beta > 0 else ("clip_ratio",)

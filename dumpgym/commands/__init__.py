@@ -1,7 +1,7 @@
 """The command line: one file per verb, and what verbs share (flags, display).
 
 A verb is a frozen dataclass: its fields are the flags, its docstring is the help, and ``run`` does the work, mostly by
-calling another room. Decorated with ``verb``, it is found without a list to be edited. Heavy imports belong inside
+calling another room. Decorated with ``verb``, it is found without being listed anywhere. Heavy imports belong inside
 ``run``, because every call of ``dumpgym`` imports all verbs.
 """
 
@@ -12,10 +12,10 @@ from dumpgym.contracts.registry import Registry
 
 
 class Verb(Protocol):
-    """What the command line asks of a verb."""
+    """What the command line needs from a verb."""
 
     def file_default(self) -> Self | None:
-        """The instance whose values flags override, if the flags name one, as a file or a run does."""
+        """The instance whose values the flags override, from the file or the run that they name; None without one."""
         ...
 
     def run(self) -> None:

@@ -15,9 +15,9 @@ from dumpgym.runs.validation import validated
 @verb("compare")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compare(CompareConfig, PlainVerb):
-    """Run an experiment: many policies with paired seeds.
+    """Run an experiment: several policies with paired seeds.
 
-    The same command continues an experiment that was stopped. Flags replace settings of the file.
+    The same command continues an experiment that was stopped. Flags override settings of the file.
 
     Attributes:
         experiment: the TOML file of the experiment.
@@ -34,4 +34,4 @@ class Compare(CompareConfig, PlainVerb):
         console = Console()
         output = compare(self.experiment, validated(values, CompareConfig), console)
         if not self.dry_run:
-            console.print(f"runs: {output}; their report: dumpgym report {output}", soft_wrap=True)
+            console.print(f"runs: {output}; for a report: dumpgym report {output}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What a person watches while a run goes on: a bar with the time left, and a table of the arms."""
+"""What ``dumpgym train`` shows while it runs: a progress bar, a table of the arms, and alarms."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +16,13 @@ from dumpgym.runs.config import TrainConfig
 
 
 class TrainDisplay:
-    """An observer of a training run; without a terminal it prints a line per evaluation and every tenth step.
+    """An observer that shows the progress of a training run.
+
+    Without a terminal it prints a line per evaluation and one for every tenth step.
 
     Args:
-        config: the run's configuration.
-        quiet: print nothing, as in all processes of a run but the main one.
+        config: configuration of the run.
+        quiet: print nothing, as in all processes of a run except the main one.
     """
 
     def __init__(self, config: TrainConfig, *, quiet: bool = False) -> None:
@@ -46,11 +48,11 @@ class TrainDisplay:
         self.live.stop()
 
     def start(self, progress: float) -> None:
-        """Tells where the run begins, e.g. at a checkpoint; 1 is its end."""
+        """Sets the bar to the point where the run starts or resumes, from 0 to 1."""
         self.progress.update(self.task, completed=progress)
 
     def observe(self, log: str, record: Mapping[str, Any]) -> None:
-        """Takes up a record that the run logged."""
+        """Shows a record that the run logged."""
         if log == "metrics.jsonl":
             self.latest.update(record)
             self._take_alarms(record["alarms"])
@@ -78,14 +80,12 @@ class TrainDisplay:
         if not self.console.is_terminal:
             kinds = {_kind(alarm) for alarm in self.alarms}
             for alarm in alarms:
-                if _kind(alarm) not in kinds:  # once, and not at every step at which it holds
+                if _kind(alarm) not in kinds:  # only when it starts, not at every step while it lasts
                     self.console.print(f"alarm: {escape(alarm)}", soft_wrap=True)
         self.alarms = alarms
 
     def _render(self) -> Group:
-        table = Table(
-            "arm", "requested", "share", "learnability", "success in training", "held-out success, start -> now"
-        )
+        table = Table("arm", "requested", "share", "signal", "success in training", "held-out success, start -> now")
         for name in self.names:
             cells = [
                 _cell(self.latest.get(f"arms/{name}/{key}")) for key in ("requested_share", "share", "learnability")
@@ -96,7 +96,7 @@ class TrainDisplay:
         return Group(table, *(f"[bold red]alarm:[/] {escape(alarm)}" for alarm in self.alarms), self.progress)
 
     def show_summary(self, summary: Mapping[str, Any], figure: Path) -> None:
-        """Prints the outcome of a finished run."""
+        """Prints the results of a finished run."""
         low, high = summary["success_difference_interval"]
         self.console.print(
             f"held-out success {summary['success_before']:.3f} -> {summary['success_after']:.3f}, difference "

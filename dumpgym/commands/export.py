@@ -1,4 +1,4 @@
-"""``dumpgym export``: puzzles as files, and leaks between two files."""
+"""``dumpgym export``: writes puzzles to files, and finds leaks between two files."""
 
 import dataclasses
 import json
@@ -27,12 +27,13 @@ class Export(PuzzleSettings, PlainVerb):
     Attributes:
         output: a new file, .jsonl or .parquet.
         split: train or test; by default train, and both for the paper's puzzles.
-        seed: of the stream of puzzles.
-        num_puzzles: how many, all different; by default 1000, and all for the paper's puzzles.
-        reward: the reward that extra_info names.
-        with_lookahead: report how many levels of case split each puzzle needs.
-        trainer_fields: write the paper's puzzles with the fields of all others, not with those of its files.
-        check_leaks: two files; report which puzzles of the second appear in the first.
+        seed: seed of the stream of puzzles.
+        num_puzzles: number of puzzles, all different; by default 1000, or all of the paper's puzzles.
+        reward: the reward rule that extra_info names.
+        with_lookahead: record how many levels of case split each puzzle needs.
+        trainer_fields: write the paper's puzzles with the same fields as all others, which trainers read, and not with
+            those of the published files.
+        check_leaks: two files; report which puzzles of the second appear in the first, and write nothing.
     """
 
     output: Path | None = None
@@ -44,17 +45,20 @@ class Export(PuzzleSettings, PlainVerb):
     trainer_fields: bool = False
     check_leaks: tuple[Path, Path] | None = None
 
+    def __post_init__(self) -> None:
+        """Leaves the check of the settings to ``run``, so that errors look like those of other verbs."""
+
     def run(self) -> None:
         """Writes the file, or prints the leaks."""
         sys.stdout.write(export(self))
 
 
 def export(config: Export) -> str:
-    """Writes the file, or looks for leaks, and returns what there is to say of it.
+    """Writes the file, or looks for leaks, and returns the text to print.
 
     Raises:
-        DumpgymError: for a setting out of range, too few different puzzles, or a file that cannot be read or written;
-            nothing is written then.
+        DumpgymError: for a setting out of range, too few different puzzles, or a file that cannot be read or written.
+            Nothing is written then.
     """
     if config.check_leaks is not None:
         return _leak_report(*config.check_leaks)
@@ -74,7 +78,7 @@ def _lines(env: KnightsKnavesEnv, config: Export) -> Iterable[str]:
     if config.puzzles == "dump" and not config.trainer_fields:
         for name in ("num_puzzles", "with_lookahead"):
             if getattr(config, name):
-                raise InvalidValueError(name, getattr(config, name), "nothing, or it together with trainer_fields")
+                raise InvalidValueError(name, getattr(config, name), "a value only together with trainer_fields")
         return published_lines(env, config.split)
     split = config.split or "train"
     count = config.num_puzzles
@@ -84,7 +88,7 @@ def _lines(env: KnightsKnavesEnv, config: Export) -> Iterable[str]:
 
 
 def _write(path: Path, lines: Iterable[str]) -> int:
-    """Writes all lines under another name first, so that the file appears whole or not at all."""
+    """Writes the lines under another name and then renames the file, which so appears whole or not at all."""
     partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +159,7 @@ def _leak_report(first: Path, second: Path) -> str:
     leaks = find_leaks(*puzzles)
     examples = ", ".join(f"{one + 1} and {two + 1}" for one, two in leaks.examples)
     return (
-        f"{second}: {leaks.num_second:,} puzzles, of which stand in {first} ({leaks.num_first:,} puzzles)\n"
+        f"{second}: {leaks.num_second:,} puzzles, of which these are also in {first} ({leaks.num_first:,} puzzles):\n"
         f"  {leaks.same_statements:>8,}  with the same statements\n"
         f"  {leaks.renamed:>8,}  up to renaming people and the order of parts\n"
         f"  {leaks.equivalent:>8,}  up to renaming people and logically equivalent statements\n"

@@ -1,4 +1,4 @@
-"""``dumpgym list``: what is registered."""
+"""``dumpgym list``: everything that is registered."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ class List(PlainVerb):
     """List the environments, policies, signals and students that are registered.
 
     Attributes:
-        json: print one JSON object, with the options of every policy and their defaults.
+        json: print one JSON object, which includes the options of every policy and their defaults.
     """
 
     json: bool = False

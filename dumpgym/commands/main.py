@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import dumpgym
 from dumpgym.commands.flags import parse
 from dumpgym.contracts.errors import DumpgymError
+from dumpgym.contracts.version import __version__
 
 _CONTINUE = {
     "train": "; the same command with --resume continues from the last checkpoint",
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb.
 
     Returns:
-        The exit status: 0, 2 for bad input, 130 when interrupted, 141 when whoever reads the output has gone.
+        The exit status: 0 for success, 2 for bad input, 130 for an interruption, 141 when the output's reader is gone.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments = [*arguments[1:], "--help"]
     try:
         if arguments == ["--version"]:
-            sys.stdout.write(f"dumpgym {dumpgym.__version__}\n")
+            sys.stdout.write(f"dumpgym {__version__}\n")
         else:
             parse(arguments).run()
         sys.stdout.flush()
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"dumpgym: interrupted{_CONTINUE.get(arguments[0], '')}\n")
         return 130
     except BrokenPipeError:
-        # Whoever read the output has gone, as in `dumpgym list | head`. What is still buffered must not fail at exit.
+        # The reader of the output is gone, as in `dumpgym list | head`. Buffered text must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0

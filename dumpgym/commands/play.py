@@ -1,4 +1,4 @@
-"""``dumpgym play``: a person at the puzzles, what a model reads, and what the verifier says of an answer."""
+"""``dumpgym play``: a person solves puzzles and sees the verifier's verdicts, or the prompt that a model reads."""
 
 import sys
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from dumpgym.contracts.errors import DumpgymError, InvalidValueError, require_nu
 from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, check_split
 
 _HELP = (
-    "Answer in as many lines as you like; an empty line ends the answer, and q alone ends the game.\n"
-    "Tags that a puzzle asks a model for may be left out.\n"
+    "Answer in as many lines as you like; an empty line ends the answer, and the line q ends the game.\n"
+    "You may leave out the tags that a puzzle asks a model for.\n"
 )
 
 
 @verb("play")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play(PlainVerb):
-    """Solve puzzles yourself, or see the text that a model is given.
+    """Solve puzzles yourself, or see the text that a model reads.
 
     Attributes:
-        env: id of an environment, with arguments if you like: 'dumpgym/KnightsKnaves-v0?num_people=5'.
+        env: id of an environment, with arguments if needed, e.g. 'dumpgym/KnightsKnaves-v0?num_people=5'.
         split: train or test.
-        seed: of the stream of puzzles.
-        index: of the first puzzle in the stream.
-        show_prompt: write the text that a model is given for this puzzle, and nothing else.
-        model: "embedded", a folder, or a name on the Hugging Face hub, whose chat template renders the prompt that is
-            shown; only its tokenizer is loaded. Without it the prompt is shown as plain text.
+        seed: seed of the stream of puzzles.
+        index: index of the first puzzle in the stream.
+        show_prompt: print the text that a model reads for this puzzle, and nothing else.
+        model: "embedded", a folder, or a name on the Hugging Face hub; its chat template renders the prompt, and only
+            its tokenizer is loaded. Without a model, the prompt is plain text.
     """
 
     env: Annotated[str, Positional, arg(metavar="ENV")]
@@ -40,7 +40,7 @@ class Play(PlainVerb):
     model: str | None = None
 
     def run(self) -> None:
-        """Shows a prompt, or plays until the person stops; on standard input and output."""
+        """Shows a prompt, or plays on standard input and output until the person stops."""
         env = make_env(self.env)
         check_split(self.split)
         require_number("seed", self.seed, low=0, whole=True)
@@ -54,11 +54,11 @@ class Play(PlainVerb):
 
 
 def shown_prompt(problem: Problem, model: str | None) -> str:
-    """The text that a model is given.
+    """The text that a model reads.
 
     Args:
         problem: the problem.
-        model: whose chat template to use; None labels the messages with their roles, if there are several.
+        model: the model whose chat template to use. With None, several messages are labelled with their roles.
 
     Raises:
         InvalidValueError: if there is no such model.
@@ -112,5 +112,5 @@ def _read_answer() -> tuple[str, bool]:
 
 
 def _solution(problem: Problem) -> str:
-    """The answer in the reference completion: what stands between its answer tags, or all of it without any."""
+    """The answer in the reference completion: the text between its answer tags, or all of it if it has no tags."""
     return problem.reference_completion.rpartition("<answer>")[2].partition("</answer>")[0].strip()

@@ -1,4 +1,4 @@
-"""``dumpgym pretrain``: the embedded model, from scratch."""
+"""``dumpgym pretrain``: trains the embedded model from scratch."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dumpgym.runs.validation import validated
 @verb("pretrain")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrain(PretrainConfig, PlainVerb):
-    """Train the warm start of the embedded model from scratch, in half an hour."""
+    """Train the embedded model from scratch, in half an hour."""
 
     def run(self) -> None:
         """Runs the recipe."""

@@ -1,4 +1,4 @@
-"""``dumpgym report``: tables and figures of finished runs."""
+"""``dumpgym report``: writes tables and figures of finished runs."""
 
 import sys
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dumpgym.contracts.errors import DumpgymError
 @verb("report")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(PlainVerb):
-    """Report finished runs as one page with tables and figures.
+    """Write a report of finished runs: one page with tables and figures.
 
     Attributes:
         runs: directories of runs, or of comparisons.

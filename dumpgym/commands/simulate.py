@@ -1,4 +1,4 @@
-"""``dumpgym simulate``: policies on simulated students."""
+"""``dumpgym simulate``: compares policies on simulated students."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from dumpgym.simulating.runner import SimulateConfig, simulate
 @verb("simulate")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulate(SimulateConfig, PlainVerb):
-    """Compare policies on simulated students, in a minute: a table, results.json, and a figure for every student."""
+    """Compare policies on simulated students, in a minute, without a language model.
+
+    Writes a table, results.json, and a figure for every student.
+    """
 
     def run(self) -> None:
         """Runs the simulation, prints its tables, and draws its figures."""
@@ -23,4 +26,4 @@ class Simulate(SimulateConfig, PlainVerb):
         console = Console()
         results = simulate(config, console)
         save_simulation_figures(config.output, results)
-        console.print(f"results, table and figure: {config.output}", soft_wrap=True)
+        console.print(f"results, table and figures: {config.output}", soft_wrap=True)

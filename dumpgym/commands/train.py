@@ -1,4 +1,4 @@
-"""``dumpgym train``: one run."""
+"""``dumpgym train``: trains a language model in one run."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class Train(TrainConfig):
     """Train a language model under a curriculum.
 
     Flags override the file. A run writes config.json, one JSON line per step and evaluation, transcripts, checkpoints,
-    a figure, and at its end the model with a card.
+    a figure, and at its end the model with a model card.
 
     Attributes:
-        config: a TOML file with settings; the settings that it leaves out keep their defaults.
+        config: a TOML file with settings; settings that it leaves out keep their defaults.
         resume: continue the run in the output directory from its newest checkpoint, with the run's own settings.
     """
 
@@ -30,7 +30,7 @@ class Train(TrainConfig):
     resume: bool = False
 
     def file_default(self) -> Self | None:
-        """The settings of the file, or of the run that is resumed, so that a command need not repeat them."""
+        """The settings of the file, or of the run to resume, which the command then need not repeat."""
         if self.config is not None:
             stored = load_toml(self.config)
         elif self.resume:

@@ -1,7 +1,6 @@
-"""Finished runs side by side: which may be compared, what is measured of each, and what may be said of the difference.
+"""Finished runs side by side: the primary metric of every run, paired differences between cells, and a table of both.
 
-Runs are told apart by their own ``config.json``: whatever differs but the seed makes another cell. The experiment's
-``experiment.json``, where there is one, names the primary metric, the threshold, the margin and the control.
+``loading`` sorts runs into cells and makes a ``Comparison`` of them.
 """
 
 from dataclasses import dataclass
@@ -33,19 +32,19 @@ from dumpgym.statistics.significance import (
 )
 
 FEWEST_SEEDS = 8
-"""With fewer, a comparison is an anecdote."""
+"""A comparison with fewer seeds is called an anecdote: with a handful of runs, bootstrap intervals are too narrow."""
 
 
 @dataclass(frozen=True)
 class FinishedCell:
-    """Runs that differ by their seeds alone, by seed."""
+    """Runs that differ only in their seeds, by seed."""
 
     label: str
     runs: dict[int, FinishedRun]
 
     @property
     def config(self) -> TrainConfig:
-        """That of its first run."""
+        """Configuration of the first run; the others differ from it in seed and output only."""
         return next(iter(self.runs.values())).config
 
 
@@ -54,16 +53,16 @@ class Comparison:
     """Cells, and how they are compared.
 
     Attributes:
-        name: of the experiment.
-        question: that it answers.
+        name: name of the experiment.
+        question: the question that it answers.
         metric: the primary metric.
-        threshold: of the mean success, for the tokens that it takes.
-        margin: of the test of equivalence.
-        settings_tried: trial settings that every policy had before.
-        control: label of the cell that the others are compared with; None if there is none.
+        threshold: mean success to reach, for the number of tokens until then.
+        margin: differences of the primary metric below this do not matter; used by the equivalence test.
+        settings_tried: number of settings tried for every policy beforehand.
+        control: label of the cell that all others are compared with; None if it has no run.
         budget: generated tokens up to which runs are compared.
-        cells: by label, the control first.
-        notes: what a reader must know, e.g. of runs that are left out.
+        cells: cells by label, the control first.
+        notes: what a reader must know, e.g. which runs are left out.
     """
 
     name: str
@@ -79,12 +78,12 @@ class Comparison:
 
     @property
     def arms(self) -> list[str]:
-        """The arms' names, easiest first."""
+        """Names of the arms, easiest first."""
         return next(iter(next(iter(self.cells.values())).runs.values())).arms
 
     @property
     def margin_in_units(self) -> float:
-        """The margin in those of the primary metric: of a time, it is that share of the budget."""
+        """The margin in units of the primary metric. For ``tokens_to_threshold`` it is that share of the budget."""
         return self.margin * (1.0 if self.higher_is_better() else self.budget)
 
     @cached_property
@@ -94,7 +93,7 @@ class Comparison:
 
     @cached_property
     def settings_of(self) -> dict[str, str]:
-        """By cell, what it differs in besides the policy and its options; empty where it is like the first cell."""
+        """By label, the settings in which a cell differs from the first one, besides the policy and its options."""
         flat = {label: compared_settings(cell.config) for label, cell in self.cells.items()}
         first = next(iter(flat.values()))
         return {
@@ -110,16 +109,16 @@ class Comparison:
     def grid(self) -> dict[tuple[str, str], str]:
         """The labels of cells, by their policy with its options and by their other settings."""
         return {
-            (cell_label(cell.config), self.settings_of[label] or "as it is"): label
+            (cell_label(cell.config), self.settings_of[label] or "unchanged"): label
             for label, cell in self.cells.items()
         }
 
     def is_plain(self, label: str) -> bool:
-        """Whether a cell has all settings but the policy's in common with the first one."""
+        """Whether a cell differs from the first one in nothing but the policy and its options."""
         return not self.settings_of[label]
 
     def higher_is_better(self) -> bool:
-        """Whether the primary metric is a gain and no cost."""
+        """Whether the primary metric is a gain rather than a cost."""
         return self.metric != "tokens_to_threshold"
 
     def primary(self, run: FinishedRun) -> float:
@@ -128,15 +127,20 @@ class Comparison:
             return area_under_curve(run.tokens, run.success, self.budget)
         if self.metric == "final":
             return float(run.success[-1])
+        # A run that never reaches the threshold counts with the whole budget. That is less than it would have needed,
+        # but dropping such runs would reward a cell for its failures.
         reached = tokens_to_threshold(run.tokens, run.success, self.threshold)
         return self.budget if np.isnan(reached) else min(reached, self.budget)
 
     def values(self, label: str) -> Array:
-        """The primary metric of a cell's runs, by seed, (seeds,)."""
+        """The primary metric of a cell's runs in the order of their seeds, (seeds,)."""
         return np.array([self.primary(run) for run in self.cells[label].runs.values()])
 
     def values_by_arm(self, label: str) -> Array:
-        """The primary metric of a cell's runs on every arm by itself, (seeds, arms); at the end, if it is a time."""
+        """The primary metric of a cell's runs for every arm, (seeds, arms).
+
+        For ``tokens_to_threshold`` it is the final success, because a run may never reach the threshold on some arms.
+        """
         runs = self.cells[label].runs.values()
         if self.metric != "area":
             return np.stack([run.success_by_arm[-1] for run in runs])
@@ -144,11 +148,20 @@ class Comparison:
         return np.array(columns)
 
     def differences(self, label: str, other: str | None = None) -> Array:
-        """A cell's primary metric less another's, by default the control's, on the seeds that both have, (seeds,)."""
+        """A cell's primary metric minus another's, by default the control's, on the seeds that both have, (seeds,)."""
+        # Paired: runs of one seed start from the same weights, draw the same problems on each arm and are evaluated on
+        # the same problems. Luck with these cancels in the difference, so its interval is narrower than that of the
+        # difference of two independent means.
         return np.array([self.primary(mine) - self.primary(its) for mine, its in self._pairs(label, other)])
 
     def differences_over_steps(self, label: str, other: str | None = None) -> Array:
-        """Likewise the area under success over optimiser steps, as far as all of these runs went, (seeds,)."""
+        """The same differences for the area under success over optimiser steps, (seeds,).
+
+        The areas end at the last step that all of these runs reached.
+        """
+        # Tokens are the cost, so the primary metric counts them. But a policy can gain per token in two ways: its steps
+        # teach more, or they are cheaper because it prefers arms with short completions. The difference over steps
+        # tells the two apart. It also shows what a comparison by steps, as papers often draw it, would have found.
         pairs = self._pairs(label, other)
         steps = min((run.evaluations[-1]["step"] for pair in pairs for run in pair), default=0)
         areas = [[area_under_curve(run.of_evaluations("step"), run.success, steps) for run in pair] for pair in pairs]
@@ -163,12 +176,14 @@ class Comparison:
 
 
 def summary_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """One row a cell, the control first and then the best first, with everything that is said of it.
+    """One row per cell with all its numbers, the control first and the others from best to worst.
 
-    Every ``Interval`` is an estimate with its 95 % interval. p-values of differences are adjusted by Holm's method for
-    all cells that are compared with the control. Of one run there are no intervals: their ends are NaN.
+    Every ``Interval`` is an estimate with its 95 % interval; for a cell with one run, the ends are NaN. p-values of
+    differences are adjusted by Holm's method for all cells that are compared with the control.
     """
     rows = [_row(comparison, label) for label in comparison.cells]
+    # With many policies against one control, the luckiest looks better than it is. Holm's method keeps the chance of
+    # one or more false differences in the table below the level.
     others = [row for row in rows if "difference" in row]
     tested = [row for row in others if not np.isnan(row["p"])]
     for row, adjusted in zip(tested, holm([row["p"] for row in tested]) if tested else (), strict=True):
@@ -228,7 +243,7 @@ def _interval(values: Array) -> Interval:
 
 
 def option_of(config: TrainConfig, name: str) -> Any:
-    """The value of a policy's option in a run, its default where the run does not say; None if there is none."""
+    """The value of a policy's option in a run: as set, or else its default; None if the policy has neither."""
     if name in config.policy_options:
         return config.policy_options[name]
     parameter = find_policy(config.policy).parameters.get(name)

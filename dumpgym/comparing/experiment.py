@@ -1,4 +1,4 @@
-"""An experiment: which policies are compared on what, written down before the first run, as a TOML file.
+"""An experiment: a TOML file, written before the first run, that says which policies are compared on what.
 
     name = "window"
     question = "Does the length of DUMP's window matter?"
@@ -12,7 +12,7 @@
     [train]                          # settings of all runs, as in a file for ``dumpgym train``
     budget_tokens = 1_000_000
 
-In place of ``policies`` and ``[axes]`` there may be several ``[[grids]]`` with these keys.
+Instead of ``policies`` and ``[axes]``, a file may have several ``[[grids]]`` with these keys.
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ from dumpgym.runs.config import TrainConfig, check_names
 from dumpgym.runs.validation import STRICT, read_toml, validated
 
 EXPERIMENT = "experiment.json"
-"""The file in which a comparison's directory keeps the experiment."""
+"""Name of the file in which a comparison's directory keeps the experiment."""
 Metric = Literal["area", "final", "tokens_to_threshold"]
 _GIVEN = ("output", "seed", "policy", "policy_options")
-"""Settings of a run that the experiment gives, so that they have no place under ``[train]``."""
+"""Settings of a run that the experiment sets itself, and that ``[train]`` therefore may not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,8 @@ class Grid:
     """Every policy with every combination of the axes' values.
 
     Attributes:
-        policies: ``id?option=value&...``, or ``module:id?...`` for one's own.
-        axes: by a setting's name, e.g. "signal" or "agent.learning_rate", the values that it takes.
+        policies: ``id?option=value&...``, or ``module:id?...`` for your own.
+        axes: the values of a setting by its name, e.g. "signal" or "agent.learning_rate".
     """
 
     policies: Annotated[tuple[str, ...], MinLen(1)]
@@ -53,20 +53,21 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """A comparison, see above.
+    """The contents of an experiment's file.
 
     Attributes:
-        name: of the experiment, which is also that of its folder.
-        question: that it answers.
-        metric: the primary metric, on the mean over arms of greedy held-out success: "area", its mean over generated
-            tokens up to the budget; "final", after the last step; "tokens_to_threshold".
-        threshold: of success, for the tokens that it takes to reach it.
-        margin: differences of the primary metric that are smaller do not matter; of the test of equivalence.
-        seeds: paired runs of every cell.
+        name: name of the experiment and of its folder.
+        question: the question that it answers.
+        metric: the primary metric, computed from greedy held-out success averaged over arms: "area", its mean over
+            generated tokens up to the budget; "final", its value after the last step; "tokens_to_threshold", the tokens
+            generated until it reaches the threshold.
+        threshold: success to reach, for the number of tokens until then.
+        margin: differences of the primary metric below this do not matter; used by the equivalence test.
+        seeds: paired runs per cell.
         first_seed: the seeds are first_seed, first_seed + 1, ...
         control: the policy that all others are compared with.
-        settings_tried: trial settings that every policy had on other seeds before this experiment.
-        grids: what is compared.
+        settings_tried: number of settings tried for every policy, on other seeds, before this experiment.
+        grids: the policies and settings to compare.
         train: settings of all runs, by their names in ``TrainConfig``.
     """
 
@@ -89,11 +90,11 @@ Experiment.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
 
 @dataclass(frozen=True, slots=True)
 class PlannedCell:
-    """One of the things that are compared.
+    """A policy with one value of every axis, to be run with every seed.
 
     Attributes:
-        label: the policy and the values of the axes, which is also the folder's name.
-        config: of its runs, but for output and seed.
+        label: the policy and the values of the axes; also the name of the cell's folder.
+        config: configuration of its runs, except output and seed.
     """
 
     label: str
@@ -104,11 +105,11 @@ def load_experiment(path: Path, changes: Mapping[str, Any] | None = None) -> Exp
     """Reads an experiment.
 
     Args:
-        path: of the TOML file.
-        changes: settings of all runs that replace those of the file.
+        path: path of the TOML file.
+        changes: settings of all runs that override those of the file.
 
     Raises:
-        DumpgymError: if it cannot be read, or holds a key or a value that is not accepted.
+        DumpgymError: if the file cannot be read, or holds a key or a value that is not accepted.
     """
     values = read_toml(path)
     single = {key: values.pop(key) for key in ("policies", "axes") if key in values}
@@ -122,16 +123,16 @@ def load_experiment(path: Path, changes: Mapping[str, Any] | None = None) -> Exp
         raise InvalidValueError("name", experiment.name, "letters, digits, '_', '-' and '.'")
     for key in experiment.train:
         if key in _GIVEN:
-            raise InvalidValueError("key of [train]", key, f"any but {', '.join(_GIVEN)}, which the experiment gives")
+            raise InvalidValueError("key of [train]", key, f"any but {', '.join(_GIVEN)}, which the experiment sets")
     return experiment
 
 
 def cells_of(experiment: Experiment) -> list[PlannedCell]:
-    """All cells of an experiment, each once, those of the control among them.
+    """All cells of an experiment, each once, including those of the control.
 
     Raises:
-        DumpgymError: if a cell cannot be run, for the same reasons as ``dumpgym train``; if two of them would have the
-            same folder; or if the control is not among the policies.
+        DumpgymError: if a cell cannot be run, for the same reasons as with ``dumpgym train``; if two different cells
+            would have the same folder; or if the control is not among the policies.
     """
     cells: dict[str, PlannedCell] = {}
     for cell in itertools.chain.from_iterable(_cells_of_grid(experiment, grid) for grid in experiment.grids):
@@ -164,7 +165,7 @@ def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[PlannedCell]:
 
 def _set(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
     *parents, last = path
-    for key in parents:
+    for key in parents:  # copied, because all cells share the tables of [train]
         settings[key] = dict(settings.get(key, {}))
         settings = settings[key]
     settings[last] = value

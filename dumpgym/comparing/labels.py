@@ -6,12 +6,12 @@ from typing import Any
 
 from dumpgym.runs.config import TrainConfig
 
-# Settings that say nothing about what was compared, or that a label names in its own way.
+# Settings that do not change what is compared, or that a label names in its own way.
 _NOT_COMPARED = ("output", "seed", "policy", "policy_options", "checkpoint_every", "transcripts_per_arm", "trackers")
 
 
 def compared_settings(config: TrainConfig) -> dict[str, Any]:
-    """The settings of a run that may make it a cell of its own, by name; those of the agent begin with "agent."."""
+    """The settings that decide to which cell a run belongs, by name; those of the agent begin with "agent."."""
     values = dataclasses.asdict(config)
     agent = values.pop("agent")
     return {key: value for key, value in values.items() if key not in _NOT_COMPARED} | {
@@ -37,5 +37,5 @@ def cell_label(config: TrainConfig, differing: Sequence[str] = ()) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A setting's value as a label shows it: the elements of a list are separated by commas."""
+    """A setting's value as a label shows it, with commas between the elements of a list."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

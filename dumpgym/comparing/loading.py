@@ -1,7 +1,7 @@
 """Finding finished runs in directories, and sorting them into the cells of a comparison.
 
-Runs are told apart by their own ``config.json``: whatever differs except the seed makes another cell. The experiment's
-``experiment.json``, where there is one, names the primary metric, the threshold, the margin and the control.
+The runs' own ``config.json`` tell them apart: any setting that differs, except the seed, makes another cell. If there
+is an ``experiment.json``, it names the primary metric, the threshold, the margin and the control.
 """
 
 import json
@@ -17,6 +17,7 @@ from dumpgym.contracts.errors import DumpgymError
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.finished import FinishedRun, find_runs
 
+# Runs with other arms, budgets or evaluations measure something else, so a difference between them means nothing.
 _MAY_NOT_DIFFER = (
     "arms", "steps", "budget_tokens", "budget_seconds", "evaluate_every", "evaluation_problems",
     "final_evaluation_problems",
@@ -27,11 +28,11 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
     """Finds the finished runs in directories, and sorts them into cells.
 
     Args:
-        paths: of runs, or directories with runs at any depth.
+        paths: directories of runs, or directories that hold runs at any depth.
 
     Raises:
-        DumpgymError: if there is no finished run, runs of different arms, budgets or evaluations are among them, or two
-            of one cell and seed.
+        DumpgymError: if no run has finished; if runs differ in arms, budgets or evaluations; or if two runs have the
+            same cell and seed.
     """
     runs, notes = find_runs(paths)
     differing = _refuse_unlike(runs)
@@ -57,16 +58,16 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
     smallest = min(run.tokens[-1] for run in runs)
     budget = next(iter(budgets)) or smallest
     if settings["metric"] == "area" and budget > smallest:
-        notes.append(f"a run ended at {smallest:,.0f} tokens, before the budget; areas go up to there")
+        notes.append(f"a run ended at {smallest:,.0f} tokens, before the budget; areas end there for all runs")
     del settings["control"]
     return Comparison(control=control, budget=float(min(budget, smallest)), cells=cells, notes=notes, **settings)
 
 
 def _refuse_unlike(runs: Sequence[FinishedRun]) -> list[str]:
-    """The settings that differ between runs and make cells.
+    """The settings that differ between runs and so make cells.
 
     Raises:
-        DumpgymError: if a setting differs that makes runs unlike.
+        DumpgymError: if a setting differs that must be the same for runs to be compared.
     """
     flat = [compared_settings(run.config) for run in runs]
     differing = [key for key in flat[0] if any(values[key] != flat[0][key] for values in flat)]
@@ -100,7 +101,7 @@ def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def _experiments_at(path: Path) -> list[Path]:
-    """Its ``experiment.json``, or that of the experiment of which it is a part."""
+    """The ``experiment.json`` at a path, of the comparison that the path is part of, or of those one level below."""
     above = [directory / EXPERIMENT for directory in (path.resolve(), *list(path.resolve().parents)[:2])]
     return [file for file in above if file.exists()][:1] or sorted(path.glob(f"*/{EXPERIMENT}"))
 

@@ -1,4 +1,4 @@
-"""The runs that an experiment plans: how far each has come, and what is left to run and to spend."""
+"""The runs that an experiment plans: how far each has come, and what remains to run and to spend."""
 
 import json
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from rich.table import Table
 from dumpgym.comparing.experiment import Experiment, PlannedCell
 from dumpgym.runs.config import TrainConfig
 
-_SHOWN_LINES = 5  # of a failed run's log
-_TAIL = 2**16  # bytes at the end of a log in which its last record stands
+_SHOWN_LINES = 5  # lines of a failed run's log
+_TAIL = 2**16  # bytes at the end of a log, more than its last record takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class PlannedRun:
     """One run of a comparison.
 
     Attributes:
-        name: of the cell and the seed.
-        config: of the run.
+        name: label of the cell and the seed.
+        config: configuration of the run.
     """
 
     name: str
@@ -30,26 +30,26 @@ class PlannedRun:
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether the run has finished."""
         return (self.config.output / "summary.json").exists()
 
     def progress(self) -> float:
-        """How far it has come, from 0 to 1."""
+        """How far the run has come, from 0 to 1."""
         path = self.config.output / "metrics.jsonl"
         if self.is_finished or not path.exists():
             return float(self.is_finished)
-        with path.open("rb") as file:
+        with path.open("rb") as file:  # its end only, as this is called several times a second
             file.seek(max(0, path.stat().st_size - _TAIL))
-            lines = file.read().split(b"\n")[:-1]  # what is behind the last end of a line is being written
+            lines = file.read().split(b"\n")[:-1]  # what follows the last line break is still being written
         return float(json.loads(lines[-1])["time/progress"]) if len(lines) > 1 else 0.0
 
     def log(self, kind: str = "log") -> Path:
-        """The file of what it prints, or of its lock."""
+        """The path of what the run prints, or of its lock."""
         return self.config.output.parents[1] / "logs" / f"{self.name}.{kind}"
 
 
 def plan(experiment: Experiment, cells: Sequence[PlannedCell], runs: Sequence[PlannedRun]) -> Table:
-    """What would be run, and what it costs, as far as finished runs tell."""
+    """A table of what is left to run and what it will cost, estimated from the runs that have finished."""
     table = Table(title=f"{escape(experiment.name)}: {len(cells)} cells, {experiment.seeds} paired seeds")
     table.add_column("cell", overflow="fold")
     for column in ("done", "begun", "new", "tokens", "hours"):
@@ -65,12 +65,12 @@ def plan(experiment: Experiment, cells: Sequence[PlannedCell], runs: Sequence[Pl
         finished = sum(run.is_finished for run in mine)
         begun = sum((run.config.output / "config.json").exists() for run in mine) - finished
         budget = cell.config.budget_tokens
-        tokens = "at most ?" if budget is None else f"{rest * budget:,.0f}"
+        tokens = "?" if budget is None else f"{rest * budget:,.0f}"
         counts = map(str, (finished, begun, len(mine) - finished - begun))
         table.add_row(escape(cell.label), *counts, tokens, _hours(rest, seconds))
-    table.caption = f"tokens and hours of one process that are left; {_hours(rest_of_all, seconds)} hours in all"
+    table.caption = f"tokens and hours that are left, for one process; {_hours(rest_of_all, seconds)} hours in all"
     if seconds is None:
-        table.caption += "; the first finished run tells how long a run takes"
+        table.caption += "; hours are estimated once a run has finished"
     return table
 
 
@@ -85,6 +85,6 @@ def _seconds_of_a_run(runs: Sequence[PlannedRun]) -> float | None:
 
 
 def last_lines(run: PlannedRun) -> str:
-    """The end of a run's log, below its name, as an error shows it."""
+    """A run's name and the last lines that it printed, for an error message."""
     lines = run.log().read_text(encoding="utf-8", errors="replace").splitlines()[-_SHOWN_LINES:]
     return "\n".join([f"{run.name}, {run.log()}:", *(f"    {line}" for line in lines)])

@@ -1,8 +1,7 @@
-"""``dumpgym compare``: an experiment's runs, in parallel processes, each of them resumed where it was left.
+"""``dumpgym compare``: the runs of an experiment, in parallel processes, each resumed where it stopped.
 
 The directory holds ``experiment.json``, ``logs``, and a folder for every cell with its runs: ``seed0``, ``seed1``, ...
-Runs are started seed by seed, so that what is there at any time can be compared. What ends this process ends the runs,
-and the same command goes on with them.
+When this process ends, however it ends, its runs end with it, and the same command continues them.
 """
 
 import json
@@ -31,18 +30,18 @@ from dumpgym.runs.files import write_file, writing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareConfig:
-    """How an experiment is run, and what of its file is replaced.
+    """How an experiment is run, and which settings of its file are overridden.
 
     Attributes:
-        output: directory of the runs; by default runs/ and the experiment's name.
-        seeds: paired runs of every cell.
+        output: directory of the runs; by default runs/NAME with the experiment's name.
+        seeds: paired runs per cell.
         first_seed: the seeds are first_seed, first_seed + 1, ...
-        steps: batches in a run, at most.
-        budget_tokens: tokens generated in training after which a run ends.
-        budget_seconds: seconds of training after which a run ends.
-        processes: runs at a time; 0 for as many as there are cores, or one where there is a GPU.
-        threads: of each run. Results may differ in rounding with their number.
-        dry_run: say what would be run and what it would cost.
+        steps: maximum number of batches per run.
+        budget_tokens: each run ends after the step in which training has generated this many tokens.
+        budget_seconds: each run ends after the step in which it has trained this many seconds.
+        processes: runs at the same time; 0 for one run on a GPU, and otherwise as many as the cores allow.
+        threads: threads per run; another number may change results by rounding.
+        dry_run: print what would be run and what it would cost, and run nothing.
     """
 
     output: Path | None = None
@@ -57,20 +56,20 @@ class CompareConfig:
 
 
 def compare(path: Path, config: CompareConfig, console: Console, command: Sequence[str] | None = None) -> Path:
-    """Runs what is left to run of an experiment.
+    """Runs what is left of an experiment.
 
     Args:
-        path: of the experiment's file.
-        config: how.
-        console: for what a person watches.
-        command: that the runs' files name as what made them; by default that of this process.
+        path: path of the experiment's file.
+        config: how to run it.
+        console: shows the progress.
+        command: the command that the runs record as the one that started them; by default that of this process.
 
     Returns:
         The directory of the runs.
 
     Raises:
-        DumpgymError: if the experiment cannot be run, the directory holds another one or is in use, or a run failed,
-            after all others have ended.
+        DumpgymError: if the experiment cannot be run, if the directory holds another one or is in use, or, after all
+            other runs have ended, if a run failed.
     """
     experiment, output = _experiment(path, config)
     cells = cells_of(experiment)
@@ -105,6 +104,8 @@ def _experiment(path: Path, config: CompareConfig) -> tuple[Experiment, Path]:
 
 
 def _runs(experiment: Experiment, cells: Sequence[PlannedCell], output: Path) -> list[PlannedRun]:
+    # Seed by seed, not cell by cell. Whenever the comparison stops, all cells have about the same seeds, so what exists
+    # can be compared in pairs. Cell by cell, the last cells would have no runs at all.
     seeds = range(experiment.first_seed, experiment.first_seed + experiment.seeds)
     return [
         PlannedRun(
@@ -153,7 +154,7 @@ class _Pool:
                     self._collect()
                     under_way = sum(run.progress() for run in self.active.values())
                     done = self.finished + len(self.failed)
-                    text = f"{done} of {len(self.runs)} runs, {len(self.active)} under way"
+                    text = f"{done} of {len(self.runs)} runs, {len(self.active)} running"
                     bar.update(task, completed=done + under_way, description=text)
             finally:
                 self._stop()
@@ -166,7 +167,7 @@ class _Pool:
             import torch
 
             if torch.cuda.is_available():
-                return 1
+                return 1  # runs that share a GPU slow each other down and may not fit into its memory together
         return max(1, (os.cpu_count() or 1) // self.config.threads)
 
     def _start(self, run: PlannedRun) -> None:
@@ -176,6 +177,7 @@ class _Pool:
             "lock": str(run.log("lock")),
             "command": self.command,
         }
+        # Numeric libraries read the variable when they are loaded, before the worker can set a number of threads.
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.config.threads)}
         with run.log().open("ab") as log:
             process = subprocess.Popen(
@@ -187,6 +189,9 @@ class _Pool:
             )
         self.active[process] = run
         assert process.stdin is not None
+        # The pipe stays open for as long as this process exists. The kernel closes it however this process ends, even
+        # by SIGKILL, and the worker ends when that happens. No signal handler could promise that, and a run that
+        # outlived its comparison would keep its cores and the lock of its directory when the same command runs again.
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
 
@@ -204,7 +209,7 @@ class _Pool:
             self._tell(run, process.returncode)
 
     def _tell(self, run: PlannedRun, status: int) -> None:
-        """One line for each run that has ended, on a terminal above the bar."""
+        """Prints a line for a run that has ended, on a terminal above the bar."""
         done, minutes = self.finished + len(self.failed), (time.monotonic() - self.started) / 60
         outcome = "finished" if status == 0 else f"failed with status {status}, see {run.log()}"
         self.console.print(
@@ -214,7 +219,7 @@ class _Pool:
         )
 
     def _stop(self) -> None:
-        """Ends what is under way, which goes on another time."""
+        """Ends the runs that have not finished; the next call resumes them."""
         for process in self.active:
             process.terminate()
         for process in self.active:

@@ -1,4 +1,4 @@
-"""The bandit's arms: puzzle distributions by their Gymnasium ids, and how a learner fares on them."""
+"""The arms of a run: puzzle environments by their Gymnasium ids, with short names and length limits."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,13 @@ from dumpgym.contracts.specs import import_module_of, read_spec
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A puzzle distribution with the short name under which a run reports it.
+    """A puzzle distribution, and the short name under which a run reports it.
 
     Attributes:
-        name: the short name.
-        env: the distribution.
-        max_completion_length: in tokens, the end token included; None: the learner's own limit.
+        name: short name, unique in a run.
+        env: environment that makes and verifies the problems.
+        max_completion_length: largest number of tokens in a completion, including the end token; None for the learner's
+            own limit.
     """
 
     name: str
@@ -31,19 +32,26 @@ class Arm:
 
 
 def make_env(spec: str) -> PuzzleEnv:
-    """Makes a puzzle environment by its specification.
+    """Makes a puzzle environment from its specification.
 
     Args:
-        spec: a Gymnasium id, ``namespace/Name-v0`` or ``module:namespace/Name-v0``, with keyword arguments where there
-            are any, as ``dumpgym.contracts.specs.read_spec`` reads them: ``dumpgym/KnightsKnaves-v0?num_people=5``.
+        spec: a Gymnasium id, ``namespace/Name-v0`` or ``module:namespace/Name-v0``, optionally followed by keyword
+            arguments in the form that ``dumpgym.contracts.specs.read_spec`` reads, e.g.
+            ``dumpgym/KnightsKnaves-v0?num_people=5``.
+
+    Returns:
+        The environment itself, without Gymnasium's wrappers.
 
     Raises:
-        InvalidValueError: if there is no such environment, it is no puzzle environment, or the specification has not
-            this form; the environment itself may refuse a value.
-        UnknownNameError: for a keyword argument that the environment does not have.
+        InvalidValueError: if no such environment is registered, it is not a puzzle environment, or the specification is
+            malformed; the environment itself may reject a value.
+        UnknownNameError: if the environment has no keyword argument of this name.
+        DumpgymError: if the specification sets the split.
     """
     env_id, arguments = read_spec("environment", spec)
     env_spec, names = _find_environment(env_id)
+    # Names are compared with the constructor's signature before the call. Catching the TypeError of a wrong name after
+    # the call would also catch a TypeError raised by a bug inside the constructor.
     for name in arguments:
         if name == "split":
             where = "training draws from train, evaluation from test, and play has --split"
@@ -57,12 +65,13 @@ def make_env(spec: str) -> PuzzleEnv:
 
 
 def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
-    """What is registered under an id, and the keyword arguments it takes, but for the split."""
+    """Returns the Gymnasium registration of an id, and the names of its keyword arguments except "split"."""
     accepted = "the id of a registered puzzle environment (see dumpgym list)"
     name = env_id
     try:
         name = import_module_of(env_id)
         spec = gym.spec(name)
+        # An entry point is a callable, or the text "module:Class", which Gymnasium imports only in ``gym.make``.
         creator: Any = spec.entry_point
         if isinstance(creator, str):
             creator = load_env_creator(creator)
@@ -82,19 +91,20 @@ def _one_line(error: Exception) -> str:
 
 
 def make_arms(specs: Sequence[str], max_completion_lengths: Sequence[int] = ()) -> tuple[Arm, ...]:
-    """Makes the environments of a run, by their specifications; see ``make_env``.
+    """Makes the arms of a run from the specifications of their environments; see ``make_env``.
 
     Args:
-        specs: of the arms.
-        max_completion_lengths: one an arm, or none.
+        specs: specification of every arm's environment.
+        max_completion_lengths: length limit of every arm in tokens; empty for the learner's own limit.
 
     Raises:
-        DumpgymError: if one cannot be made, two share a name, or there are limits for more or fewer arms.
+        DumpgymError: if an environment cannot be made, two arms have the same name, or the number of limits is neither
+            0 nor the number of arms.
     """
     if max_completion_lengths and len(max_completion_lengths) != len(specs):
         raise DumpgymError(
             f"max_completion_lengths has {len(max_completion_lengths)} numbers and there are {len(specs)} arms; "
-            "accepted: one an arm, or none"
+            "accepted: one per arm, or none"
         )
     arms: list[Arm] = []
     for spec, limit in zip_longest(specs, max_completion_lengths):
@@ -106,10 +116,10 @@ def make_arms(specs: Sequence[str], max_completion_lengths: Sequence[int] = ()) 
 
 
 def limits_of(arms: Iterable[Arm]) -> list[int] | None:
-    """The length limits of arms, as ``Learner.generate`` takes them.
+    """Returns the length limits of arms in the form that ``Learner.generate`` takes, None if no arm has a limit.
 
     Raises:
-        InvalidValueError: if some arms have one and others do not.
+        InvalidValueError: if only some of the arms have a limit.
     """
     limits = [arm.max_completion_length for arm in arms]
     known = [limit for limit in limits if limit is not None]
@@ -119,7 +129,10 @@ def limits_of(arms: Iterable[Arm]) -> list[int] | None:
 
 
 def _arm_name(spec: str) -> str:
-    """The id without namespace and "-v0", then the arguments; "/" becomes "|", as it parts the keys of metrics."""
+    """Returns the id without namespace and "-v0", then the arguments, with "|" for "/".
+
+    A "/" in the name would split the keys of metrics, such as ``arms/<name>/count``.
+    """
     env_id, mark, query = spec.partition("?")
     name = env_id.rpartition("/")[2].rpartition(":")[2].removesuffix("-v0")
     return name + mark + query.replace("/", "|")

@@ -1,4 +1,4 @@
-"""The errors that a user's input can cause. Each is one line that names the value and what is accepted."""
+"""Errors that a user's input can cause. Each message is one line that names the value and what is accepted."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,18 +10,30 @@ Number = TypeVar("Number", bound=float)
 
 
 class DumpgymError(Exception):
-    """Base of all errors that the command line shows as one line, with exit status 2."""
+    """Base class of all errors that the command line shows as one line, with exit status 2."""
 
 
 class InvalidValueError(DumpgymError, ValueError):
-    """A value outside what is accepted."""
+    """A value that is not accepted.
+
+    Args:
+        name: name of the value in the message.
+        value: the value.
+        accepted: description of the accepted values.
+    """
 
     def __init__(self, name: str, value: object, accepted: str) -> None:
         super().__init__(f"{name} is {value!r}; accepted: {accepted}")
 
 
 class UnknownNameError(DumpgymError, KeyError):
-    """A name that nothing is registered under."""
+    """A name that is not among the known ones. The message suggests the closest known name, if one is close.
+
+    Args:
+        kind: kind of thing that the name should refer to, e.g. "policy".
+        name: the name.
+        known: the accepted names.
+    """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = list(known)
@@ -35,15 +47,15 @@ class UnknownNameError(DumpgymError, KeyError):
 
 
 class NonFiniteError(DumpgymError):
-    """A number of training that is not finite, found before any weight was changed.
+    """A number in training that is not finite, found before any weight changed.
 
     Args:
-        quantity: that is not finite: "reward", "loss", "gradient", ...
-        groups: numbers of the groups in the batch that are to blame, as far as known.
+        quantity: name of the number, e.g. "reward", "loss" or "gradient".
+        groups: indices in the batch of the groups that caused it, as far as they are known.
 
     Attributes:
-        quantity: as given.
-        groups: as given.
+        quantity: see Args.
+        groups: see Args, as a tuple.
     """
 
     def __init__(self, quantity: str, groups: Sequence[int] = ()) -> None:
@@ -61,19 +73,20 @@ def require_number(
     above: float | None = None,
     whole: bool = False,
 ) -> Number:
-    """The value itself, if it is finite and in the range.
+    """Returns the value if it is a finite number in the accepted range.
 
     Args:
-        name: what the error calls the value.
+        name: name of the value in the error message.
         value: the value to check.
         low: least accepted value.
         high: largest accepted value.
-        above: a bound that the value must exceed.
-        whole: whether it must be an integer.
+        above: exclusive lower bound.
+        whole: whether the value must be an integer.
 
     Raises:
-        InvalidValueError: if it is not.
+        InvalidValueError: if the value is not accepted.
     """
+    # In Python a bool is an int, but an option such as ``window=True`` is a mistake and not a window of 1.
     kind_fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     valid = kind_fits and math.isfinite(value) and low <= value <= high
     if valid and (above is None or value > above):
@@ -87,21 +100,21 @@ def require_number(
 def require_numbers(
     name: str, values: Sequence[float] | str, count: int, *, low: float = -math.inf, high: float = math.inf
 ) -> list[float]:
-    """The numbers of a list, if there are as many as there should be, all finite and in the range.
+    """Returns the numbers of a list if there are ``count`` of them, all finite and in the accepted range.
 
     Args:
-        name: what the error calls the list.
+        name: name of the list in the error message.
         values: numbers, or text that lists them, such as "0.1,0.2,0.7".
-        count: how many there should be.
+        count: accepted length of the list.
         low: least accepted number.
         high: largest accepted number.
 
     Raises:
-        InvalidValueError: if it is no such list.
+        InvalidValueError: if the list is not accepted.
     """
     try:
         numbers = [float(part) for part in values.split(",")] if isinstance(values, str) else list(values)
-    except (TypeError, ValueError):  # a value that is no list, text that is no number
+    except (TypeError, ValueError):  # not a list, or text that does not list numbers
         numbers = []
     if len(numbers) != count:
         raise InvalidValueError(name, values, f"{count} numbers, as a list or as text such as '0.1,0.2'")

@@ -1,4 +1,4 @@
-"""What a policy is told of a batch, and sums of such numbers over the groups of every arm."""
+"""The record from which a policy learns, and sums and means of its numbers over the groups of every arm."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,26 +10,29 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.student import GroupResults
 
 PER_GROUP = ("arm", "signal", "successes", "num_generations", "tokens", "truncated")
-"""The fields of ``Feedback`` that have a number for every group."""
+"""Fields of ``Feedback`` that hold one number per group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What one batch taught, one row a group of completions to the same prompt; arrays of shape (..., groups).
+    """What a policy observes of one batch: one number per group of completions to the same prompt, in each array.
+
+    Arrays have the shape (..., groups), with a leading axis if the policy serves several runs in lockstep. A training
+    loop makes feedback from a student's results with ``Feedback.of_results``.
 
     Attributes:
-        step: the training step to which the batch belongs; feedback may come late and out of order.
-        arm: index of the arm that each prompt was drawn from.
-        signal: learnability of the group, e.g. its mean absolute advantage.
-        successes: number of completions that solved the problem.
+        step: index of the batch's training step, from 0. Feedback may arrive late and out of order.
+        arm: index of the arm that each group's prompt was drawn from.
+        signal: the number that the bandit learns from, e.g. the group's mean absolute advantage.
+        successes: number of completions that solve the problem.
         num_generations: number of completions in the group.
-        tokens: tokens generated for the group.
+        tokens: number of tokens generated for the group.
         truncated: number of completions cut off at the length limit.
-        probabilities: those with which the batch was drawn, (..., num_arms), for policies that divide by them; None
-            if they are the policy's present ones, as they are when feedback does not come late.
+        probabilities: probabilities with which the batch was drawn, shape (..., num_arms), for policies that divide by
+            them. None if they are the policy's present probabilities, which they are unless the feedback is late.
 
     Raises:
-        InvalidValueError: if the arrays do not have the shape of ``arm``.
+        InvalidValueError: if an array does not have the shape of ``arm``.
     """
 
     step: int
@@ -49,13 +52,13 @@ class Feedback:
         signal: NDArray[np.float64],
         probabilities: NDArray[np.float64] | None = None,
     ) -> Self:
-        """The feedback of one batch of practice.
+        """Makes the feedback of one batch of practice.
 
         Args:
-            step: the training step.
-            results: what came of the practice.
-            signal: learnability of each group, (..., groups).
-            probabilities: those with which the batch was drawn, (..., num_arms).
+            step: index of the training step.
+            results: results of the practice.
+            signal: signal of each group, shape (..., groups).
+            probabilities: probabilities with which the batch was drawn, shape (..., num_arms), or None; see the class.
         """
         return cls(
             step=step,
@@ -76,30 +79,35 @@ class Feedback:
 
 
 def add_by_arm(total: NDArray[np.float64], arm: NDArray[np.int64], values: NDArray[np.float64] | float) -> None:
-    """Adds the values to their arms' totals, one after another, in place.
+    """Adds the value of every group to its arm's total, in place.
 
     Args:
-        total: shape (..., num_arms), contiguous.
-        arm: of each group, (..., groups).
-        values: of each group, (..., groups), or one for all.
+        total: total of every arm, contiguous, shape (..., num_arms).
+        arm: arm of each group, shape (..., groups).
+        values: value of each group, shape (..., groups), or one number for all groups.
     """
+    # ``total[arm] += values`` would add only one of the values where an arm appears twice. np.add.at adds them all, in
+    # the order of the groups, so that a run's totals are the same to the last bit with and without other runs.
     np.add.at(total.reshape(-1), flat_arm(arm, total.shape[-1]).ravel(), np.broadcast_to(values, arm.shape).ravel())
 
 
 def flat_arm(arm: NDArray[np.int64], num_arms: int) -> NDArray[np.int64]:
-    """Index of each group's arm in an array of shape (..., num_arms) that is laid flat, shape (..., groups)."""
+    """Returns the index of each group's arm in a flattened array of shape (..., num_arms), shape (..., groups)."""
     return arm if arm.ndim == 1 else arm + num_arms * np.arange(len(arm))[:, None]
 
 
 def batch_means(
     arm: NDArray[np.int64], values: NDArray[np.float64], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The mean of the values over every arm's groups in a batch, 0 where there are none, and which arms have any.
+    """Averages the values over every arm's groups in a batch.
 
     Args:
-        arm: of each group, (..., groups).
-        values: of each group, (..., groups).
-        shape: (..., num_arms), that of both results.
+        arm: arm of each group, shape (..., groups).
+        values: value of each group, shape (..., groups).
+        shape: shape (..., num_arms) of both results.
+
+    Returns:
+        The means, 0 for arms without a group, and which arms have a group.
     """
     total, count = np.zeros(shape), np.zeros(shape)
     add_by_arm(total, arm, values)

@@ -1,7 +1,8 @@
-"""The contracts of who learns: a learner completes prompts and learns from rewards, a student practises arms.
+"""The contract of a learner: it completes prompts, and learns from the rewards of its completions.
 
-A ``Learner`` meets puzzles as text. A ``Student`` is what a curriculum sees of it: arms go in, results come out, and
-its success on every arm can be asked for. Simulated students are made as such; a learner with its arms becomes one.
+A ``Learner`` works on text and knows nothing of arms. A ``Student`` practises arms, which is all that a curriculum sees
+of it. ``dumpgym.training.puzzle_student.PuzzleStudent`` makes a student of a learner and its arms; a simulated student
+has no learner.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,18 +19,20 @@ from dumpgym.contracts.puzzle_env import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Completions:
-    """What a learner generated: ``num_generations`` completions to each prompt, group after group.
+    """Completions of a batch of prompts: ``num_generations`` to each prompt, group after group.
 
     Attributes:
-        prompt_ids: token ids of each prompt, (groups,).
-        token_ids: the sampled token ids of each completion with its end token, (groups * num_generations,).
-        texts: the completions as text, without the end token, (groups * num_generations,). Where the prompt ends in
-            "<think>", which some chat templates write, it stands in front, as the completion's first word.
-        truncated: which completions were cut off at the length limit, (groups, num_generations).
-        log_probs: of the sampled tokens of each completion, in nats, at the sampling temperature (a greedy one's at
-            temperature 1), each as long as its ``token_ids``; None where the learner does not tell.
-        seconds: that generating took, where the learner tells; the same number in every process of a run, so that a
-            policy that looks at costs decides alike in all of them.
+        prompt_ids: token ids of each prompt, length groups.
+        token_ids: sampled token ids of each completion, including the end token, length groups * num_generations.
+        texts: text of each completion without the end token, length groups * num_generations. If the prompt ends in
+            "<think>", as some chat templates do, the text begins with it, because verifiers read only completions.
+        truncated: which completions were cut off at the length limit, shape (groups, num_generations).
+        log_probs: log-probabilities of each completion's sampled tokens, in nats, at the sampling temperature (at
+            temperature 1 for greedy completions), each as long as its ``token_ids``; None if the learner does not
+            report them.
+        seconds: time that generating took, in seconds; None if the learner does not report it. In a run with several
+            processes it must be the same number in all of them, because a policy may depend on it and must make the
+            same decisions everywhere.
     """
 
     prompt_ids: tuple[tuple[int, ...], ...]
@@ -41,11 +44,11 @@ class Completions:
 
     @property
     def num_tokens(self) -> NDArray[np.int64]:
-        """Generated tokens of each completion, (groups, num_generations)."""
+        """Number of generated tokens of each completion, shape (groups, num_generations)."""
         return np.array([len(ids) for ids in self.token_ids], dtype=np.int64).reshape(self.truncated.shape)
 
     def take(self, groups: Sequence[int]) -> "Completions":
-        """The completions of some groups."""
+        """Returns the completions of the groups with these indices."""
         size = self.truncated.shape[1]
         rows = [group * size + k for group in groups for k in range(size)]
         return Completions(
@@ -58,7 +61,7 @@ class Completions:
         )
 
     def joined(self, more: "Completions") -> "Completions":
-        """These completions and then more of them, of groups of the same size."""
+        """Returns these completions followed by ``more``, whose groups have the same size."""
         both_log_probs = self.log_probs is not None and more.log_probs is not None
         both_seconds = self.seconds is not None and more.seconds is not None
         return Completions(
@@ -73,7 +76,11 @@ class Completions:
 
 @dataclass(frozen=True, slots=True)
 class RewardedCompletions:
-    """Completions with their rewards, (groups, num_generations).
+    """Completions with their rewards.
+
+    Attributes:
+        completions: completions of a batch.
+        rewards: reward of each completion, shape (groups, num_generations).
 
     Raises:
         NonFiniteError: if a reward is not finite.
@@ -90,12 +97,12 @@ class RewardedCompletions:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What learning from a batch is reported as.
+    """What a learner reports after it has learned from a batch.
 
     Attributes:
-        metrics: of the batch, by TRL's names where it has the same thing.
-        by_group: numbers of every group, (groups,), NaN where not known: "kl" and "clip_ratio" are means over the
-            group's tokens, "num_tokens" are those that a gradient was computed for, each counted once.
+        metrics: metrics of the batch by name, with TRL's name where TRL has the same metric.
+        by_group: numbers of every group by name, shape (groups,), NaN where unknown: "kl" and "clip_ratio" are means
+            over the group's tokens, "num_tokens" is the number of tokens that received a gradient, each counted once.
     """
 
     metrics: Mapping[str, float]
@@ -103,10 +110,23 @@ class Learned:
 
 
 class Learner(Protocol):
-    """A student. The GRPO agent is one.
+    """A model that completes prompts and learns from the rewards of its completions, such as ``GRPOAgent``.
 
-    Where a run has several processes, each has a learner, and all are called alike: ``save`` too, since a learner
-    whose weights are spread over the processes has to gather them.
+    A training step calls ``generate``, lets the verifiers reward the completions, and calls ``learn``::
+
+        completions = learner.generate(prompts, num_generations)
+        rewards = ...  # one per completion, shape (groups, num_generations)
+        learned = learner.learn(RewardedCompletions(completions, rewards))
+
+    The methods are:
+
+    - ``generate``: completes prompts.
+    - ``learn``: updates the model from rewarded completions.
+    - ``save`` and ``load``: write and restore everything that an interrupted run needs.
+    - ``describe``: returns facts about the learner for the record of a run.
+
+    In a run with several processes, each process has a learner, and every method is called in all processes. This
+    includes ``save``, because a learner whose weights are sharded over the processes has to gather them.
     """
 
     def generate(
@@ -121,24 +141,29 @@ class Learner(Protocol):
         """Completes each prompt ``num_generations`` times.
 
         Args:
-            prompts: each as plain text, or as chat messages (``Problem.learner_prompt`` is what suits a problem).
+            prompts: prompts as plain text or as chat messages; ``Problem.learner_prompt`` has the right form.
             num_generations: completions per prompt.
-            greedy: take the most probable token instead of sampling.
-            seed: sample from a stream of its own, so that training's stream is left alone (for evaluation).
-            max_completion_lengths: one limit a prompt, in tokens, the end token included; None: the learner's own.
+            greedy: whether to take the most probable token instead of sampling.
+            seed: seed of a separate random stream for this call, so that an evaluation does not change the completions
+                of later training; None for the stream of training.
+            max_completion_lengths: length limit for every prompt in tokens, including the end token; None for the
+                learner's own limit.
+
+        Returns:
+            The completions in the order of the prompts.
         """
         ...
 
     def learn(self, rewarded: RewardedCompletions) -> Learned:
-        """Learns from a batch.
+        """Updates the model from a batch of rewarded completions.
 
         Raises:
-            NonFiniteError: if the loss or its gradient is not finite; no weight has changed then.
+            NonFiniteError: if the loss or its gradient is not finite. No weight has changed in this case.
         """
         ...
 
     def save(self, directory: Path) -> None:
-        """Writes everything that ``load`` needs to go on bit for bit; of several processes, the main one alone."""
+        """Writes everything that ``load`` needs to resume bit for bit. Only the main process writes files."""
         ...
 
     def load(self, directory: Path) -> None:
@@ -146,14 +171,14 @@ class Learner(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """What a reader of a run wants to know of the learner, JSON-compatible."""
+        """Returns facts about the learner for the record of a run, as JSON-compatible values."""
         ...
 
 
 @runtime_checkable
 class SavesModel(Protocol):
-    """A learner whose model outlives the run; called in every process, as ``Learner.save`` is."""
+    """A learner that can save its model for use outside the run."""
 
     def save_model(self, directory: Path) -> None:
-        """Writes the model as others read it, without what only training needs."""
+        """Writes the model in the format of its library, without training state; called in every process."""
         ...

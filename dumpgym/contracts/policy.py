@@ -1,7 +1,7 @@
-"""The contract of a bandit policy: which distributions the next batch comes from, and what it learns from it.
+"""The contract of a bandit policy: it draws the arms of the next batch, and learns from the signals of the batch.
 
-One policy serves one run, or many runs in lockstep: with ``num_runs=R`` every array has a leading axis of length R, and
-the same lines compute all runs at once. Shapes are written as (..., num_arms) for both.
+One policy serves one run, or many independent runs in lockstep. With ``num_runs=R`` every array has a leading axis of
+length R, and the same code computes all runs at once. Shapes are written as (..., num_arms) for both cases.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from dumpgym.contracts.state import Stateful
 
 
 class PolicyOptions(TypedDict, total=False):
-    """The options that every policy has; see ``BanditPolicy``."""
+    """Options that every policy has; see ``BanditPolicy``."""
 
     seed: int
     num_runs: int | None
@@ -30,38 +30,56 @@ class PolicyOptions(TypedDict, total=False):
 
 
 class BanditPolicy(Stateful, ABC):
-    """A distribution over arms that is updated by feedback.
+    """A probability distribution over arms that is updated by feedback.
 
-    Subclasses write ``_weights``, the probabilities before floor and cap, and ``_observe``, and name in
-    ``state_fields`` what they keep between calls.
+    The methods that a training loop calls are:
+
+    - ``select_arms(size)``: draws the arms of the next batch.
+    - ``update(feedback)``: learns from the signals of a batch.
+    - ``probabilities()``: returns the distribution from which ``select_arms`` draws.
+    - ``state_dict()`` and ``load_state_dict(state)``: save and restore the policy bit for bit; see ``Stateful``.
+
+    A training step with a ``Student`` and a ``Signal`` is::
+
+        arms = policy.select_arms(16)
+        results = student.practise(arms, num_generations=8)
+        policy.update(Feedback.of_results(step, results, signal(results)))
+
+    A new policy is a subclass that implements ``_weights``, the probabilities before floor and cap. A policy that
+    learns also implements ``_observe``, and names the attributes that it keeps between calls in ``state_fields``.
+    ``register_policy`` gives the class an id, and ``dumpgym.testing.check_policy`` checks that it keeps this contract.
 
     Args:
         num_arms: number of arms, at least 1.
-        seed: of the policy's own generator.
-        num_runs: None for one run, or the number of independent runs that the policy serves in lockstep, all from the
-            one generator.
-        floor: least probability of every arm, from 0 to 1 / num_arms, a number or a schedule; or one number an arm (as
-            a list or as "0.1,0,0.2"), of sum at most 1. Probabilities become floor + (1 - sum of floors) * weights.
-        cap: largest probability of every arm, from 1 / num_arms to 1; or one number an arm, at least its floor, of sum
-            at least 1. What exceeds it goes to the other arms in proportion to their probabilities.
-        warmup_steps: training steps at the start for which all arms have the same weight.
-        draw: how a batch is drawn: "independent" slots, or "quota", in which every arm gets its expected number of
-            slots, rounded up or down (largest remainder), and what rounding took or gave is settled in later batches.
+        seed: seed of the policy's own random generator.
+        num_runs: number of independent runs that the policy serves in lockstep with its one generator; None for one
+            run.
+        floor: least probability of every arm, from 0 to 1 / num_arms, a number or a schedule; or one number per arm (as
+            a list or as text such as "0.1,0,0.2") with sum at most 1. Probabilities become
+            floor + (1 - sum of floors) * weights.
+        cap: largest probability of every arm, from 1 / num_arms to 1; or one number per arm, at least its floor, with
+            sum at least 1. Probability above the cap goes to the other arms in proportion to their probabilities.
+        warmup_steps: number of training steps at the start in which all arms have the same weight.
+        draw: how a batch is drawn: "independent" draws every slot from the probabilities; "quota" gives every arm its
+            expected number of slots, rounded up or down (largest remainder), and later batches compensate for the
+            rounding.
 
     Attributes:
-        shape: (num_arms,), or (num_runs, num_arms).
-        credit: slots that quotas owe to every arm: the sum of its expectations less the slots that it had, always above
-            -1 and at most ln(num_arms), shape (..., num_arms).
-        clock: training steps done, 1 + the latest step that feedback came from; late feedback does not turn it back.
+        shape: shape of the probabilities, (num_arms,) or (num_runs, num_arms).
+        rng: the policy's random generator.
+        credit: number of slots that quotas owe to every arm, shape (..., num_arms): the sum of its expectations minus
+            the slots that it received, always above -1 and at most ln(num_arms).
+        clock: number of training steps done: 1 + the latest step for which feedback arrived. Late feedback does not
+            turn it back.
 
     Raises:
         InvalidValueError: if an option is out of range.
     """
 
     symmetric: ClassVar[bool] = True
-    """Whether the arms are treated alike, so that permuting them permutes the probabilities."""
+    """Whether the policy treats all arms alike, so that permuting the arms permutes the probabilities."""
     draws_in_update: ClassVar[bool] = False
-    """Whether probabilities depend on the policy's own random numbers; symmetry holds on average then."""
+    """Whether the probabilities depend on the policy's random generator; symmetry then holds only in expectation."""
     state_fields: ClassVar[tuple[str, ...]] = ("num_arms", "rng", "clock", "credit")
     identity_fields: ClassVar[tuple[str, ...]] = ("num_arms",)
 
@@ -93,27 +111,34 @@ class BanditPolicy(Stateful, ABC):
 
     @abstractmethod
     def _weights(self) -> NDArray[np.float64]:
-        """Probabilities of the arms before floor and cap, shape (..., num_arms), summing to 1."""
+        """Returns the probabilities of the arms before floor and cap, shape (..., num_arms), summing to 1."""
 
     def _observe(self, feedback: Feedback) -> None:
-        """Takes in a batch; policies that learn nothing leave it out. ``clock`` is still that before the batch."""
+        """Records a batch; the default does nothing. ``clock`` does not include the batch yet."""
 
     @property
     def floor(self) -> NDArray[np.float64]:
-        """The least probability of every arm at the present step, shape (num_arms,)."""
+        """Least probability of every arm at the present step, shape (num_arms,)."""
         if isinstance(self._floor, Schedule):
             return np.full(self.num_arms, self._floor.at(self.clock))
         return self._floor
 
     @property
     def cap(self) -> NDArray[np.float64]:
-        """The largest probability of every arm, shape (num_arms,)."""
+        """Largest probability of every arm, shape (num_arms,)."""
         return self._cap
 
     def probabilities(self) -> NDArray[np.float64]:
-        """The probabilities with which the next batch's arms are drawn, shape (..., num_arms)."""
+        """Returns the probabilities with which the next batch's arms are drawn, shape (..., num_arms).
+
+        The call has no side effects, so a loop may log the probabilities as often as it likes.
+        """
+        # Warm-up and schedules read the clock and do not count calls: several batches may be drawn before the first
+        # feedback arrives, and a restored run must continue at the step where it was saved.
         warm = self.clock < self.warmup_steps
-        weights = np.full(self.shape, 1 / self.num_arms) if warm else self._weights()
+        weights = np.full(self.shape, 1 / self.num_arms) if warm else self._weights()  # (..., num_arms)
+        # Floor and cap come last and also apply during warm-up. They are a guarantee to the user about every batch's
+        # probabilities, so they are not left to subclasses, and the formulas in ``_weights`` stay those of the paper.
         return weights if self._unbounded else bounded(weights, self.floor, self.cap)
 
     def select_arms(self, size: int) -> NDArray[np.int64]:
@@ -135,11 +160,16 @@ class BanditPolicy(Stateful, ABC):
         """Learns from a batch.
 
         Raises:
-            InvalidValueError: if the batch is empty, an arm does not exist, a signal is not a finite number, or a count
-                is impossible; the policy is as it was then.
+            InvalidValueError: if the batch is empty, an arm does not exist, a signal is not finite, or a count is
+                impossible. The policy has not changed in this case.
         """
+        # The check comes before any change. One NaN would turn the arm's mean into NaN for the rest of the run, and no
+        # later error would point to the batch that it came from.
         self._check_feedback(feedback)
+        # ``_observe`` sees the clock before the batch, from which it can tell how late the feedback is.
         self._observe(feedback)
+        # Feedback may arrive late and out of order. A clock that followed it backwards would restart the warm-up and
+        # raise an annealed temperature again.
         self.clock = max(self.clock, int(feedback.step) + 1)
 
     def _check_feedback(self, feedback: Feedback) -> None:
@@ -161,6 +191,7 @@ class BanditPolicy(Stateful, ABC):
             raise InvalidValueError("feedback.probabilities", p.tolist(), f"finite numbers of shape {self.shape}")
 
     def _floor_of(self, floor: Schedulable | Sequence[float]) -> Schedule | NDArray[np.float64]:
+        # Text with a colon is a schedule, such as "linear:0.1:0:150"; other text lists one number per arm.
         if isinstance(floor, float | int | Schedule) or (isinstance(floor, str) and ":" in floor):
             return Schedule.parse("floor", floor, low=0, high=1 / self.num_arms)
         floors = np.array(require_numbers("floor", floor, self.num_arms, low=0, high=1))
@@ -173,6 +204,7 @@ class BanditPolicy(Stateful, ABC):
             caps = np.full(self.num_arms, require_number("cap", cap, low=1 / self.num_arms, high=1), dtype=float)
         else:
             caps = np.array(require_numbers("cap", cap, self.num_arms, low=0, high=1))
+        # A cap must be compatible with every future floor. Schedules are monotone, so the largest floor is at an end.
         floor = self._floor
         highest = max(floor.start, floor.end) if isinstance(floor, Schedule) else floor
         if caps.sum() < 1 - 1e-12 or (caps < highest).any():

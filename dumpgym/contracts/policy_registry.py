@@ -1,4 +1,4 @@
-"""The registry of bandit policies, a mirror of Gymnasium's registry of environments."""
+"""The registry of bandit policies, modelled on Gymnasium's registry of environments."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -12,12 +12,12 @@ from dumpgym.contracts.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """An id and the callable that makes the policy, called as ``entry_point(num_arms, seed=..., **kwargs)``.
+    """A registered policy.
 
     Attributes:
-        id: under which the policy is made.
-        entry_point: makes it.
-        vectorised: whether it takes ``num_runs`` and serves many runs in lockstep.
+        id: id of the policy.
+        entry_point: makes the policy, called as ``entry_point(num_arms, seed=..., **options)``.
+        vectorised: whether the policy takes ``num_runs`` and serves many runs in lockstep.
     """
 
     id: str
@@ -26,10 +26,14 @@ class PolicySpec:
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
-        """The options beside num_arms, seed and num_runs; where a class hands options on, its parent's are among them.
+        """Options of the policy besides num_arms, seed and num_runs, by name.
 
-        A parameter of the kind VAR_KEYWORD is among them only if it takes anything.
+        If a class passes keyword arguments on to its parent, the parent's options are included. A parameter of kind
+        VAR_KEYWORD is included only if the policy accepts any option.
         """
+        # A policy writes only its own options in its signature and ``**common`` for those of ``BanditPolicy``. Each
+        # ``**common`` is replaced here with the parameters of the next constructor, so that a misspelt option can be
+        # named before anything runs.
         makers: list[Callable[..., Any]] = [self.entry_point]
         if isinstance(self.entry_point, type):
             makers = [vars(cls)["__init__"] for cls in self.entry_point.__mro__ if "__init__" in vars(cls)]
@@ -48,23 +52,26 @@ policy_registry = Registry[PolicySpec]("policy", rooms=("dumpgym.agents.bandits"
 
 
 def register_policy(policy_id: str, entry_point: Callable[..., BanditPolicy], *, vectorised: bool = False) -> None:
-    """Makes a policy known under an id.
+    """Registers a policy under an id.
 
     Args:
-        policy_id: the id.
-        entry_point: called as ``entry_point(num_arms, seed=..., **options)``.
-        vectorised: whether the policy takes ``num_runs`` and its arrays may have a leading axis of runs, which
-            ``dumpgym.testing.policy.check_policy`` checks; a simulation is many times faster then.
+        policy_id: id of the policy.
+        entry_point: makes the policy, called as ``entry_point(num_arms, seed=..., **options)``.
+        vectorised: whether the policy takes ``num_runs``, so that its arrays have a leading axis of runs, which
+            ``dumpgym.testing.policy.check_policy`` checks. Simulations of such a policy are many times faster.
 
     Raises:
-        InvalidValueError: if the id is taken.
+        InvalidValueError: if the id is registered already.
     """
     spec = PolicySpec(policy_id, entry_point, vectorised)
     policy_registry.register(policy_id, spec, module=entry_point.__module__)
 
 
 def find_policy(policy_id: str) -> PolicySpec:
-    """The policy of an id, ``id`` or ``module:id`` with a module to import first, which registers it.
+    """Returns the registered policy of an id.
+
+    Args:
+        policy_id: ``id``, or ``module:id`` with a module to import first, which registers the id.
 
     Raises:
         InvalidValueError: if the module cannot be found.
@@ -81,12 +88,12 @@ def make_policy(
     Args:
         policy_id: ``id``, or ``module:id`` with a module to import first.
         num_arms: number of arms, at least 1.
-        seed: of the policy's own generator.
-        num_runs: None for one run, or the number of runs in lockstep, for a policy that is vectorised.
-        options: of the policy.
+        seed: seed of the policy's own random generator.
+        num_runs: number of runs in lockstep, for a vectorised policy; None for one run.
+        options: options of the policy.
 
     Raises:
-        UnknownNameError: if no policy has this id, or the policy has no such option.
+        UnknownNameError: if no policy has this id, or the policy has no option of this name.
         InvalidValueError: if an option is out of range, or the policy cannot serve many runs.
     """
     spec = find_policy(policy_id)
@@ -111,15 +118,19 @@ def policy_for_run(
     steps: int,
     num_runs: int | None = None,
 ) -> BanditPolicy:
-    """Makes a policy for a run of so many steps: they are the default of an option ``total_steps``.
+    """Makes a policy for a run, whose length is the default of the policy's option ``total_steps``, if it has one.
 
     Args:
-        policy_id: see ``make_policy``, as for the rest.
-        options: by their names, in which "-" may stand for "_".
+        policy_id: see ``make_policy``.
+        options: options of the policy by name, in which "-" may replace "_".
         num_arms: see ``make_policy``.
         seed: see ``make_policy``.
-        steps: of the run.
+        steps: number of training steps of the run.
         num_runs: see ``make_policy``.
+
+    Raises:
+        UnknownNameError: see ``make_policy``.
+        InvalidValueError: see ``make_policy``.
     """
     named = {name.replace("-", "_"): value for name, value in options.items()}
     if "total_steps" in find_policy(policy_id).parameters:

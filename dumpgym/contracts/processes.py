@@ -1,25 +1,26 @@
-"""The processes of a run: several may train one model together, and one of them writes files."""
+"""The contract of a run's processes: several may train one model together, and one of them writes the files."""
 
 from typing import Protocol
 
 
 class Processes(Protocol):
-    """What the training loop asks about the processes of its run.
+    """What the training loop needs to know about the processes of its run.
 
-    All of them go through the loop alike and come to the same decisions, since each computes the policy from the same
-    rewards. ``dumpgym.agents.grpo.processes`` is one; ``SingleProcess`` is the other.
+    All processes run the whole loop and make the same decisions, because each updates its own copy of the policy with
+    the same rewards. The module ``dumpgym.agents.grpo.processes`` implements this contract for several processes, and
+    ``SingleProcess`` implements it for one.
     """
 
     def num_processes(self) -> int:
-        """Number of processes that train together."""
+        """Returns the number of processes that train together."""
         ...
 
     def is_main_process(self) -> bool:
-        """Whether this is the process that writes files and talks to people."""
+        """Returns whether this is the process that writes files and shows progress."""
         ...
 
     def wait_for_everyone(self) -> None:
-        """Returns when all processes have come to this point."""
+        """Returns when all processes have reached this call."""
         ...
 
 

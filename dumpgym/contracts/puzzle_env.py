@@ -11,22 +11,24 @@ from gymnasium import spaces
 from dumpgym.contracts.errors import InvalidValueError, require_number
 
 CHARSET = frozenset(chr(code) for code in (9, 10, 13, *range(32, 127), *range(160, 384)))
+"""Characters of the observation and action spaces: tab, line breaks, printable ASCII, Latin-1 and Latin Extended-A."""
 SPLITS = ("train", "test")
+"""Names of the splits."""
 
 Prompt = str | Sequence[Mapping[str, str]]
-"""What a learner is given: plain text, or chat messages, each with "role" and "content"."""
+"""What a learner receives: plain text, or chat messages, each with "role" and "content"."""
 
 
 def plain_text(prompt: Prompt) -> str:
-    """The prompt without roles: the text itself, or the contents of the messages, joined by a newline."""
+    """Returns the prompt without roles: the text itself, or the contents of the messages joined by newlines."""
     return prompt if isinstance(prompt, str) else "\n".join(message["content"] for message in prompt)
 
 
 def check_split(split: str) -> str:
-    """Returns the split if there is one of this name.
+    """Returns the name of a split if it is valid.
 
     Raises:
-        InvalidValueError: if not.
+        InvalidValueError: if there is no split of this name.
     """
     if split not in SPLITS:
         raise InvalidValueError("split", split, f"one of {', '.join(SPLITS)}")
@@ -35,18 +37,18 @@ def check_split(split: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem of a distribution.
+    """One problem of a puzzle distribution.
 
     Attributes:
-        prompt: what the model reads, as plain text.
-        solution: what the verifier needs to judge a completion, and nothing that the model sees.
-        reference_completion: a completion that earns the top reward.
-        address: (seed, split, index), by which the problem can be asked for again.
-        messages: the prompt as chat messages, each {"role": ..., "content": ...}, for a model with a chat template;
-            empty: one user message that holds the prompt.
+        prompt: prompt that the model reads, as plain text.
+        solution: data that the verifier needs to judge a completion. The model never sees it.
+        reference_completion: a completion that earns the highest reward.
+        address: (seed, split, index), from which ``PuzzleEnv.sample_problem`` makes the same problem again.
+        messages: the prompt as chat messages, each {"role": ..., "content": ...}, for a model with a chat template. If
+            empty, such a model receives one user message that contains the prompt.
 
     Raises:
-        InvalidValueError: if there are messages and their plain text is not the prompt.
+        InvalidValueError: if there are messages and their plain text differs from the prompt.
     """
 
     prompt: str
@@ -62,19 +64,20 @@ class Problem:
 
     @property
     def learner_prompt(self) -> Prompt:
-        """What ``Learner.generate`` takes: the messages where there are any, else the prompt."""
+        """The prompt in the form that ``Learner.generate`` takes: the messages if there are any, else the text."""
         return self.messages or self.prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a verifier says of a completion.
+    """A verifier's judgement of a completion.
 
     Attributes:
-        outcome: a word for what was found, e.g. "correct", "wrong", "unparseable" or "bad_format".
-        reward_terms: the parts whose sum is the reward.
-        success: whether the completion solves the problem.
-        reason: one sentence that says why.
+        outcome: one word for the result, e.g. "correct", "wrong", "unparseable" or "bad_format".
+        reward_terms: named parts of the reward, which is their sum.
+        success: whether the completion solves the problem. The reward does not determine it, as a reward may also pay
+            for the format.
+        reason: one sentence that explains the judgement; comparisons of verdicts ignore it.
     """
 
     outcome: str
@@ -89,17 +92,58 @@ class Verdict:
 
 
 class PuzzleEnv(gym.Env[str, str]):
-    """Base class of puzzle distributions; an author writes ``sample_problem`` and ``verify``.
+    """Base class of puzzle distributions: Gymnasium environments whose reward is a rule-based verifier.
 
-    The observation is the prompt, the action is the completion, and an episode is one step long. ``reset`` draws the
-    next problem of the split; ``options={"split": ..., "index": ...}`` asks for one by its address. ``seed`` of
-    ``reset`` selects the stream of problems, so that (seed, split, index) always means the same problem.
+    The observation is the prompt, the action is the completion, and an episode is one step long. The methods of the
+    Gymnasium API are implemented here:
+
+    - ``reset``: starts an episode with the next problem, and returns its prompt.
+    - ``step``: judges a completion, returns its reward, and ends the episode.
+    - ``render``: returns the prompt.
+
+    A new distribution is a subclass that implements two methods:
+
+    - ``sample_problem``: returns the problem at an address (seed, split, index).
+    - ``verify``: judges a completion of a problem.
+
+    For example::
+
+        class Doubling(PuzzleEnv):
+            def sample_problem(self, seed, split, index):
+                number = 2 * index + (split == "test")  # even numbers for training, odd ones for evaluation
+                answer = str(2 * number)
+                return Problem(f"Double {number}.", {"answer": answer}, answer, (seed, split, index))
+
+            def verify(self, problem, completion):
+                right = completion == problem.solution["answer"]
+                return Verdict("correct" if right else "wrong", {"answer": float(right)}, right)
+
+        gymnasium.register("mine/Doubling-v0", entry_point=Doubling)
 
     Args:
-        split: "train" or "test"; the two share no problem.
-        max_prompt_length: longest prompt, in characters.
-        max_completion_length: longest completion in the action space, in characters.
+        split: "train" or "test", which have no problem in common.
+        max_prompt_length: length of the longest prompt, in characters.
+        max_completion_length: length of the longest completion in the action space, in characters.
+        render_mode: "ansi" or None.
+
+    Attributes:
+        split: split of the next problem.
+        problem: problem of the present episode; None before the first ``reset``.
+        observation_space: ``Text`` of at most ``max_prompt_length`` characters of ``CHARSET``.
+        action_space: ``Text`` of at most ``max_completion_length`` characters of ``CHARSET``.
+
+    Raises:
+        InvalidValueError: if an argument is out of range.
     """
+
+    # Why splits: success on training problems measures memory as well as skill. The split is part of the address and
+    # not a range of indices, because a generated distribution has no last training problem after which test problems
+    # could begin; the author decides how to keep the two apart.
+    #
+    # Why addresses: with one stream of random numbers, a problem would depend on all draws before it, and two policies
+    # would train on different problems as soon as they chose different arms. With addresses, problem i of an arm is the
+    # same under every policy, so runs with the same seed are paired; a checkpoint stores one index per arm; and a
+    # logged address is enough to make a problem again.
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 (as Gymnasium declares it)
 
@@ -123,29 +167,52 @@ class PuzzleEnv(gym.Env[str, str]):
 
     @abstractmethod
     def sample_problem(self, seed: int, split: str, index: int) -> Problem:
-        """Returns the problem at an address: the same one on every call and machine."""
+        """Returns the problem at an address.
+
+        Args:
+            seed: seed of the stream of problems, at least 0.
+            split: "train" or "test".
+            index: index in the stream, at least 0. A finite set of problems may start over.
+
+        Returns:
+            The problem, the same one in every call and on every machine.
+        """
 
     @abstractmethod
     def verify(self, problem: Problem, completion: object) -> Verdict:
-        """Judges a completion. A pure function that accepts any object and never raises."""
+        """Judges a completion.
+
+        The method is a pure function that accepts any object and raises no exception, because a model may write
+        anything and a run must not end because of it.
+
+        Args:
+            problem: a problem that ``sample_problem`` returned.
+            completion: the completion, normally a string.
+
+        Returns:
+            The verdict, whose ``reward`` is the reward of the step.
+        """
 
     def problem_info(self, problem: Problem) -> dict[str, Any]:
-        """What ``reset`` tells of a problem in ``info``, beside its address; nothing unless an author writes it."""
+        """Returns what ``reset`` adds to ``info`` besides the problem's address; nothing by default."""
         return {}
 
     def completion_of(self, answer: str) -> str:
-        """A completion that gives this answer, for a person who types the answer alone; by default the text itself."""
+        """Returns a completion with this answer, for a person who types only the answer; the answer by default."""
         return answer
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
-        """Starts an episode with the next problem, or with the one that ``options`` names.
+        """Starts an episode with the next problem, or with the problem that ``options`` selects.
 
         Args:
-            seed: selects the stream of problems and starts it anew; None goes on in the present one.
-            options: "split" and "index", each optional, for this episode and those after it.
+            seed: selects a stream of problems and starts it at index 0; None continues the present stream.
+            options: "split" and "index", both optional. Later episodes continue in this split, after this index.
+
+        Returns:
+            The prompt, and ``info`` with the problem's "address" and what ``problem_info`` adds.
 
         Raises:
-            InvalidValueError: for an option that does not exist or a value outside its range.
+            InvalidValueError: if an option does not exist or its value is out of range.
         """
         super().reset(seed=seed)
         if seed is not None:
@@ -156,10 +223,10 @@ class PuzzleEnv(gym.Env[str, str]):
         return self.problem.prompt, {"address": self.problem.address, **self.problem_info(self.problem)}
 
     def split_and_index(self, options: dict[str, Any] | None, next_index: int) -> tuple[str, int]:
-        """What ``options`` of ``reset`` ask for, or the present split and the next index.
+        """Returns the split and the index that ``options`` of ``reset`` select, by default the present and the next.
 
         Raises:
-            InvalidValueError: for an option that does not exist or a value outside its range.
+            InvalidValueError: if an option does not exist or its value is out of range.
         """
         options = options or {}
         if unknown := options.keys() - {"split", "index"}:
@@ -168,7 +235,18 @@ class PuzzleEnv(gym.Env[str, str]):
         return check_split(options.get("split", self.split)), index
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Judges the completion and ends the episode; the observation stays the prompt."""
+        """Judges a completion and ends the episode.
+
+        Args:
+            action: the completion.
+
+        Returns:
+            The prompt again, the reward, True for terminated, False for truncated, and ``info`` with "is_success",
+            "outcome", "reward_terms" and "reason" from the verdict.
+
+        Raises:
+            gymnasium.error.ResetNeeded: if ``reset`` has not been called.
+        """
         if self.problem is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         verdict = self.verify(self.problem, action)
@@ -181,5 +259,5 @@ class PuzzleEnv(gym.Env[str, str]):
         return self.problem.prompt, verdict.reward, True, False, info
 
     def render(self) -> str | None:
-        """The present prompt, when ``render_mode`` is "ansi"."""
+        """Returns the present prompt if ``render_mode`` is "ansi", else None."""
         return self.problem.prompt if self.render_mode == "ansi" and self.problem else None

@@ -14,13 +14,14 @@ Entry = TypeVar("Entry")
 class Registry(Mapping[str, Entry], Generic[Entry]):
     """Entries by name.
 
-    The files of the registry's rooms register what they define when they are imported. The registry imports all of them
-    at the first look-up, so a new file in a room needs no list to be edited, and ``import dumpgym`` loads none of them.
+    The registry is a read-only mapping. The files in its rooms register their entries when they are imported, and the
+    registry imports all of them at the first look-up. So a new file in a room needs no list to be edited, and
+    ``import dumpgym`` loads none of these files.
 
     Args:
-        kind: what an error calls an entry, e.g. "policy".
-        rooms: packages whose files register themselves.
-        key: what an error calls that under which an entry is registered, "id" or "name".
+        kind: name of an entry in error messages, e.g. "policy".
+        rooms: packages whose files register entries.
+        key: name of a key in error messages, "id" or "name".
     """
 
     def __init__(self, kind: str, rooms: Sequence[str] = (), key: Literal["id", "name"] = "id") -> None:
@@ -29,17 +30,18 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._is_loaded = False
 
     def register(self, name: str, entry: Entry, *, module: str) -> None:
-        """Makes an entry known.
+        """Registers an entry.
 
         Args:
-            name: unique in this registry.
+            name: name of the entry, unique in this registry.
             entry: the entry.
-            module: name of the module that defines it.
+            module: name of the module that defines the entry.
 
         Raises:
-            InvalidValueError: if the name is taken.
+            InvalidValueError: if the name is registered already.
         """
-        # A user's name must not shadow one of ours that is not loaded yet; our own files must not wait for each other.
+        # A user's name must not shadow a built-in one that is not loaded yet, so the rooms are loaded first. A file in
+        # a room does not trigger this: importing one file must not import all others, some of which may import it.
         if not module.startswith(tuple(f"{room}." for room in self.rooms)):
             self._load()
         if name in self._entries:
@@ -63,7 +65,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return self[own_name]
 
     def copy(self) -> Self:
-        """Returns a registry with the same entries, to which others can be added without changing this one."""
+        """Returns a registry with the same entries; entries added to the copy do not appear in this registry."""
         self._load()
         new = type(self)(self.kind, self.rooms, self.key)
         new._entries, new._is_loaded = dict(self._entries), True
@@ -84,7 +86,9 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def _load(self) -> None:
         if self._is_loaded:
             return
-        self._is_loaded = True  # set first, because the files below come back here to register
+        # The flag is set first, because an import below may come back here through a look-up or a registration. If an
+        # import fails, the flag is cleared, so that the next look-up tries again and does not silently miss entries.
+        self._is_loaded = True
         try:
             for room in self.rooms:
                 for module in pkgutil.iter_modules(importlib.import_module(room).__path__):

@@ -1,7 +1,7 @@
 """Values that change over training: temperatures, exploration rates, floors.
 
-The authors of DUMP (arXiv 2504.09710) name annealing of its temperature as future work. Wherever an option is a
-``Schedulable``, it takes a number, a ``Schedule``, or text that ``Schedule.parse`` reads, e.g. ``cosine:1:0.1:150``.
+The authors of DUMP (arXiv 2504.09710) name annealing its temperature as future work. An option of type ``Schedulable``
+takes a number, a ``Schedule``, or text that ``Schedule.parse`` reads, e.g. ``cosine:1:0.1:150``.
 """
 
 import math
@@ -16,7 +16,7 @@ _FORM = "a number, or KIND:START:END:STEPS with KIND one of " + ", ".join(KINDS[
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A value by the number of training steps done.
+    """A value as a function of the number t of training steps done.
 
     With x = min(t / steps, 1)::
 
@@ -26,12 +26,13 @@ class Schedule:
 
     Attributes:
         kind: "constant", "linear", "cosine" or "exponential".
-        start: the value at step 0.
-        end: the value at step ``steps`` and after it.
-        steps: training steps from one to the other, at least 1.
+        start: value at step 0.
+        end: value at step ``steps`` and later.
+        steps: number of training steps from start to end, at least 1.
 
     Raises:
-        InvalidValueError: if there is no such kind, a number is not finite, or an exponential one is not above 0.
+        InvalidValueError: if the kind is unknown, a number is not finite, or the start or end of an exponential
+            schedule is not above 0.
     """
 
     kind: str
@@ -49,21 +50,21 @@ class Schedule:
 
     @classmethod
     def constant(cls, value: float) -> Self:
-        """The same value at every step."""
+        """Makes a schedule with the same value at every step."""
         return cls("constant", value, value)
 
     @classmethod
     def parse(cls, name: str, value: "Schedulable", *, low: float = -math.inf, high: float = math.inf) -> "Schedule":
-        """Reads an option.
+        """Makes a schedule from the value of an option.
 
         Args:
-            name: what an error calls the option.
+            name: name of the option in the error message.
             value: a number, a schedule, or text of the form ``KIND:START:END:STEPS``.
-            low: least accepted value, at any step.
-            high: largest accepted value, at any step.
+            low: least accepted value at any step.
+            high: largest accepted value at any step.
 
         Raises:
-            InvalidValueError: if it cannot be read, or a value that it takes is out of range.
+            InvalidValueError: if the text cannot be read, or the schedule is out of range at some step.
         """
         if isinstance(value, Schedule):
             schedule = value
@@ -71,6 +72,7 @@ class Schedule:
             schedule = cls._of_text(name, value)
         else:
             schedule = cls.constant(require_number(name, value, low=low, high=high))
+        # Every kind is monotone, so the two ends bound all values.
         for end in (schedule.start, schedule.end):
             require_number(name, end, low=low, high=high)
         return schedule
@@ -87,7 +89,7 @@ class Schedule:
         return cls(kind, start, end, steps)
 
     def at(self, step: int) -> float:
-        """The value after ``step`` training steps."""
+        """Returns the value after ``step`` training steps."""
         x = min(step / self.steps, 1.0)
         match self.kind:
             case "linear":
@@ -101,3 +103,4 @@ class Schedule:
 
 
 Schedulable = float | str | Schedule
+"""A number, a schedule, or text that ``Schedule.parse`` reads."""

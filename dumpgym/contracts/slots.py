@@ -1,23 +1,29 @@
-"""From probabilities to the slots of a batch: floors and caps, independent draws, quotas."""
+"""From weights to the slots of a batch: floors and caps, independent draws, and quotas."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = ("independent", "quota")
-"""How a batch can be drawn; see ``BanditPolicy``."""
+"""Ways to draw a batch; see ``BanditPolicy``."""
 
 
 def draw_arms(rng: np.random.Generator, probabilities: NDArray[np.float64], size: int) -> NDArray[np.int64]:
-    """Independent draws by the inverse of the distribution function, shape (..., size).
+    """Draws every slot of a batch independently, by inverting the cumulative distribution.
 
     Args:
-        rng: one number is taken a slot.
-        probabilities: shape (..., num_arms).
+        rng: random generator, from which every slot takes one number.
+        probabilities: probability of every arm, shape (..., num_arms).
         size: number of slots.
+
+    Returns:
+        The arm of every slot, shape (..., size).
     """
-    cumulative = probabilities.cumsum(axis=-1)
-    cumulative /= cumulative[..., -1:]
-    u = rng.random((*probabilities.shape[:-1], size))
+    # ``rng.choice`` takes only one distribution; this draws from a different one in every run.
+    cumulative = probabilities.cumsum(axis=-1)  # (..., num_arms)
+    cumulative /= cumulative[..., -1:]  # rounding may leave the sum slightly below or above 1
+    u = rng.random((*probabilities.shape[:-1], size))  # (..., size), each in [0, 1)
+    # An arm's index is the number of cumulative probabilities that u has reached. With >= and u = 0, an arm of
+    # probability 0 cannot be drawn. The last cumulative probability, 1, is left out, as u never reaches it.
     arms: NDArray[np.int64] = (u[..., None] >= cumulative[..., None, :-1]).sum(axis=-1)
     return arms
 
@@ -28,40 +34,66 @@ def draw_quotas(
     """Gives every arm its expected number of slots, rounded up or down by the largest remainder.
 
     Args:
-        rng: breaks ties and shuffles the slots.
-        probabilities: shape (..., num_arms).
-        credit: slots that earlier batches owe to every arm, (..., num_arms).
+        rng: random generator, which breaks ties and shuffles the slots.
+        probabilities: probability of every arm, shape (..., num_arms).
+        credit: number of slots that earlier batches owe to every arm, shape (..., num_arms).
         size: number of slots.
 
     Returns:
-        The arms of the slots, (..., size), and the credit after this batch, (..., num_arms): what rounding took from an
-        arm or gave to it is settled in later batches.
+        The arm of every slot, shape (..., size), and the credit after this batch, shape (..., num_arms), which is
+        passed to the next call so that later batches compensate for the rounding.
     """
-    wanted = size * probabilities + credit
+    # Independent draws of small batches are noisy: of 16 slots, an arm with probability 1/4 gets 4 with a standard
+    # deviation of 1.7. Quotas remove this noise from comparisons between policies. Rounding every batch by itself would
+    # not do: an arm whose remainder is always the smallest would never get its slot. The credit carries remainders
+    # over, so that an arm's slots stay within a bounded distance of the sum of its expectations.
+    wanted = size * probabilities + credit  # (..., num_arms), sums to size, since credit sums to 0
     level = np.zeros((*probabilities.shape[:-1], 1))
-    # The debts to several arms may exceed the batch. Then every arm waits for one more slot until they fit.
+    # When probabilities change, an arm may have received more than it now wants, so the others may want more than the
+    # batch holds. Then every arm waits for one more slot, until the whole slots fit. The 1e-9 keeps an expectation such
+    # as 0.9999999999999999 from being rounded down to 0.
     while True:
         slots = np.floor(np.maximum(wanted - level, 0) + 1e-9)
         rest = size - slots.sum(axis=-1, keepdims=True)
         if (rest >= 0).all():
             break
         level += rest < 0
-    key = np.round(wanted - slots, 9) + 1e-10 * rng.random(probabilities.shape)  # ties are broken at random
-    slots += (-key).argsort(axis=-1).argsort(axis=-1) < rest
-    arms = (np.arange(size)[:, None] >= slots.cumsum(axis=-1)[..., None, :]).sum(axis=-1)
+    # The slots that are left go to the largest remainders. Remainders that differ only by rounding error are ties, and
+    # ties are broken at random: a fixed order would favour the first arms in every batch.
+    key = np.round(wanted - slots, 9) + 1e-10 * rng.random(probabilities.shape)
+    slots += (-key).argsort(axis=-1).argsort(axis=-1) < rest  # rank of every arm, (..., num_arms)
+    # Slot s belongs to the first arm whose cumulative number of slots exceeds s. The slots are then shuffled, since a
+    # learner that splits the batch into mini-batches would otherwise train each of them on one or two arms.
+    arms = (np.arange(size)[:, None] >= slots.cumsum(axis=-1)[..., None, :]).sum(axis=-1)  # (..., size)
     shuffled: NDArray[np.int64] = rng.permuted(arms, axis=-1)
     return shuffled, wanted - slots
 
 
 def bounded(weights: NDArray[np.float64], floor: NDArray[np.float64], cap: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities between floor and cap, shape (..., num_arms)."""
-    p: NDArray[np.float64] = floor + np.maximum(1 - floor.sum(), 0) * weights
-    for _ in range(len(cap)):  # each pass caps at least one arm more, or ends
+    """Maps weights to probabilities between floor and cap.
+
+    Args:
+        weights: weights that sum to 1, shape (..., num_arms).
+        floor: least probability of every arm, with sum at most 1, shape (num_arms,).
+        cap: largest probability of every arm, at least its floor, with sum at least 1, shape (num_arms,).
+
+    Returns:
+        The probabilities, which sum to 1, shape (..., num_arms).
+    """
+    # The floor is mixed in. Clipping, max(weights, floor), would have to be normalised, which pushes arms below the
+    # floor again, and it would make all arms below the floor equal, whatever the policy prefers among them.
+    p: NDArray[np.float64] = floor + np.maximum(1 - floor.sum(), 0) * weights  # (..., num_arms)
+    # Probability above the cap goes to the arms below it in proportion to their probabilities, which keeps the ratios
+    # that the policy chose among them. This may lift another arm above its cap, hence the loop. Each pass caps at least
+    # one more arm, so num_arms passes suffice.
+    for _ in range(len(cap)):
         excess = np.maximum(p - cap, 0).sum(axis=-1, keepdims=True)
         if (excess <= 1e-15).all():
             break
         share = np.where(p < cap, p, 0)
         some = share.sum(axis=-1, keepdims=True) > 1e-200
-        share = np.where(some, share, np.maximum(cap - p, 0))  # where all others have nothing, their room decides
+        # If all arms below their cap have probability 0 (or so little that the quotient would overflow), there are no
+        # ratios to keep, and they share the excess in proportion to the room below their cap.
+        share = np.where(some, share, np.maximum(cap - p, 0))
         p = np.minimum(p, cap) + excess * share / np.maximum(share.sum(axis=-1, keepdims=True), 1e-300)
     return p

@@ -1,6 +1,7 @@
-"""Specifications: what a user names on the command line, an id with arguments in the form of a query string.
+"""Specifications: ids with arguments in the form of a query string, as users write them on the command line.
 
-``dumpgym/KnightsKnaves-v0?num_people=5``, ``dump?window=1200&temperature=0.2``, ``skills?nuisance=noisy,too-hard``.
+Examples: ``dumpgym/KnightsKnaves-v0?num_people=5``, ``dump?window=1200&temperature=0.2``,
+``skills?nuisance=noisy,too-hard``.
 """
 
 import ast
@@ -12,15 +13,18 @@ from dumpgym.contracts.errors import InvalidValueError
 
 
 def read_spec(kind: str, spec: str) -> tuple[str, dict[str, Any]]:
-    """The id of a specification and its arguments.
+    """Splits a specification into its id and its arguments.
 
     Args:
-        kind: what an error calls it, e.g. "policy".
-        spec: ``id`` or ``id?name=value&name=value``. A value is read as a Python literal if it is one and as a string
-            otherwise; ``%26`` stands for ``&``.
+        kind: kind of thing that the specification names, for the error message, e.g. "policy".
+        spec: ``id`` or ``id?name=value&name=value``. A value is read as a Python literal if it is one, otherwise as a
+            string. Values may be percent-encoded, e.g. ``%26`` for ``&``.
+
+    Returns:
+        The id, and the arguments by name.
 
     Raises:
-        InvalidValueError: if the specification has not this form.
+        InvalidValueError: if the specification does not have this form.
     """
     name, mark, query = spec.partition("?")
     return name, _read_arguments(kind, spec, query) if mark else {}
@@ -37,10 +41,10 @@ def _read_arguments(kind: str, spec: str, query: str) -> dict[str, Any]:
 
 
 def _read_value(text: str) -> object:
-    """The Python literal that the text is, or else the text."""
+    """Returns the value of a Python literal, or the text itself if it is not one."""
     try:
         value: object = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):  # TypeError: a literal that cannot be made, e.g. {[]: 1}
+    except (ValueError, SyntaxError, TypeError):  # TypeError: a literal without a value, e.g. {[]: 1}
         return text
     return value
 
@@ -49,7 +53,7 @@ def import_module_of(name: str) -> str:
     """Imports the module of ``module:id``, which registers the id, and returns the id.
 
     Raises:
-        ModuleNotFoundError: if there is no such module.
+        ModuleNotFoundError: if the module does not exist.
     """
     module, colon, own_name = name.rpartition(":")
     if colon:

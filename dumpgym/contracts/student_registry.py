@@ -1,4 +1,4 @@
-"""The registry of students, simulated or your own."""
+"""The registry of students, to which users may add their own."""
 
 import inspect
 import sys
@@ -11,22 +11,23 @@ from dumpgym.contracts.specs import read_spec
 from dumpgym.contracts.student import Student
 
 MakeStudent = Callable[..., Any]
-"""Called with ``seeds``, one number per run, if it makes a student that serves many runs in lockstep; with ``seed``
-otherwise; and in both cases with the arguments of the specification."""
+"""A callable that makes a student from the arguments of its specification and ``seeds``, one number per run, if the
+student can serve many runs in lockstep, or ``seed`` if it serves one run."""
 
 student_registry = Registry[MakeStudent]("student", rooms=("dumpgym.envs.students",))
 """All students by id."""
 
 
 def register_student(student_id: str, make: MakeStudent) -> None:
-    """Makes a student known under an id.
+    """Registers a student under an id.
 
     Args:
-        student_id: the id.
-        make: called as ``make(seeds=..., **arguments)`` or ``make(seed=..., **arguments)``, see ``MakeStudent``.
+        student_id: id of the student.
+        make: makes the student, called as ``make(seeds=..., **arguments)`` or ``make(seed=..., **arguments)``; see
+            ``MakeStudent``.
 
     Raises:
-        InvalidValueError: if the id is taken.
+        InvalidValueError: if the id is registered already.
     """
     student_registry.register(student_id, make, module=make.__module__)
 
@@ -40,11 +41,11 @@ def make_students(spec: str, seeds: Sequence[int]) -> list[tuple[Student, Sequen
         seeds: one per run.
 
     Returns:
-        Each student with the seeds that it serves: a single one for all seeds if it can run in lockstep, otherwise one
-        per seed.
+        Each student with the seeds that it serves: one student for all seeds if it can run in lockstep, otherwise one
+        student per seed.
 
     Raises:
-        UnknownNameError: if no student has this id, or it has no such argument.
+        UnknownNameError: if no student has this id, or the student has no argument of this name.
         InvalidValueError: if its module cannot be found, or an argument is out of range.
     """
     student_id, arguments = read_spec("student", spec)
@@ -60,6 +61,7 @@ def make_students(spec: str, seeds: Sequence[int]) -> list[tuple[Student, Sequen
 
 
 def _find(student_id: str) -> MakeStudent:
+    """Returns the callable of a registered student, or the object at ``module:Class``."""
     try:
         return student_registry.find(student_id)
     except UnknownNameError:

@@ -1,7 +1,7 @@
-"""What the ``analysis.py`` of every experiment does: read finished runs, and write what was found.
+"""What every experiment's ``analysis.py`` shares: its command line, and how it writes its findings.
 
-An experiment is a folder of its own, which answers a question: ``experiment.toml`` says what is run, ``analysis.py``
-has a ``score`` and whatever else the question asks for, and the findings stand beside them.
+An experiment is a folder that answers one question: ``experiment.toml`` says what is run, ``analysis.py`` computes a
+``score`` and whatever else the question needs, and the findings are written beside them.
 """
 
 import json
@@ -16,7 +16,7 @@ from dumpgym.runs.files import write_file, writing
 
 @dataclass(frozen=True, slots=True)
 class AnalysisConfig:
-    """What is analysed.
+    """Where an analysis reads and writes.
 
     Attributes:
         runs: directory of the runs.
@@ -28,7 +28,9 @@ class AnalysisConfig:
 
 
 def analysis_config(script: str) -> AnalysisConfig:
-    """The command line's; by default the runs of the experiment in whose folder a script stands, and that folder.
+    """Reads the command line of an analysis.
+
+    By default it reads ``runs/NAME``, where NAME is the folder that holds the script, and writes into that folder.
 
     Args:
         script: path of the script, its ``__file__``.
@@ -42,8 +44,8 @@ def write_findings(output: Path, tables: str, scores: Mapping[str, float]) -> No
 
     Args:
         output: directory of the findings.
-        tables: Markdown.
-        scores: by what they are of.
+        tables: text in Markdown.
+        scores: scores by name.
 
     Raises:
         DumpgymError: if a file cannot be written.

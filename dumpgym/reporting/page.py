@@ -1,4 +1,4 @@
-"""``dumpgym report``: one page of HTML that needs no network, and its figures as PNG and SVG."""
+"""``dumpgym report``: one HTML page that needs no network, and its figures as PNG and SVG files."""
 
 import base64
 import io
@@ -49,13 +49,13 @@ def report(
         figure: write only this figure, by name, or "my_module:name" for your own.
 
     Returns:
-        What was compared, and the files that were written.
+        The comparison, and the files that were written.
 
     Raises:
-        DumpgymError: if the runs cannot be compared, there is no such figure, or a file cannot be written.
+        DumpgymError: if the runs cannot be compared, if there is no such figure, or if a file cannot be written.
     """
     if figure is not None:
-        FIGURES.find(figure)
+        FIGURES.find(figure)  # first, because reading many runs takes a while
     comparison = load_comparison(runs)
     output = output or runs[0]
     with writing(output):
@@ -77,12 +77,12 @@ def _write_figure(comparison: Comparison, name: str, folder: Path) -> bytes:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=130)
     (folder / f"{name}.png").write_bytes(png.getvalue())
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})  # no date, so equal runs give equal files
     return png.getvalue()
 
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
-    """The table and what stands above it, JSON-compatible: numbers that are not finite are None."""
+    """The settings, seeds and table of a comparison, JSON-compatible; numbers that are not finite become None."""
     kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "control", "budget", "notes")
     rows = [{key: _finite(value) for key, value in row.items()} for row in comparison.table]
     seeds = {label: sorted(cell.runs) for label, cell in comparison.cells.items()}
@@ -99,8 +99,8 @@ def page(comparison: Comparison, images: dict[str, bytes]) -> str:
     """The page as HTML.
 
     Args:
-        comparison: what is reported.
-        images: PNG files by the names of the figures.
+        comparison: the comparison to report.
+        images: PNG files by name of the figure. They are embedded, so the page can be sent as a single file.
     """
     figures = "".join(
         f'<figure id="{name}"><img alt="{escape(FIGURES[name].caption)}" '
@@ -118,7 +118,7 @@ def page(comparison: Comparison, images: dict[str, bytes]) -> str:
 <p>{escape(_protocol(comparison))}</p>
 {notes}<h2>Results</h2>
 {_html_table(results_table(comparison))}
-<h2>Against {escape(comparison.control or "no control")}</h2>
+<h2>Compared with {escape(comparison.control or "no control")}</h2>
 {_html_table(differences_table(comparison))}
 {"".join(f"<p>{escape(line)}</p>" for line in power_lines(comparison))}
 <h2>Steering and health</h2>
@@ -132,19 +132,19 @@ def page(comparison: Comparison, images: dict[str, bytes]) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     few = [row["label"] for row in comparison.table if row["is_anecdote"]]
-    anecdote = [f"Fewer than {FEWEST_SEEDS} seeds: an anecdote, no claim about the policies ({', '.join(few)})."]
+    anecdote = [f"Fewer than {FEWEST_SEEDS} seeds are an anecdote, not evidence about a policy: {', '.join(few)}."]
     return (anecdote if few else []) + comparison.notes
 
 
 def _protocol(comparison: Comparison) -> str:
     tried = comparison.settings_tried
-    tuning = f"{tried} trial settings on other seeds" if tried else "none beforehand, as the experiment says"
+    tuning = f"{tried} settings tried for every policy on other seeds" if tried else "none recorded"
     return (
-        f"Primary metric: {comparison.metric}. Compared up to {comparison.budget:,.0f} generated tokens a run; "
-        f"threshold {comparison.threshold:g}; differences below {comparison.margin:g} do not matter. Intervals are of "
-        "95 %, by the bootstrap over seeds; differences are within seeds, their p-values adjusted by Holm's method, "
-        "those of equivalence not. Over steps, two policies are compared as far as all runs of both went. Tuning of "
-        f"every policy: {tuning}."
+        f"Primary metric: {comparison.metric}. Runs are compared up to {comparison.budget:,.0f} generated tokens each. "
+        f"The success threshold is {comparison.threshold:g}; differences below {comparison.margin:g} do not matter. "
+        "Intervals are 95 % bootstrap intervals over seeds. Differences are paired by seed; their p-values are "
+        "adjusted by Holm's method, those of the equivalence test are not. Over steps, two policies are compared up to "
+        f"the last step that all their runs reached. Tuning beforehand: {tuning}."
     )
 
 

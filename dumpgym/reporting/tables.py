@@ -6,11 +6,11 @@ from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison
 from dumpgym.statistics.intervals import Interval
 
 Table = list[list[str]]
-"""Rows of cells, the head first."""
+"""Rows of cells, the header first."""
 
 
 def power_lines(comparison: Comparison) -> list[str]:
-    """For every cell, how many seeds a difference of the observed size needs, and what so many seeds can show."""
+    """For every cell, the seeds that its observed difference needs, and the difference that its own seeds can show."""
     return [
         f"{row['label']}: a difference of the observed size needs {_count(row['pairs_needed'])} seeds for a power of "
         f"0.8; {row['pairs']} seeds show one of {_number(comparison, row['detectable'])}."
@@ -20,7 +20,7 @@ def power_lines(comparison: Comparison) -> list[str]:
 
 
 def results_table(comparison: Comparison) -> Table:
-    """Every cell: its primary metric, final success, tokens to the threshold, and forgetting."""
+    """The primary metric, final success, tokens to the threshold, and forgetting of every cell."""
     head = ["policy", "seeds", f"{comparison.metric} (primary)", "interquartile mean by arm", "final success"]
     rows = [[*head, f"tokens to {comparison.threshold:g}, mean", "median", "reached", "forgetting"]]
     for row in comparison.table:
@@ -37,7 +37,7 @@ def results_table(comparison: Comparison) -> Table:
 
 
 def differences_table(comparison: Comparison) -> Table:
-    """Every cell against the control: paired differences, p-values, verdicts, and differences over steps."""
+    """Paired differences of every cell from the control, with p-values, verdicts, and differences over steps."""
     head = ["policy", "pairs", "difference", "p, Holm", "p, equivalence", "verdict", "probability of improvement"]
     rows = [[*head, "area over steps, difference"]]
     for row in comparison.table:
@@ -58,7 +58,7 @@ def differences_table(comparison: Comparison) -> Table:
 
 
 def steering_table(comparison: Comparison) -> Table:
-    """What every policy asked for, and the health of its batches."""
+    """The distribution that every policy asked for, and the health of its batches."""
     keys = ("effective_arms", "largest_share", "kl_from_uniform", "zero_variance", "truncated")
     head = [
         "policy",
@@ -76,7 +76,7 @@ def steering_table(comparison: Comparison) -> Table:
 
 
 def spending_table(comparison: Comparison) -> Table:
-    """Tokens by purpose and seconds by phase of every cell, mean over seeds."""
+    """Tokens by purpose and seconds by phase of every cell, averaged over seeds."""
     names = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
     head = ["policy", "seeds", "generated", "redrawn", "trained on", "in evaluation"]
     first = next(iter(comparison.cells.values()))
@@ -97,14 +97,14 @@ def markdown(rows: Table) -> str:
 
 
 def markdown_tables(comparison: Comparison) -> str:
-    """The report's tables as Markdown: results, differences to the control, steering, and what was spent."""
+    """The report's tables as Markdown: results, differences from the control, steering and spending."""
     return "\n\n".join(
         markdown(table(comparison)) for table in (results_table, differences_table, steering_table, spending_table)
     )
 
 
 def format_interval(interval: Interval, large: bool = False, sign: str = "") -> str:
-    """An estimate with its interval, to three digits or, if it is large, to none; sign "+" for differences."""
+    """An estimate with its interval, to three decimals, or none if it is large; sign "+" for differences."""
     form = f"{sign},.0f" if large else f"{sign}.3f"
     value, low, high = interval
     if math.isnan(value):
@@ -117,7 +117,7 @@ def _number(comparison: Comparison, value: float) -> str:
 
 
 def format_p_value(p: float) -> str:
-    """To three digits; "-" for NaN."""
+    """A p-value to three decimals; "-" for NaN."""
     return "-" if math.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}"
 
 

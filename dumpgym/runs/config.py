@@ -1,4 +1,4 @@
-"""The configuration of a training run: frozen dataclasses whose default instance is the main job."""
+"""The configuration of a training run: frozen dataclasses whose defaults are a complete run."""
 
 import dataclasses
 import json
@@ -16,34 +16,37 @@ from dumpgym.runs.validation import STRICT, read_toml, validated
 from dumpgym.signals.signal import make_signal
 
 Option = bool | int | float | str | tuple[float, ...]
-_MAY_CHANGE = ("output", "trackers", "steps", "budget_tokens", "budget_seconds")  # when a run resumes
+# A run may have been moved before it resumes, and it may get other trackers and limits. The other settings decide its
+# numbers: if one changed midway, the logs would match neither the old configuration nor the new one.
+_MAY_CHANGE = ("output", "trackers", "steps", "budget_tokens", "budget_seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """A training run.
+    """The settings of a training run.
 
     Attributes:
         output: directory of the run.
         seed: seed of the puzzles, the policy and the sampling.
-        steps: most batches to train on.
-        budget_tokens: the run also ends with the step in which this many tokens have been generated in training.
-        budget_seconds: the run also ends with the step in which it has trained this long, not counting evaluations.
-        arms: environment ids with arguments; the arms of the bandit, easiest first.
+        steps: maximum number of batches to train on.
+        budget_tokens: the run ends after the step in which training has generated this many tokens.
+        budget_seconds: the run ends after the step in which it has trained this many seconds, not counting evaluations.
+        arms: arms of the bandit, easiest first: environment ids, with arguments if needed.
         policy: id of the bandit policy.
         policy_options: options of the policy, e.g. ``temperature 0.2``.
         signal: name of the signal that the policy learns from.
         prompts_per_step: groups in a batch.
         num_generations: completions per prompt.
-        max_redraws: group filter: most times in a step that groups of equal rewards are left out of the batch and
-            replaced by new draws; 0 leaves none out.
-        evaluate_every: steps between two evaluations.
+        max_redraws: group filter: how many times per step, at most, groups with equal rewards are dropped from the
+            batch and replaced by new draws; 0 turns the filter off.
+        evaluate_every: steps between evaluations.
         evaluation_problems: held-out problems per arm in these evaluations.
-        final_evaluation_problems: held-out problems per arm before and after training.
-        checkpoint_every: steps between two checkpoints.
-        max_completion_lengths: limits in tokens, one per arm; none means the agent's own limit for all.
-        transcripts_per_arm: completions of each arm that an evaluation logs.
-        trackers: receive the metrics besides the logs.
+        final_evaluation_problems: held-out problems per arm in the evaluations before and after training.
+        checkpoint_every: steps between checkpoints.
+        max_completion_lengths: longest completion in tokens, one number per arm; if empty, the agent's limit holds for
+            all arms.
+        transcripts_per_arm: completions per arm that each evaluation logs.
+        trackers: trackers that receive the metrics in addition to the logs.
         agent: settings of the language model and of GRPO.
     """
 
@@ -88,7 +91,7 @@ def config_json(config: TrainConfig) -> str:
 
 
 def check_names(config: TrainConfig) -> None:
-    """Refuses a configuration that names something that does not exist, before anything is loaded or written.
+    """Checks that everything a configuration names exists, before anything is loaded or written.
 
     Raises:
         DumpgymError: if an arm, the policy, one of its options or the signal does not exist or is out of range.
@@ -99,14 +102,14 @@ def check_names(config: TrainConfig) -> None:
 
 
 def refuse_changes(config: TrainConfig, stored: TrainConfig) -> None:
-    """Refuses to resume a run with other settings than its own, except its limits and who watches it.
+    """Refuses to resume a run with settings that differ from its own, except its directory, limits and trackers.
 
     Args:
-        config: configuration of the command that resumes.
+        config: configuration of the resuming command.
         stored: configuration of the run.
 
     Raises:
-        InvalidValueError: if a setting differs that decides the run's numbers.
+        InvalidValueError: if a setting that decides the run's numbers differs.
     """
     for f in dataclasses.fields(TrainConfig):
         mine, theirs = getattr(config, f.name), getattr(stored, f.name)

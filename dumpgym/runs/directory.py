@@ -1,7 +1,8 @@
-"""A run's directory: configuration, logs of one JSON object a line, and checkpoints that appear whole or not at all.
+"""A run's directory: its configuration, logs with one JSON object per line, and checkpoints.
 
-A checkpoint is one moment of the run, with everything in it. Its state says how long the logs were, which were synced
-before it counts; what was logged after it is taken back when the run goes on from it.
+A checkpoint captures the run at one moment and appears whole or not at all. The logs are not copied into it. They are
+synced to the disk before it, and its state records how long they were. A run that resumes cuts the logs back to those
+lengths and repeats the steps after the checkpoint, so in the end its logs equal those of a run that never stopped.
 """
 
 import json
@@ -31,7 +32,7 @@ from dumpgym.runs.validation import validated
 LOGS = ("metrics.jsonl", "evaluations.jsonl", "transcripts.jsonl")
 _KEPT_CHECKPOINTS = 2
 _STATE = "state.json"
-_GO_ON = "; when it can be, --resume goes on from the last checkpoint"
+_RESUME_HINT = "; when it can be, --resume continues from the last checkpoint"
 
 
 class RunDirectory:
@@ -39,7 +40,8 @@ class RunDirectory:
 
     Args:
         path: the directory, made by ``create`` or left by an earlier run.
-        writes: whether this process writes; in the others of a run, everything that writes does nothing.
+        writes: whether this process writes. Several processes may train one run, and only the main one writes: in the
+            others, the methods that write do nothing.
     """
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
@@ -51,16 +53,17 @@ class RunDirectory:
         """Makes the directory of a new run and writes its configuration.
 
         Raises:
-            DumpgymError: if something stands there already, or it cannot be written.
+            DumpgymError: if the directory holds anything already, or cannot be written.
         """
         path = config.output
         if writes:
             with writing(path):
+                # A start that was killed leaves nothing but partial files. Anything else may be somebody's data.
                 if path.exists() and (not path.is_dir() or any(p.suffix != PARTIAL for p in path.iterdir())):
                     raise InvalidValueError("output", str(path), "a directory that is new or empty, or --resume")
                 path.mkdir(parents=True, exist_ok=True)
         run = cls(path, writes=writes)
-        run._write("config.json", config_json(config), hint="")  # until it stands there, there is no run to go on with
+        run._write("config.json", config_json(config), hint="")  # no hint: until this file exists, nothing can resume
         return run
 
     @staticmethod
@@ -68,20 +71,20 @@ class RunDirectory:
         """The configuration of the run in a directory.
 
         Raises:
-            InvalidValueError: if there is no run.
+            InvalidValueError: if the directory holds no run.
         """
         try:
             values = json.loads((path / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InvalidValueError("output", str(path), "with --resume, the directory of a run") from error
-        return validated(values | {"output": path}, TrainConfig)
+        return validated(values | {"output": path}, TrainConfig)  # the directory may have been moved since
 
     def write_config(self, config: TrainConfig) -> None:
         """Replaces the configuration that ``stored_config`` reads."""
         self._write("config.json", config_json(config))
 
     def first_command(self) -> list[str] | None:
-        """The command that began the run, if it came as far as to write it down."""
+        """The command that started the run; None if the run ended before it recorded the command."""
         path = self.path / "versions.json"
         return list(json.loads(path.read_text(encoding="utf-8"))["command"]) if path.exists() else None
 
@@ -89,7 +92,7 @@ class RunDirectory:
         """Writes a JSON file."""
         self._write(name, json.dumps(value, indent=2))
 
-    def _write(self, name: str, text: str, hint: str = _GO_ON) -> None:
+    def _write(self, name: str, text: str, hint: str = _RESUME_HINT) -> None:
         if self.writes:
             with writing(self.path / name, hint):
                 write_file(self.path / name, text + "\n")
@@ -98,67 +101,80 @@ class RunDirectory:
         """Adds one line to a log.
 
         Raises:
-            DumpgymError: if it cannot be written; a part of the line may stand there then, until the run goes on.
+            DumpgymError: if it cannot be written; part of the line may then remain until the run resumes.
         """
         if self.writes:
-            with writing(self.path / log, _GO_ON):
+            with writing(self.path / log, _RESUME_HINT):
                 append_line(self.path / log, json.dumps(record))
 
     def read(self, log: str) -> list[dict[str, Any]]:
-        """All records of a log, none if it does not exist; half a line, which a killed run leaves, is no record."""
+        """All records of a log; none if it does not exist.
+
+        A killed run may leave part of a line at the end, which is not a record.
+        """
         path = self.path / log
         if not path.exists():
             return []
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8").split("\n")  # the last one is empty or unfinished
         return [json.loads(line) for line in lines[:-1]]
 
     def write_folder(self, name: str, fill: Callable[[Path], None]) -> None:
         """Writes a folder, or replaces it.
 
         Args:
-            name: of the folder.
-            fill: writes its files into a directory that it is given; called in every process.
+            name: name of the folder.
+            fill: writes the folder's files into the directory that it receives; called in every process.
 
         Raises:
             DumpgymError: if it cannot be written.
         """
         path = self.path / name
         if not self.writes:
+            # A learner whose optimiser state is spread over the processes gathers it with the help of all of them. If
+            # only the main process called ``fill``, it would wait for the others forever.
             fill(partial_of(path))
             return
-        with writing(path, _GO_ON):
+        with writing(path, _RESUME_HINT):
             write_directory(path, fill)
 
     def save_checkpoint(self, step: int, state: Mapping[str, Any], save_learner: Callable[[Path], None]) -> None:
-        """Writes a checkpoint and forgets all but the newest two that are whole.
+        """Writes a checkpoint and removes all intact checkpoints except the newest two.
 
         Args:
             step: steps done so far.
-            state: JSON-compatible; the logs' present lengths are added to it.
+            state: JSON-compatible; the current lengths of the logs are added to it.
             save_learner: writes the learner's part into a directory; called in every process.
 
         Raises:
-            DumpgymError: if it cannot be written; the checkpoints before it are as they were.
+            DumpgymError: if it cannot be written; earlier checkpoints are unchanged.
         """
 
         def fill(directory: Path) -> None:
             save_learner(directory)
             if self.writes:
+                # The logs keep growing after the checkpoint. With their lengths in it, a run that resumes here can cut
+                # off exactly the records that it is about to write again.
                 stored = {**state, "step": step, "log_sizes": {log: self._size(log) for log in LOGS}}
                 (directory / _STATE).write_text(json.dumps(stored), encoding="utf-8")
 
         name = f"checkpoints/step_{step:06d}"
         if self.writes:
-            with writing(self.path / name, _GO_ON):
+            with writing(self.path / name, _RESUME_HINT):
+                # The logs first: otherwise a power failure could leave a checkpoint on the disk that counts log records
+                # which never reached it.
                 self._sync_logs()
+                # A checkpoint of this step exists only if it was found damaged and skipped when the run resumed.
                 _set_aside(self.path / name)
         self.write_folder(name, fill)
         self._forget_old()
 
     def _forget_old(self) -> None:
-        """Removes all whole checkpoints but the newest."""
+        """Removes all intact checkpoints except the newest two."""
         if self.writes:
-            with writing(self.path / "checkpoints", _GO_ON):
+            with writing(self.path / "checkpoints", _RESUME_HINT):
+                # Two, because the newest may be damaged later. A damaged one does not count as one of them. Files
+                # are checked by size only: hashing gigabytes of weights at every checkpoint would take long, and
+                # loading checks the hashes anyway.
                 whole = [
                     checkpoint for checkpoint in self._checkpoints() if find_damage(checkpoint, contents=False) is None
                 ]
@@ -166,13 +182,16 @@ class RunDirectory:
                     remove_directory(old)
 
     def load_checkpoint(self) -> tuple[dict[str, Any], Path] | None:
-        """The state and the directory of the newest checkpoint that is whole; what was logged after it is taken back.
+        """Finds the newest intact checkpoint and cuts the logs back to its moment.
 
-        A checkpoint that is not whole is left where it is, with a warning. Returns None, and empties the logs, when no
-        checkpoint was reached.
+        Damaged checkpoints stay where they are, with a warning.
+
+        Returns:
+            The state and the directory of the checkpoint; None if the run was stopped before its first checkpoint, in
+            which case the logs are emptied.
 
         Raises:
-            DumpgymError: if there are checkpoints, and none is whole.
+            DumpgymError: if there are checkpoints but none is intact; the logs are unchanged.
         """
         if self.writes:
             remove_partial(self.path)
@@ -183,7 +202,7 @@ class RunDirectory:
             if reason is None:
                 state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
                 self._cut_logs(state["log_sizes"])
-                self._forget_old()  # a run may have ended between writing one checkpoint and removing another
+                self._forget_old()  # the run may have been killed between writing a checkpoint and removing an old one
                 return state, checkpoint
             broken[checkpoint.name] = reason
             if self.writes:
@@ -195,7 +214,7 @@ class RunDirectory:
         return None
 
     def _checkpoints(self) -> list[Path]:
-        """Oldest first, whole or not."""
+        """All checkpoints, intact or damaged, oldest first."""
         found = (self.path / "checkpoints").glob("step_*")
         steps = {int(path.name[5:]): path for path in found if re.fullmatch(r"step_\d+", path.name)}
         return [steps[step] for step in sorted(steps)]
@@ -204,11 +223,15 @@ class RunDirectory:
         return (self.path / log).stat().st_size if (self.path / log).exists() else 0
 
     def _lost_log(self, checkpoint: Path) -> str | None:
+        # Records before the checkpoint cannot be computed again from it. If some are missing, only an earlier
+        # checkpoint leads to complete logs.
         sizes = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))["log_sizes"]
         short = [log for log, size in sizes.items() if self._size(log) < size]
         return f"{short[0]} is shorter than it was then" if short else None
 
     def _cut_logs(self, sizes: Mapping[str, int]) -> None:
+        # The resumed run logs the steps after the checkpoint again. Without the cut they would appear twice, and the
+        # first new record would be glued to the part of a line that a killed run leaves.
         for log in LOGS if self.writes else ():
             if self._size(log) > sizes.get(log, 0):
                 with writing(self.path / log):
@@ -222,7 +245,7 @@ class RunDirectory:
 
 
 def _set_aside(path: Path) -> None:
-    """A checkpoint that a resumed run left out makes place for its successor, but stays to be looked at."""
+    """Renames a damaged checkpoint, which makes room for its successor and keeps the files for inspection."""
     number = 0
     while path.exists():
         number += 1

@@ -1,8 +1,8 @@
-"""Files and directories that appear whole or not at all, and can tell whether they are still what was written.
+"""Files and directories that appear whole or not at all, and whose later damage is found.
 
-What is new is written beside its place, under its name with ".partial" behind, synced to the disk, and renamed. Whoever
-looks finds the old one or the new one, whenever the writer was killed. A directory carries a manifest of its files, so
-that damage which came later is found before anything in it is believed.
+New content is written beside its place, under its name with ".partial" appended, synced to the disk, and renamed.
+Whenever the writer is killed, a reader finds the old content or the new, never a mixture. A directory also carries a
+manifest of its files, so damage that happens later is found before anything in the directory is used.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ MANIFEST = "manifest.json"
 
 @contextmanager
 def writing(path: Path, hint: str = "") -> Iterator[None]:
-    """Turns a failure to write, such as a full disk, into one line that says what could not be written and why.
+    """Turns a failure to write, such as a full disk, into a one-line error that says what cannot be written and why.
 
     Args:
         path: what is being written.
-        hint: what the reader of the line can do then.
+        hint: text that ends the error and says what the user can do.
 
     Raises:
         DumpgymError: in place of any ``OSError``.
@@ -40,7 +40,9 @@ def writing(path: Path, hint: str = "") -> Iterator[None]:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds a line to a file, which need not exist. Killed meanwhile, it leaves a part of the line at the end."""
+    """Appends a line to a file, which need not exist. A process that is killed meanwhile leaves part of the line."""
+    # Not synced: a log line is cheap to lose, because the run that resumes writes it again, and a sync for every line
+    # would make each step wait for the disk. Checkpoints sync the logs before they count on them.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         _write_all(descriptor, f"{line}\n".encode())
@@ -50,20 +52,28 @@ def append_line(path: Path, line: str) -> None:
 
 def write_file(path: Path, text: str) -> None:
     """Writes a file, or replaces it."""
+    # Aside: a crash while these bytes are written leaves the old file as it was.
     partial = partial_of(path)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         _write_all(descriptor, text.encode())
+        # Sync before the rename: a file system may put the new name on the disk before the data, and a power failure
+        # between the two would leave an empty file in place of the old one.
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    # Rename: it replaces the old file in one step, so every reader and every crash finds one of the two, complete.
     os.replace(partial, path)
+    # Sync the directory, which holds the name: until then a power failure can undo the rename, although the caller
+    # already relies on it, for example by removing an older checkpoint.
     sync(path.parent)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
+    # A disk that fills up accepts the bytes that still fit without an error. Only the next call raises it, so a single
+    # call could lose the end of the data silently.
     rest = memoryview(data)
-    while rest:  # the last bytes that fit on a disk are written without an error, which only the next ones raise
+    while rest:
         rest = rest[os.write(descriptor, rest) :]
 
 
@@ -71,23 +81,27 @@ def write_directory(path: Path, fill: Callable[[Path], None]) -> None:
     """Writes a directory, or replaces it.
 
     Args:
-        path: where it will stand.
-        fill: writes its files into a directory that it is given.
+        path: path of the finished directory.
+        fill: writes the files into the directory that it receives.
     """
     partial = partial_of(path)
-    if partial.exists():
+    if partial.exists():  # a writer was killed
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
     try:
         with _FailuresOfLibraries():
             fill(partial)
         write_manifest(partial)
-        for written in sorted(partial.rglob("*"), reverse=True):  # a directory after what it holds
+        # As for a file, the contents reach the disk before the name does. In reverse order a directory comes after the
+        # files that it lists.
+        for written in sorted(partial.rglob("*"), reverse=True):
             sync(written)
         sync(partial)
     except OSError:
-        shutil.rmtree(partial, ignore_errors=True)  # it may be what fills the disk
+        shutil.rmtree(partial, ignore_errors=True)  # these files may be what fills the disk
         raise
+    # No rename replaces a directory that holds files, so between these two lines a crash leaves none. Only directories
+    # that the resumed run writes again are replaced, such as the finished model; a checkpoint always has a new name.
     if path.exists():
         remove_directory(path)
     os.rename(partial, path)
@@ -95,9 +109,10 @@ def write_directory(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 class _FailuresOfLibraries:
-    """Libraries that write weights report a full disk by errors of their own kinds, tokenizers by a bare Exception.
+    """Turns the errors by which libraries report a full disk into ``OSError``.
 
-    What tells them apart is their text: Rust's ends in "(os error 28)", torch's names a file of its writer.
+    Libraries that write weights raise errors of their own types, and tokenizers a bare Exception. Only the text tells
+    them from a bug: Rust's ends in "(os error 28)", torch's names a source file of its writer.
     """
 
     def __enter__(self) -> None: ...
@@ -110,13 +125,15 @@ class _FailuresOfLibraries:
 
 
 def remove_directory(path: Path) -> None:
-    """Removes a directory; killed meanwhile, it leaves nothing that could be taken for it."""
+    """Removes a directory without ever leaving part of it under its name."""
+    # ``rmtree`` removes one file after another. Renamed first, the directory is gone in one step, and a crash leaves
+    # only a partial one that the next start clears away.
     os.rename(path, doomed := path.with_name(f"{path.name}.old{PARTIAL}"))
     shutil.rmtree(doomed)
 
 
 def remove_partial(folder: Path) -> None:
-    """Removes what an interrupted writer left in a folder."""
+    """Removes what interrupted writers left in a folder."""
     for path in folder.glob(f"*{PARTIAL}"):
         if path.is_dir():
             shutil.rmtree(path)
@@ -125,12 +142,12 @@ def remove_partial(folder: Path) -> None:
 
 
 def partial_of(path: Path) -> Path:
-    """Where a file or a directory stands while it is being written."""
+    """The path of a file or a directory while it is being written."""
     return path.with_name(path.name + PARTIAL)
 
 
 def sync(path: Path) -> None:
-    """Returns when a file, or the list of a directory's files, has reached the disk."""
+    """Waits until the contents of a file, or the list of a directory's files, have reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -139,7 +156,7 @@ def sync(path: Path) -> None:
 
 
 def write_manifest(directory: Path) -> None:
-    """Records size and SHA-256 of every file in a directory, those in its subdirectories too."""
+    """Records size and SHA-256 of every file in a directory and its subdirectories."""
     files = {
         path.relative_to(directory).as_posix(): {"size": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(directory.rglob("*"))
@@ -149,11 +166,14 @@ def write_manifest(directory: Path) -> None:
 
 
 def find_damage(directory: Path, *, contents: bool = True) -> str | None:
-    """What is wrong with a directory that ``write_directory`` wrote; None if nothing is.
+    """Checks a directory that ``write_directory`` wrote.
 
     Args:
-        directory: with a manifest.
-        contents: read the files too, not only their sizes.
+        directory: directory with a manifest.
+        contents: compare the hashes as well, which reads every file.
+
+    Returns:
+        What is wrong with it, or None if it is intact.
     """
     try:
         files = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["files"]

@@ -16,7 +16,7 @@ from dumpgym.runs.directory import RunDirectory
 
 Array = NDArray[np.float64]
 TOKEN_COLUMNS = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
-"""The columns of the ledger, by the names under which they are logged."""
+"""The token columns of the ledger, under their names in the logs."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class FinishedRun:
     """The files of a finished run.
 
     Attributes:
-        path: its directory.
-        config: its configuration.
-        metrics: of every step.
-        evaluations: all of them.
+        path: directory of the run.
+        config: configuration of the run.
+        metrics: records of all steps.
+        evaluations: records of all evaluations.
     """
 
     path: Path
@@ -37,39 +37,39 @@ class FinishedRun:
 
     @cached_property
     def arms(self) -> list[str]:
-        """The arms' names, easiest first."""
+        """Names of the arms, easiest first."""
         return list(self.evaluations[0]["eval/solved"])
 
     @cached_property
     def ledger(self) -> dict[str, Any]:
-        """What it has spent; see ``read_ledger``."""
+        """What the run spent; see ``read_ledger``."""
         return read_ledger(RunDirectory(self.path))
 
     def of_evaluations(self, key: str) -> Array:
-        """A number of every evaluation, (evaluations,)."""
+        """A logged number of every evaluation, (evaluations,)."""
         return np.array([record[key] for record in self.evaluations], dtype=np.float64)
 
     def of_steps(self, key: str) -> Array:
-        """A number of every step, NaN where it is not known, (steps,)."""
+        """A logged number of every step, NaN where it was not logged, (steps,)."""
         return np.array([record.get(key, np.nan) for record in self.metrics], dtype=np.float64)
 
     def arms_of_steps(self, key: str) -> Array:
-        """A number of every step and arm, NaN where it is not known, (steps, arms)."""
+        """A logged number of every step and arm, NaN where it was not logged, (steps, arms)."""
         return np.stack([self.of_steps(f"arms/{name}/{key}") for name in self.arms], axis=1)
 
     @cached_property
     def tokens(self) -> Array:
-        """Tokens generated in training at every evaluation, (evaluations,)."""
+        """Tokens that training had generated at every evaluation, (evaluations,)."""
         return self.of_evaluations("num_tokens")
 
     @cached_property
     def success(self) -> Array:
-        """Greedy success at every evaluation, in the mean over arms, (evaluations,)."""
+        """Greedy success at every evaluation, averaged over arms, (evaluations,)."""
         return self.of_evaluations("eval/success")
 
     @cached_property
     def success_by_arm(self) -> Array:
-        """Greedy success at every evaluation, (evaluations, arms)."""
+        """Greedy success of every arm at every evaluation, (evaluations, arms)."""
         return np.stack([self.of_evaluations(f"eval/{name}/success") for name in self.arms], axis=1)
 
 
@@ -80,10 +80,10 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
         paths: directories of runs, or directories that hold runs at any depth.
 
     Returns:
-        The runs, and a note on every run that is left out because it is not finished.
+        The runs, and a note on every run that is left out because it has not finished.
 
     Raises:
-        InvalidValueError: if a path is not a directory, or there is no finished run.
+        InvalidValueError: if a path is not a directory, or no run has finished.
     """
     found: list[FinishedRun] = []
     notes = []
@@ -106,16 +106,17 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
 
 
 def _is_run(config: Path) -> bool:
-    """Whether it is the configuration of a run, and not that of a model."""
+    """Whether a ``config.json`` belongs to a run and not to a model, which has a file of the same name."""
     return "policy_options" in json.loads(config.read_text(encoding="utf-8"))
 
 
 def read_ledger(run: RunDirectory) -> dict[str, Any]:
-    """What a run has spent, from its logs.
+    """What a run has spent, from its logs, in which these numbers are cumulative.
 
     Returns:
         "tokens", totals by the names of ``TOKEN_COLUMNS``; "arms", the same by arm; "seconds" by phase; "steps" taken.
     """
+    # The newer of the two last records has the totals: an evaluation comes after its step, but few steps have one.
     records = [log[-1] for log in (run.read("metrics.jsonl"), run.read("evaluations.jsonl")) if log]
     last = max(records, key=lambda record: record["time/seconds"])
     arms: dict[str, dict[str, int]] = {}

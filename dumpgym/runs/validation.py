@@ -1,4 +1,4 @@
-"""Configurations from plain values and TOML files, checked strictly."""
+"""Configurations made from plain values and TOML files, checked strictly."""
 
 import dataclasses
 import tomllib
@@ -11,18 +11,18 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 
 Config = TypeVar("Config")
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid")  # otherwise a misspelt key would silently leave its setting at the default
 
 
 def validated(values: dict[str, Any], config_class: type[Config]) -> Config:
     """Makes a configuration from plain values.
 
     Args:
-        values: by field name, nested as the dataclasses are.
+        values: values by field name, nested as the dataclasses are.
         config_class: the dataclass to make.
 
     Raises:
-        DumpgymError: for an unknown key or a value out of range; one line that names the key and what is accepted.
+        DumpgymError: for an unknown key or a value out of range, in one line that names the key and what is accepted.
     """
     try:
         return TypeAdapter(config_class).validate_python(values)
@@ -38,7 +38,7 @@ def validated(values: dict[str, Any], config_class: type[Config]) -> Config:
 
 
 def _class_of(config_class: Any, path: Sequence[int | str]) -> Any:
-    """The dataclass whose field the last part of a path names, within a dataclass or a tuple of them."""
+    """The dataclass whose field the last part of a path names, inside a dataclass or a tuple of dataclasses."""
     for part in path[:-1]:
         if isinstance(part, str):
             kind = get_type_hints(config_class)[part]
@@ -50,7 +50,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The values of a TOML file.
 
     Raises:
-        DumpgymError: if it cannot be read, or is no TOML.
+        DumpgymError: if the file cannot be read or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What made a run: the versions of the libraries that decide its numbers, and the command."""
+"""The origin of a run: the versions of the libraries that decide its numbers, and the command that started it."""
 
 import importlib.metadata
 import platform
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import dumpgym
+from dumpgym.contracts.version import __version__
 
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
 
@@ -16,4 +16,4 @@ def versions() -> dict[str, Any]:
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
     program = Path(sys.argv[0]).name  # without its folder, which differs between machines
     command = ["dumpgym" if program == "__main__.py" else program, *sys.argv[1:]]
-    return {"dumpgym": dumpgym.__version__, "python": platform.python_version(), **packages, "command": command}
+    return {"dumpgym": __version__, "python": platform.python_version(), **packages, "command": command}

@@ -1,8 +1,8 @@
-"""Signals that use nothing but one group of completions to the same prompt.
+"""Signals that depend only on one group of completions to the same prompt.
 
 Each takes the rewards and the successes of a batch, both of shape (..., groups, G) with G completions per group, and
 gives one number per group, shape (..., groups). A group whose rewards are all equal teaches GRPO nothing and gives
-exactly 0. What GRPO does with a group's rewards is computed here and nowhere else, so that environments, simulated
+exactly 0. GRPO's advantages are computed here and nowhere else, so that environments, simulated
 students and policies agree on it.
 """
 
@@ -13,22 +13,23 @@ from dumpgym.signals.signal import register_signal
 
 
 def advantages(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """GRPO advantages, (r - mean) / (std with n - 1, + 1e-6), of shape (..., groups, G) like the rewards."""
+    """Returns GRPO's advantages, (r - mean) / (std + 1e-6) with std over n - 1, shape (..., groups, G)."""
     centred = _centred(rewards)
     result: NDArray[np.float64] = centred / _scale(centred)
     return result
 
 
 def _centred(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rewards minus their group's mean, exactly 0 where the group's rewards are equal, shape (..., groups, G)."""
-    # The mean of equal rewards may differ from them by rounding; the mean of zeros does not.
+    """Returns rewards minus their group's mean, exactly 0 if the group's rewards are equal, shape (..., groups, G)."""
+    # The mean of equal rewards may differ from them by rounding, and division by 1e-6 would turn the difference into a
+    # gradient. The mean of zeros is exactly 0.
     shifted = rewards - rewards[..., :1]
     centred: NDArray[np.float64] = shifted - shifted.mean(axis=-1, keepdims=True)
     return centred
 
 
 def _scale(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The divisor of GRPO's advantages, std with n - 1, + 1e-6, shape (..., groups, 1)."""
+    """Returns the divisor of GRPO's advantages, std + 1e-6 with std over n - 1, shape (..., groups, 1)."""
     std = np.sqrt((centred**2).sum(axis=-1, keepdims=True) / max(centred.shape[-1] - 1, 1))
     scale: NDArray[np.float64] = std + 1e-6
     return scale
@@ -116,7 +117,8 @@ def informative_group(rewards: NDArray[np.float64], successes: NDArray[np.bool_]
 def clipped_absolute_advantage(rewards: NDArray[np.float64], successes: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean of min(abs(A), 1), with A as in ``advantages``.
 
-    A lone success among G has the advantage (G - 1) / sqrt(G), 3.75 at G = 16; clipped, it counts as much as any other.
+    The only success among G completions has the advantage (G - 1) / sqrt(G), 3.75 at G = 16; after clipping, it counts
+    as 1.
 
     Args:
         rewards: shape (..., groups, G).

@@ -1,7 +1,8 @@
-"""Signals of progress: how much an arm's reward has risen of late. They remember earlier batches.
+"""Signals of progress: how much an arm's mean reward has risen recently. They remember earlier batches.
 
-Every group of an arm in a batch gets the arm's value. A value may be negative, where an arm gets worse; the names that
-end in ``absolute`` give its size, since what is being forgotten is worth practising too (arXiv 1707.00183).
+All groups of an arm in a batch have the same signal. It is negative if the arm's reward has fallen. Signals whose name
+ends in ``absolute`` give the absolute value, because an arm that is being forgotten is worth practising too
+(arXiv 1707.00183).
 """
 
 from abc import abstractmethod
@@ -16,33 +17,44 @@ from dumpgym.signals.signal import Signal, register_signal
 
 
 class ProgressSignal(Signal):
-    """A signal that compares an arm's mean reward in a batch with those of the batches before.
+    """A signal that compares an arm's mean reward in a batch with its mean rewards in earlier batches.
+
+    Subclasses implement ``_progress``. Their statistics are per arm, so a batch without an arm leaves the arm's
+    statistics unchanged: "before" is the last batch in which the arm appears, however long ago.
 
     Args:
-        shape: (..., num_arms).
+        shape: shape of the statistics, (..., num_arms).
     """
 
     absolute: ClassVar[bool] = False
+    """Whether the signal is the absolute value of the progress."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
     def __call__(self, results: GroupResults) -> NDArray[np.float64]:
-        """The progress of every group's arm, shape (..., groups)."""
-        reward = results.successes / results.num_generations
+        """Returns the progress of every group's arm, shape (..., groups)."""
+        reward = results.successes / results.num_generations  # the mean of rewards 1 and 0, (..., groups)
         if results.rewards is not None:
             reward = results.rewards.mean(axis=-1)
-        progress = self._progress(*batch_means(results.arm, reward, self.shape))
+        # The mean over a whole batch, because one group of G completions says too little: at a success rate of .5 and
+        # G = 8 its mean reward has a standard deviation of .18, far above what one training step changes.
+        progress = self._progress(*batch_means(results.arm, reward, self.shape))  # (..., num_arms)
         values: NDArray[np.float64] = np.take_along_axis(progress, results.arm, axis=-1)
         return np.abs(values) if self.absolute else values
 
     @abstractmethod
     def _progress(self, reward: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Takes in the arms' mean rewards in a batch, for those that are present; both shapes are (..., num_arms)."""
+        """Records the mean rewards of a batch and returns the arms' progress, shape (..., num_arms).
+
+        Args:
+            reward: mean reward of every arm in the batch, 0 for absent arms, shape (..., num_arms).
+            present: which arms are in the batch, shape (..., num_arms).
+        """
 
 
 class RewardGain(ProgressSignal):
-    """The arm's mean reward less that of the last batch in which it was; 0 for the first time."""
+    """The arm's mean reward minus its mean reward in the last batch that contained it; 0 at the first time."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("last",)
 
@@ -51,16 +63,15 @@ class RewardGain(ProgressSignal):
         self.last: NDArray[np.float64] = np.full(shape, np.nan)
 
     def _progress(self, reward: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        gain = np.nan_to_num(reward - self.last)
+        gain = np.nan_to_num(reward - self.last)  # NaN, an arm without an earlier batch, becomes 0
         self.last = np.where(present, reward, self.last)
         return gain
 
 
 class LearningProgress(ProgressSignal):
-    """The arm's fast recency-weighted mean reward less its slow one, with the step sizes 0.3 and 0.05.
+    """The difference between a fast and a slow recency-weighted mean of the arm's reward (step sizes 0.3 and 0.05).
 
-    Both begin at the arm's first mean reward, so that what it could do from the start is no progress. Source: the
-    fast-minus-slow form of learning progress in Kanitscheider et al., arXiv 2106.14876.
+    Source: the fast-minus-slow form of learning progress in Kanitscheider et al., arXiv 2106.14876.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("fast", "slow")
@@ -72,6 +83,8 @@ class LearningProgress(ProgressSignal):
         self.slow: NDArray[np.float64] = np.full(shape, np.nan)
 
     def _progress(self, reward: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        # Both means start at the arm's first mean reward. If they started at 0, an arm that was solved from the start
+        # would show progress for many batches, because the fast mean approaches its reward sooner than the slow one.
         self.fast, self.slow = (
             np.where(present, np.where(np.isnan(mean), reward, mean + step * (reward - mean)), mean)
             for mean, step in zip((self.fast, self.slow), self.step_sizes, strict=True)
@@ -80,10 +93,10 @@ class LearningProgress(ProgressSignal):
 
 
 class LearningProgressSlope(ProgressSignal):
-    """The slope, per batch of the arm, of the least-squares line through its last five mean rewards; 0 for the first.
+    """The slope of the least-squares line through the arm's last five mean rewards; 0 at the first time.
 
-    Source: the window form of learning progress in Matiisen et al., Teacher-Student Curriculum Learning, arXiv
-    1707.00183.
+    The unit is reward per batch that contains the arm. Source: the window form of learning progress in Matiisen et al.,
+    Teacher-Student Curriculum Learning, arXiv 1707.00183.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("recent",)
@@ -91,7 +104,7 @@ class LearningProgressSlope(ProgressSignal):
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__(shape)
-        self.recent: NDArray[np.float64] = np.full((*shape, self.window), np.nan)  # newest last
+        self.recent: NDArray[np.float64] = np.full((*shape, self.window), np.nan)  # oldest first
 
     def _progress(self, reward: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
         moved = np.concatenate([self.recent[..., 1:], reward[..., None]], axis=-1)
@@ -100,19 +113,19 @@ class LearningProgressSlope(ProgressSignal):
 
 
 class AbsoluteRewardGain(RewardGain):
-    """The size of ``RewardGain``."""
+    """The absolute value of ``RewardGain``."""
 
     absolute: ClassVar[bool] = True
 
 
 class AbsoluteLearningProgress(LearningProgress):
-    """The size of ``LearningProgress``."""
+    """The absolute value of ``LearningProgress``."""
 
     absolute: ClassVar[bool] = True
 
 
 class AbsoluteLearningProgressSlope(LearningProgressSlope):
-    """The size of ``LearningProgressSlope``."""
+    """The absolute value of ``LearningProgressSlope``."""
 
     absolute: ClassVar[bool] = True
 
@@ -128,12 +141,15 @@ register_signal("learning_progress_slope_absolute", AbsoluteLearningProgressSlop
 def slope(
     x: NDArray[np.float64] | NDArray[np.int64], y: NDArray[np.float64], known: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """The slope of the least-squares line through the known points, 0 where they have fewer than two x, shape (...).
+    """Computes the slope of the least-squares line through the known points.
 
     Args:
-        x: broadcast against ``known``.
-        y: shape (..., points).
-        known: which points there are, (..., points).
+        x: x of the points, in a shape that broadcasts to that of ``known``.
+        y: y of the points, arbitrary where unknown, shape (..., points).
+        known: which points are known, shape (..., points).
+
+    Returns:
+        The slopes, 0 where the known points have fewer than two different x, shape (...).
     """
     count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
     centred = np.where(known, x - np.where(known, x, 0).sum(axis=-1, keepdims=True) / count, 0)

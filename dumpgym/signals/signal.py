@@ -1,8 +1,9 @@
 """Signals: what a bandit learns from, one number per group of completions.
 
-A ``Signal`` takes the ``GroupResults`` of a batch and may remember earlier batches. Most need nothing but the group
-itself and are written as a ``GroupFunction`` of its rewards and successes (``of_a_group.py``); signals of progress
-compare an arm with its past (``of_progress.py``). Every name can be followed by ``_per_token`` or ``_per_second``.
+A ``Signal`` takes the ``GroupResults`` of a batch and may remember earlier batches. Most signals depend only on the
+group itself and are written as a ``GroupFunction`` of its rewards and successes (``of_a_group.py``). Signals of
+progress compare an arm with its past (``of_progress.py``). Every name can be followed by ``_per_token`` or
+``_per_second``.
 """
 
 import math
@@ -19,7 +20,7 @@ from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
 
 GroupFunction = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.float64]]
-"""From the rewards and the successes of a batch, both of shape (..., groups, G), to one number per group."""
+"""A function from the rewards and the successes of a batch, both of shape (..., groups, G), to one number per group."""
 TOKENS = 1000
 """The unit of ``_per_token``: signal per 1,000 generated tokens of the group."""
 
@@ -29,11 +30,11 @@ class Signal(Stateful, ABC):
 
     @abstractmethod
     def __call__(self, results: GroupResults) -> NDArray[np.float64]:
-        """The signal of every group, shape (..., groups)."""
+        """Returns the signal of every group, shape (..., groups)."""
 
 
 class GroupSignal(Signal):
-    """A signal that uses nothing but the group itself.
+    """A signal that depends only on the group itself.
 
     Args:
         function: see ``GroupFunction``.
@@ -44,13 +45,15 @@ class GroupSignal(Signal):
         self._tables: dict[int, NDArray[np.float64]] = {}
 
     def __call__(self, results: GroupResults) -> NDArray[np.float64]:
-        """The signal of every group; for rewards of 1 and 0 it is looked up by the number of successes."""
+        """Returns the signal of every group; for rewards of 1 and 0 it depends only on the number of successes."""
         size = results.num_generations
         if results.rewards is not None:
             solved = results.solved
             if solved is None:  # only their number matters, not which ones they are
                 solved = np.arange(size) < results.successes[..., None]
             return self.function(results.rewards, solved)
+        # There are only G + 1 different groups, so their signals are computed once. The same number of successes then
+        # gives the same bits, whatever the order of the completions.
         if size not in self._tables:
             self._tables[size] = by_successes(self.function, size)
         values: NDArray[np.float64] = self._tables[size][results.successes]
@@ -75,7 +78,7 @@ class CostSignal(Signal):
         self.signal, self.unit = signal, unit
 
     def __call__(self, results: GroupResults) -> NDArray[np.float64]:
-        """The signal of every group divided by its cost.
+        """Returns the signal of every group divided by its cost.
 
         Raises:
             InvalidValueError: if a group has no tokens, or the batch took no time.
@@ -93,21 +96,21 @@ class CostSignal(Signal):
 
 
 MakeSignal = Callable[[tuple[int, ...]], Signal]
-"""Called with the shape (..., num_arms)."""
+"""A callable that makes a signal for statistics of shape (..., num_arms)."""
 signal_registry = Registry[MakeSignal]("signal", rooms=("dumpgym.signals",), key="name")
 """All signals by name, without the endings for costs."""
 COSTS = {"_per_token": "token", "_per_second": "second"}
 
 
 def register_signal(name: str, signal: GroupFunction | type[Signal]) -> None:
-    """Makes a signal known under a name.
+    """Registers a signal under a name.
 
     Args:
         name: name of the signal.
-        signal: a function of (rewards, successes), or a class that is made with the shape (..., num_arms).
+        signal: a function of (rewards, successes), or a class whose constructor takes the shape (..., num_arms).
 
     Raises:
-        InvalidValueError: if the name is taken, or ends as the names of signals per cost do.
+        InvalidValueError: if the name is registered already, or ends in ``_per_token`` or ``_per_second``.
     """
     if name.endswith(tuple(COSTS)):
         accepted = f"a name that is not registered yet and does not end in {' or '.join(COSTS)}"
@@ -139,18 +142,19 @@ def make_signal(name: str, shape: tuple[int, ...]) -> Signal:
 
 
 def by_successes(function: GroupFunction, num_generations: int) -> NDArray[np.float64]:
-    """The signal of groups with 0, 1, ..., G successes, for rewards of 1 and 0, shape (G + 1,)."""
+    """Returns the signal of groups with 0, 1, ..., G successes, for rewards of 1 and 0, shape (G + 1,)."""
     solved = np.arange(num_generations) < np.arange(num_generations + 1)[:, None]
     return function(solved.astype(np.float64), solved)
 
 
 def expected_signal(name: str, success: NDArray[np.float64] | float, num_generations: int) -> NDArray[np.float64]:
-    """The expectation of a signal over groups: the exact sum over the binomial number of successes.
+    """Computes the expectation of a signal over groups, exactly, by summing over the binomial number of successes.
 
-    At 8 completions and a success of .05 the mean absolute advantage is .22, where 2 sqrt(p (1 - p)) would say .44.
+    Small groups make a difference: with 8 completions and a success probability of .05, the expected mean absolute
+    advantage is .22, whereas 2 sqrt(p (1 - p)), its limit for large groups, is .44.
 
     Args:
-        name: name of a signal that uses nothing but the group.
+        name: name of a signal that depends only on the group.
         success: success probability p of a completion, any shape.
         num_generations: completions per group, G.
 
@@ -159,7 +163,7 @@ def expected_signal(name: str, success: NDArray[np.float64] | float, num_generat
 
     Raises:
         UnknownNameError: if no signal has this name.
-        InvalidValueError: if the signal remembers batches or is per cost, or p is not a probability.
+        InvalidValueError: if the signal remembers batches or is divided by a cost, or p is not a probability.
     """
     signal, p = make_signal(name, (1,)), np.asarray(success, dtype=np.float64)
     if not isinstance(signal, GroupSignal):

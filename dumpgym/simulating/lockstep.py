@@ -1,4 +1,4 @@
-"""A policy and a student in lockstep: many seeds of one pair at a time, and what each seed is measured by."""
+"""Runs of one policy on one student, many seeds in lockstep, and the measures of every run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ from dumpgym.simulating.oracle import Predictable, best_allocation
 from dumpgym.statistics.curves import effective_number
 
 ORACLE = "oracle"
-"""The name of a student's best allocation, where a policy is named."""
+"""Name for a student's best allocation, accepted where a policy is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trajectories:
-    """What happened in every run, one row a run.
+    """Success, shares and tokens of every run, step by step.
 
     Attributes:
-        success: success of every arm before every step and after the last, (runs, steps + 1, num_arms).
-        shares: realised share of every arm in the batch, (runs, steps, num_arms).
-        tokens: generated in every step, (runs, steps).
-        counts: which arms count, (num_arms,).
+        success: success on every arm before every step and after the last, shape (runs, steps + 1, num_arms).
+        shares: realised share of every arm in the batch, shape (runs, steps, num_arms).
+        tokens: number of tokens generated in every step, shape (runs, steps).
+        counts: which arms count in the mean success, shape (num_arms,).
     """
 
     success: NDArray[np.float64]
@@ -43,21 +43,21 @@ class Trajectories:
 
     @property
     def mean_success(self) -> NDArray[np.float64]:
-        """The mean over the arms that count, (runs, steps + 1)."""
+        """Mean success over the arms that count, shape (runs, steps + 1)."""
         mean: NDArray[np.float64] = self.success[..., self.counts].mean(axis=-1)
         return mean
 
     def measures(self, threshold: float) -> dict[str, NDArray[np.float64]]:
-        """What every run is measured by, each of shape (runs,).
+        """Computes the measures of every run.
 
         Args:
-            threshold: the mean success of "steps_to_threshold".
+            threshold: mean success for "steps_to_threshold".
 
         Returns:
-            "area" is the mean over steps of the mean success (trapezoid rule), "final" the mean success at the end,
-            "steps_to_threshold" the first step from which the mean success was at or above the threshold twice in a
-            row, NaN if never, "effective_arms" the mean over steps of exp(entropy) of the batch's shares, "tokens" the
-            tokens generated.
+            Measures by name, each of shape (runs,): "area" is the mean success averaged over steps (trapezoid rule);
+            "final" is the mean success at the end; "steps_to_threshold" is the first step at which the mean success is
+            at or above the threshold twice in a row, NaN if it never is; "effective_arms" is exp(entropy) of the
+            batch's shares averaged over steps; "tokens" is the number of generated tokens.
         """
         mean = self.mean_success
         above = (mean[:, :-1] >= threshold) & (mean[:, 1:] >= threshold)
@@ -76,10 +76,10 @@ class SimulationPlan:
     """How a student practises in a simulation.
 
     Attributes:
-        steps: batches, at least 1.
-        prompts_per_step: groups in a batch, at least 1.
-        num_generations: completions in a group, at least 2.
-        signal: the bandit's reward, by its name in the registry of signals.
+        steps: number of batches, at least 1.
+        prompts_per_step: number of groups in a batch, at least 1.
+        num_generations: number of completions in a group, at least 2.
+        signal: registered name of the signal that the bandit learns from.
     """
 
     steps: int = 150
@@ -89,11 +89,11 @@ class SimulationPlan:
 
 
 class LockstepPolicy(Protocol):
-    """What a simulation asks of a policy: one run's, or that of as many runs as its shape says."""
+    """What a simulation needs of a policy, which serves one run, or several in lockstep if its shape has two axes."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(..., num_arms)."""
+        """Shape of the probabilities, (num_arms,) or (runs, num_arms)."""
         ...
 
     def select_arms(self, size: int) -> NDArray[np.int64]:
@@ -106,10 +106,10 @@ class LockstepPolicy(Protocol):
 
 
 class SeparatePolicies:
-    """Policies that serve one run each, as one that serves them all.
+    """Several policies that serve one run each, combined into one that serves all runs in lockstep.
 
     Args:
-        policies: one a run.
+        policies: policy of every run.
     """
 
     def __init__(self, policies: Sequence[BanditPolicy]) -> None:
@@ -117,11 +117,11 @@ class SeparatePolicies:
         self.shape = (len(policies), policies[0].num_arms)
 
     def select_arms(self, size: int) -> NDArray[np.int64]:
-        """The arms of every run's batch, (runs, size)."""
+        """Draws the arms of every run's batch, shape (runs, size)."""
         return np.stack([policy.select_arms(size) for policy in self.policies])
 
     def update(self, feedback: Feedback) -> None:
-        """Tells every policy its row of the feedback."""
+        """Passes every policy its row of the feedback."""
         for i, policy in enumerate(self.policies):
             policy.update(Feedback(step=feedback.step, **{name: getattr(feedback, name)[i] for name in PER_GROUP}))
 
@@ -130,14 +130,17 @@ def run(policy: LockstepPolicy, student: Student, plan: SimulationPlan) -> Traje
     """Lets a student practise under a policy.
 
     Args:
-        policy: of one run, or of as many runs as the student has.
-        student: its arms are the policy's.
-        plan: how long and in what batches.
+        policy: policy with as many runs as the student.
+        student: student with as many arms as the policy.
+        plan: number and size of the batches, and the signal.
+
+    Returns:
+        The trajectories, with a leading axis of length 1 for a single run.
     """
     compute = make_signal(plan.signal, policy.shape)
     success, shares, tokens = [student.success()], [], []
     for step in range(plan.steps):
-        arms = policy.select_arms(plan.prompts_per_step)
+        arms = policy.select_arms(plan.prompts_per_step)  # (..., groups)
         results = student.practise(arms, plan.num_generations)
         policy.update(Feedback.of_results(step, results, compute(results)))
         success.append(student.success())
@@ -151,19 +154,26 @@ def run(policy: LockstepPolicy, student: Student, plan: SimulationPlan) -> Traje
 
 
 def run_seeds(policy: str, student: str, seeds: Sequence[int], plan: SimulationPlan) -> Trajectories:
-    """Runs a policy on a student once a seed: in lockstep where both can, one run after another elsewhere.
-
-    Run s is paired across policies: the student's problems and luck depend on the seed and on what was practised.
+    """Runs a policy on a student once per seed, in lockstep if both can, otherwise one run after another.
 
     Args:
-        policy: ``id?option=value&...``, or "oracle" for the best allocation to a student that has one.
+        policy: ``id?option=value&...``, or "oracle" for the best allocation to a ``Predictable`` student.
         student: ``id?argument=value&...``, see ``dumpgym.contracts.student_registry.make_students``.
-        seeds: one a run.
-        plan: how long and in what batches.
+        seeds: seed of every run.
+        plan: number and size of the batches, and the signal.
+
+    Returns:
+        The trajectories of all runs, in the order of the seeds.
 
     Raises:
-        DumpgymError: if there is no such policy or student, or an option is out of range.
+        DumpgymError: if the policy or the student does not exist, or an option is out of range.
     """
+    # Runs with the same seed are paired across policies, and comparisons take the difference of each pair. The student
+    # must therefore depend only on the seed and on its own practice: problem i of an arm, and the luck of the
+    # completions of it, are drawn by address (``dumpgym.envs.students.addresses``). They are the same under every
+    # policy, whatever the student practised before, and whichever seeds run beside it. The draws of a policy are not
+    # paired. In lockstep they come from one generator for all runs, so such a run is repeated only with the same seeds
+    # beside it.
     made = make_students(student, seeds)
     make: Callable[..., BanditPolicy]
     if policy == ORACLE:

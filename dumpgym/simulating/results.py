@@ -1,4 +1,4 @@
-"""What a simulation found: every policy's numbers with intervals, as a table to read and as JSON."""
+"""Results of a simulation: the measures of every policy with intervals, as tables and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from dumpgym.simulating.lockstep import ORACLE, Trajectories
 from dumpgym.statistics.intervals import interval_over_runs
 
 CONTROL = "uniform"
-"""The policy that all others are compared with."""
+"""The policy with which all others are compared."""
 Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """How a policy did on a student.
+    """Results of a policy on a student.
 
     Attributes:
-        measures: see ``Trajectories.measures``, each of shape (runs,).
-        curve: mean over runs of the mean success, (steps + 1,).
-        shares: mean over runs of every arm's share, (steps, num_arms).
-        success: mean over runs of every arm's success at the end, (num_arms,).
+        measures: measures of every run, each of shape (runs,); see ``Trajectories.measures``.
+        curve: mean success before every step and after the last, averaged over runs, shape (steps + 1,).
+        shares: share of every arm in every step, averaged over runs, shape (steps, num_arms).
+        success: success on every arm at the end, averaged over runs, shape (num_arms,).
     """
 
     measures: dict[str, NDArray[np.float64]]
@@ -36,7 +36,7 @@ class PolicyResult:
 
     @classmethod
     def of_trajectories(cls, trajectories: Trajectories, threshold: float) -> Self:
-        """Reduces the runs to what is reported."""
+        """Reduces trajectories to the numbers that are reported."""
         return cls(
             trajectories.measures(threshold),
             trajectories.mean_success.mean(axis=0),
@@ -47,12 +47,12 @@ class PolicyResult:
 
 @dataclass(frozen=True, slots=True)
 class StudentResult:
-    """How all policies did on a student.
+    """Results of all policies on a student.
 
     Attributes:
-        arm_names: of its arms.
-        policies: by their specification; the oracle by the name "oracle", if there is one.
-        rows: the table, best area first; see ``policy_rows``.
+        arm_names: names of the student's arms.
+        policies: results by the policy's specification, and those of the oracle, if there is one, under "oracle".
+        rows: rows of the table, best area first; see ``policy_rows``.
     """
 
     arm_names: Sequence[str]
@@ -61,14 +61,15 @@ class StudentResult:
 
 
 def policy_rows(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[str, Any]]:
-    """One row a policy, best area first. Every number is (value, lower, upper) with a 95 % bootstrap interval.
+    """Makes the rows of the table, one per policy, best area first.
 
-    Differences are paired: run s of a policy minus run s of uniform, or of the oracle. Steps to the threshold are a
-    median, in which a run that never reached it counts as steps + 1.
+    Every estimate is a tuple (value, lower, upper) with a 95 % bootstrap interval. Differences are paired: run s of the
+    policy minus run s of uniform sampling. "regret" is run s of the oracle minus run s of the policy.
+    "steps_to_threshold" is a median, in which a run that never reaches the threshold counts as steps + 1.
 
     Args:
-        policies: results, with "uniform" among them.
-        steps: of a run.
+        policies: results by policy, including "uniform".
+        steps: number of steps of a run.
     """
     areas = {name: result.measures["area"] for name, result in policies.items()}
     rows = []
@@ -90,7 +91,7 @@ def policy_rows(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[s
 
 
 def student_record(result: StudentResult) -> dict[str, Any]:
-    """Everything as JSON-compatible values, numbers to six digits."""
+    """Returns a student's results as JSON-compatible values, with the numbers of runs rounded to six digits."""
     return {
         "arms": list(result.arm_names),
         "table": result.rows,
@@ -111,15 +112,15 @@ def _rounded(values: NDArray[np.float64]) -> list[float | None]:
 
 
 def _steps(row: Mapping[str, Any], steps: int) -> list[str]:
-    """The median steps to the threshold and the ends of its interval, as text."""
+    """Returns the median steps to the threshold and the ends of its interval, as text."""
     return [f"{x:g}" if x <= steps else f">{steps}" for x in row["steps_to_threshold"]]
 
 
 def rich_table(student: str, result: StudentResult, steps: int) -> Table:
-    """The table for a terminal, of 80 columns where names are short.
+    """Makes the table for a terminal, which fits 80 columns if names are short.
 
-    Behind the difference stands half of its interval's width, and behind the median steps to the threshold the number
-    of runs that reached it, where some did not.
+    The difference is followed by half the width of its interval. The median number of steps to the threshold is
+    followed by the number of runs that reached it, if some did not.
     """
     title = f"{escape(student)}: {result.rows[0]['runs']} paired seeds, means, 95 % intervals"
     table = Table(title=title, box=SIMPLE, pad_edge=False)
@@ -142,7 +143,7 @@ def rich_table(student: str, result: StudentResult, steps: int) -> Table:
 
 
 def markdown_table(student: str, result: StudentResult, steps: int) -> str:
-    """The table as Markdown, under a heading, with all intervals."""
+    """Makes the table as Markdown, with a heading and all intervals."""
 
     def spread(row: Mapping[str, Any], key: str, form: str) -> str:
         return f"{row[key][0]:{form}} [{row[key][1]:{form}}, {row[key][2]:{form}}]" if key in row else "-"

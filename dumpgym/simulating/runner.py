@@ -1,4 +1,4 @@
-"""``dumpgym simulate``: many policies on simulated students over many seeds, in parallel, as a table and a figure."""
+"""The work of ``dumpgym simulate``: runs policies on simulated students over many seeds, in parallel processes."""
 
 import dataclasses
 import json
@@ -14,11 +14,11 @@ from annotated_types import Ge, Le, MinLen
 from rich.console import Console
 from rich.progress import Progress
 
-import dumpgym
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.policy_registry import policy_for_run, policy_registry
 from dumpgym.contracts.specs import read_spec
 from dumpgym.contracts.student_registry import make_students
+from dumpgym.contracts.version import __version__
 from dumpgym.signals.signal import make_signal
 from dumpgym.simulating.lockstep import ORACLE, SimulationPlan, run_seeds
 from dumpgym.simulating.oracle import Predictable
@@ -39,18 +39,19 @@ class SimulateConfig:
 
     Attributes:
         output: directory for results.json and table.md; the command also writes a figure for every student there.
-        policies: ``id?option=value&...``, or ``module:id?...`` for one's own; none for all that are registered.
-            Uniform is always among them, as the control.
-        students: ``id?argument=value&...``, with "skills", "softmax" or "replay", or ``module:Class?...``.
-        seeds: runs of every pair of a policy and a student.
-        first_seed: the seeds are first_seed, first_seed + 1, ...
-        steps: batches in a run.
-        prompts_per_step: groups in a batch.
-        num_generations: completions in a group.
-        signal: the bandit's reward, by its name in the registry of signals.
-        threshold: the mean success that is reached sooner or later.
+        policies: policies as ``id?option=value&...``, or ``module:id?...`` for your own; none for all registered
+            policies. Uniform sampling is always included, as the control.
+        students: students as ``id?argument=value&...`` with the id "skills", "softmax" or "replay", or as
+            ``module:Class?...``.
+        seeds: number of runs of every policy on every student.
+        first_seed: first of the consecutive seeds.
+        steps: number of batches in a run.
+        prompts_per_step: number of groups in a batch.
+        num_generations: number of completions in a group.
+        signal: registered name of the signal that the bandit learns from.
+        threshold: mean success for the measure "steps to threshold".
         oracle: whether to compare with the best allocation, for students for which it can be computed.
-        processes: that share the work; 0 for one a core, 1 for none but the caller's.
+        processes: number of processes; 0 for one per core, 1 to run in the calling process.
     """
 
     output: Path = Path("runs/simulate")
@@ -68,7 +69,7 @@ class SimulateConfig:
 
     @property
     def plan(self) -> SimulationPlan:
-        """How the students practise."""
+        """Number and size of the batches, and the signal."""
         return SimulationPlan(self.steps, self.prompts_per_step, self.num_generations, self.signal)
 
 
@@ -76,12 +77,15 @@ def simulate(config: SimulateConfig, console: Console | None = None) -> dict[str
     """Runs the comparison and writes its files.
 
     Args:
-        config: what to compare.
-        console: shows the progress and the tables; None for silence.
+        config: the comparison.
+        console: console for the progress and the tables; None for no output.
+
+    Returns:
+        The results by student.
 
     Raises:
-        DumpgymError: if a policy, student or signal does not exist, an option is out of range, or the directory is in
-            use; nothing has been run then.
+        DumpgymError: if a policy, student or signal does not exist, an option is out of range, or the directory is not
+            empty. Nothing has been run in this case.
     """
     policies = tuple(dict.fromkeys((CONTROL, *(config.policies or policy_registry))))
     _check(config, policies)
@@ -101,6 +105,7 @@ def simulate(config: SimulateConfig, console: Console | None = None) -> dict[str
 
 
 def _check(config: SimulateConfig, policies: Sequence[str]) -> None:
+    """Makes every student, signal and policy once, so that a mistake is reported before anything runs."""
     if config.output.exists() and (not config.output.is_dir() or any(config.output.iterdir())):
         raise InvalidValueError("output", str(config.output), "a directory that is new or empty")
     for student in config.students:
@@ -122,7 +127,8 @@ def _has_oracle(student: str) -> bool:
 def _run_all(
     config: SimulateConfig, policies: Sequence[str], console: Console | None
 ) -> Iterator[tuple[str, str, PolicyResult]]:
-    """Every pair of student and policy with its result, as they come."""
+    """Yields every student and policy with their result, in the order of completion."""
+    # The oracle's pairs come first, because their search takes the longest.
     pairs = [(student, ORACLE) for student in config.students if config.oracle and _has_oracle(student)]
     pairs += [(student, policy) for student in config.students for policy in policies]
     workers = min(config.processes or os.cpu_count() or 1, len(pairs))
@@ -143,7 +149,8 @@ def _in_process(config: SimulateConfig, pairs: Sequence[Pair]) -> Iterator[tuple
 
 
 def _in_pool(config: SimulateConfig, pairs: Sequence[Pair], workers: int) -> Iterator[tuple[Pair, PolicyResult]]:
-    # Forking would copy the threads' locks of whatever the caller runs, which may never open again.
+    # Spawning instead of forking: a fork copies locks that other threads of the caller hold, and no thread in the child
+    # would ever release them.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         futures: dict[Future[PolicyResult], Pair] = {pool.submit(run_pair, config, *pair): pair for pair in pairs}
         try:
@@ -154,16 +161,16 @@ def _in_pool(config: SimulateConfig, pairs: Sequence[Pair], workers: int) -> Ite
 
 
 def run_pair(config: SimulateConfig, student: str, policy: str) -> PolicyResult:
-    """Runs one policy on one student over all seeds; the policy "oracle" is the student's best allocation."""
+    """Runs one policy, or the student's best allocation if it is "oracle", on one student over all seeds."""
     seeds = range(config.first_seed, config.first_seed + config.seeds)
     return PolicyResult.of_trajectories(run_seeds(policy, student, seeds, config.plan), config.threshold)
 
 
 def _write(config: SimulateConfig, results: Mapping[str, StudentResult]) -> None:
-    """Writes results.json with the configuration and every number, and table.md."""
+    """Writes results.json, which holds the configuration and all results, and table.md."""
     settings = dataclasses.asdict(config) | {"output": str(config.output)}
     students = {student: student_record(result) for student, result in results.items()}
-    record = {"dumpgym": dumpgym.__version__, "config": settings, "students": students}
+    record = {"dumpgym": __version__, "config": settings, "students": students}
     (config.output / "results.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
     tables = [markdown_table(student, result, config.steps) for student, result in results.items()]
     (config.output / "table.md").write_text("\n".join(tables), encoding="utf-8")

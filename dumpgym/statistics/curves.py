@@ -1,4 +1,4 @@
-"""What one run is measured by: the area under its curve, the tokens to a threshold, what it forgot."""
+"""Measures of one run: area under its curve, tokens to a threshold, forgetting, effective number of arms."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,21 +8,23 @@ from dumpgym.contracts.errors import InvalidValueError
 
 
 def effective_number(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp(entropy) of shares that sum to 1, the effective number of arms: (..., num_arms) to (...)."""
+    """Returns the effective number of arms, exp(entropy) of shares that sum to 1: (..., num_arms) to (...)."""
     effective: NDArray[np.float64] = np.exp(entr(shares).sum(axis=-1))
     return effective
 
 
 def area_under_curve(tokens: NDArray[np.float64], values: NDArray[np.float64], budget: float) -> float:
-    """The mean height of a curve up to a budget, with straight lines between its points.
+    """Computes the mean height of a curve up to a budget, by linear interpolation between its points.
+
+    The area is divided by the budget, so that it has the unit of the values and budgets can be compared.
 
     Args:
-        tokens: where the curve is known, increasing, from 0 to at least the budget, (evaluations,).
-        values: the heights there, (evaluations,).
-        budget: where the area ends, above 0.
+        tokens: tokens generated before each evaluation, increasing, from 0 to at least the budget, (evaluations,).
+        values: value at each evaluation, (evaluations,).
+        budget: number of tokens at which the area ends, above 0.
 
     Raises:
-        InvalidValueError: if the tokens do not increase, do not begin at 0, or end before the budget.
+        InvalidValueError: if the tokens do not increase, do not start at 0, or end before the budget.
     """
     if len(tokens) != len(values) or not budget > 0 or (np.diff(tokens) <= 0).any():
         raise InvalidValueError("curve", [len(tokens), len(values), budget], "increasing tokens, and a budget above 0")
@@ -36,13 +38,18 @@ def area_under_curve(tokens: NDArray[np.float64], values: NDArray[np.float64], b
 def tokens_to_threshold(
     tokens: NDArray[np.float64], values: NDArray[np.float64], threshold: float, held: int = 2
 ) -> float:
-    """The tokens at the first of ``held`` evaluations in a row that reach a threshold; NaN if there are none.
+    """Finds the tokens at which a curve reaches a threshold and stays there for several evaluations.
+
+    A single evaluation of a noisy curve may reach the threshold by chance, which would make this measure too small.
 
     Args:
-        tokens: of the evaluations, (evaluations,).
-        values: of the evaluations, (evaluations,).
-        threshold: that they have to reach.
-        held: evaluations in a row; at the end of the run those that are left.
+        tokens: tokens generated before each evaluation, (evaluations,).
+        values: value at each evaluation, (evaluations,).
+        threshold: least value that counts as reached.
+        held: number of consecutive evaluations that must reach the threshold, all of them within the run.
+
+    Returns:
+        The tokens at the first of these evaluations; NaN if there are none.
     """
     reached = values >= threshold
     for first in np.flatnonzero(reached):
@@ -52,18 +59,18 @@ def tokens_to_threshold(
 
 
 def median_time(times: NDArray[np.float64]) -> float:
-    """The median time until something happens; NaN where it did not in half of the runs or more.
-
-    All runs are censored at one budget, so that it is the median of Kaplan and Meier's estimate.
+    """Computes the median time until an event, NaN if half of the runs or more ended without it.
 
     Args:
-        times: one a run, NaN where it did not happen, (runs,).
+        times: time of the event in every run, NaN if it did not occur, (runs,).
     """
+    # All runs are censored at the same budget. Kaplan and Meier's estimate of the median is then the ordinary median
+    # with the censored times at infinity.
     median = float(np.median(np.where(np.isnan(times), np.inf, times)))
     return median if np.isfinite(median) else float("nan")
 
 
 def forgetting(success: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The best success so far less the last one, of every arm: (evaluations, arms) to (arms,)."""
+    """Returns the best success of every arm minus its last success: (evaluations, arms) to (arms,)."""
     lost: NDArray[np.float64] = success.max(axis=0) - success[-1]
     return lost

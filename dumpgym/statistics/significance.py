@@ -1,4 +1,8 @@
-"""Tests of paired differences: Student's, equivalence, Holm's adjustment, and how many seeds they need."""
+"""Tests of paired differences: Student's test, equivalence, Holm's adjustment, and the number of seeds they need.
+
+The tests are Student's and not nonparametric ones, because runs are expensive: with 4 or 5 pairs no Wilcoxon
+signed-rank test has a two-sided p-value below .05, whatever the differences.
+"""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -11,21 +15,28 @@ from scipy.optimize import brentq
 from dumpgym.contracts.errors import InvalidValueError, require_number
 
 _MOST_PAIRS = 10_000
-_CERTAIN = 50.0  # an effect of so many standard deviations is seen with any two pairs
+_CERTAIN = 50.0  # effect, in standard deviations, that even two pairs detect almost certainly
 
 
 def difference_p_value(differences: NDArray[np.float64]) -> float:
-    """Two-sided p-value of Student's test that paired differences have mean 0, (seeds,); NaN for one seed."""
+    """Returns the two-sided p-value of Student's test that paired differences have mean 0.
+
+    Args:
+        differences: difference of every pair, (seeds,). The p-value is NaN for one seed.
+    """
     return _t_test(differences, 0.0, "two-sided")
 
 
 def equivalence_p_value(differences: NDArray[np.float64], margin: float) -> float:
-    """p-value of two one-sided tests that the mean of paired differences lies within a margin (Schuirmann 1987).
+    """Returns the p-value of two one-sided tests for a mean difference within a margin (Schuirmann 1987).
 
     Args:
-        differences: (seeds,); NaN for one seed.
-        margin: above 0; differences smaller than it do not matter.
+        differences: difference of every pair, (seeds,). The p-value is NaN for one seed.
+        margin: largest difference that does not matter, above 0.
     """
+    # A large p-value of ``difference_p_value`` does not show that two policies are equal; too few seeds give one too.
+    # Here the null hypothesis is that the mean difference reaches the margin on either side, and both sides have to be
+    # rejected, so the p-value is the larger of the two.
     require_number("margin", margin, above=0)
     sides = [_t_test(differences, -margin, "greater"), _t_test(differences, margin, "less")]
     return float(np.max(sides))
@@ -34,7 +45,7 @@ def equivalence_p_value(differences: NDArray[np.float64], margin: float) -> floa
 def _t_test(differences: NDArray[np.float64], mean: float, alternative: str) -> float:
     if len(differences) < 2:
         return float("nan")
-    if np.ptp(differences) == 0:  # nothing is left to chance
+    if np.ptp(differences) == 0:  # the variance is 0, and t is infinite or undefined
         off = differences[0] - mean
         holds = {"two-sided": off != 0, "greater": off > 0, "less": off < 0}[alternative]
         return 0.0 if holds else 1.0
@@ -42,12 +53,15 @@ def _t_test(differences: NDArray[np.float64], mean: float, alternative: str) -> 
 
 
 def verdict(difference_p: float, equivalence_p: float, level: float = 0.05) -> str:
-    """What paired differences allow to say.
+    """Names the conclusion that two tests of paired differences allow.
 
     Args:
-        difference_p: that there is none, adjusted for several comparisons.
-        equivalence_p: that they reach the margin.
-        level: of both tests.
+        difference_p: p-value of ``difference_p_value``, adjusted for the number of comparisons.
+        equivalence_p: p-value of ``equivalence_p_value``.
+        level: significance level of both tests.
+
+    Returns:
+        "different", "different, within the margin", "equivalent" or "undecided".
     """
     if difference_p < level:
         return "different, within the margin" if equivalence_p < level else "different"
@@ -55,11 +69,19 @@ def verdict(difference_p: float, equivalence_p: float, level: float = 0.05) -> s
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
-    """p-values adjusted for their number by Holm's step-down method (1979), in their order.
+    """Adjusts p-values for the number of comparisons by Holm's step-down method (1979).
+
+    Args:
+        p_values: p-value of every comparison.
+
+    Returns:
+        The adjusted p-values, in the order of ``p_values``.
 
     Raises:
-        InvalidValueError: if one is no probability.
+        InvalidValueError: if a p-value is not a number from 0 to 1.
     """
+    # Holm's method holds under any dependence of the tests, and comparisons with a common control are dependent. Its
+    # adjusted p-values are never larger than Bonferroni's.
     p = np.asarray(p_values, dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():
         raise InvalidValueError("p-values", p.tolist(), "numbers from 0 to 1")
@@ -71,13 +93,16 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def power_of_pairs(effect: float, pairs: float, level: float = 0.05) -> float:
-    """The chance that Student's paired test sees an effect: the expectation over the standard deviation that is found.
+    """Computes the power of Student's paired test: the probability that it detects an effect.
 
     Args:
-        effect: mean of the differences over their standard deviation.
+        effect: mean of the differences divided by their standard deviation.
         pairs: number of seeds, above 1.
-        level: of the two-sided test.
+        level: significance level of the two-sided test.
     """
+    # Given the sample's standard deviation, the test rejects if the sample mean exceeds a bound, which has a normal
+    # probability; the power is its expectation over the chi distribution of the standard deviation. This equals the
+    # tails of the noncentral t distribution, but scipy.stats.nct returns NaN for large effects.
     freedom = pairs - 1
     bound, shift = stats.t.isf(level / 2, freedom), abs(effect) * np.sqrt(pairs)
 
@@ -89,11 +114,14 @@ def power_of_pairs(effect: float, pairs: float, level: float = 0.05) -> float:
 
 
 def pairs_needed(differences: NDArray[np.float64], power: float = 0.8) -> float:
-    """Seeds with which a difference of the observed size is seen with a given chance; infinite if it is 0.
+    """Returns the number of seeds with which a test would detect a difference of the observed size.
 
     Args:
-        differences: of the seeds so far, at least 2.
-        power: the chance.
+        differences: difference of every pair so far, at least 2.
+        power: probability with which the difference is to be detected.
+
+    Returns:
+        The number of seeds; infinite if the mean difference is 0 or more than 10,000 seeds are needed.
     """
     mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
     if mean == 0:
@@ -104,7 +132,12 @@ def pairs_needed(differences: NDArray[np.float64], power: float = 0.8) -> float:
 
 
 def detectable_difference(differences: NDArray[np.float64], power: float = 0.8) -> float:
-    """The mean difference that so many seeds, of such a spread, show with a given chance; see ``pairs_needed``."""
+    """Returns the mean difference that a test would detect with this number of seeds and this spread.
+
+    Args:
+        differences: difference of every pair, at least 2.
+        power: probability with which the difference is to be detected.
+    """
     pairs, deviation = len(differences), float(np.std(differences, ddof=1))
     if deviation == 0:
         return 0.0

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.policy import BanditPolicy
+from dumpgym.testing.expectation import expect
 
 MakePolicy = Callable[..., BanditPolicy]
 
@@ -73,11 +74,6 @@ def check_policy(make: MakePolicy, *, symmetric: bool | None = None, vectorised:
         _check_lockstep(make)
 
 
-def _expect(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
-
-
 def _state(policy: BanditPolicy) -> str:
     try:
         return json.dumps(policy.state_dict(), allow_nan=False)
@@ -111,11 +107,11 @@ def _same(first: list[NDArray[Any]], second: list[NDArray[Any]]) -> bool:
 
 def _check_probabilities(policy: BanditPolicy) -> None:
     p = policy.probabilities()
-    _expect(p.shape == (policy.num_arms,), f"probabilities() has shape {p.shape}, not ({policy.num_arms},)")
-    _expect(bool(np.isfinite(p).all()), f"probabilities() are not all finite: {p}")
-    _expect(abs(p.sum() - 1) < 1e-9, f"probabilities() sum to {p.sum()}, not 1: {p}")
-    _expect(bool((p >= np.maximum(policy.floor - 1e-12, 0)).all()), f"probabilities() {p} fall below {policy.floor}")
-    _expect(bool((p <= policy.cap + 1e-12).all()), f"probabilities() {p} exceed the cap {policy.cap}")
+    expect(p.shape == (policy.num_arms,), f"probabilities() has shape {p.shape}, not ({policy.num_arms},)")
+    expect(bool(np.isfinite(p).all()), f"probabilities() are not all finite: {p}")
+    expect(abs(p.sum() - 1) < 1e-9, f"probabilities() sum to {p.sum()}, not 1: {p}")
+    expect(bool((p >= np.maximum(policy.floor - 1e-12, 0)).all()), f"probabilities() {p} fall below {policy.floor}")
+    expect(bool((p <= policy.cap + 1e-12).all()), f"probabilities() {p} exceed the cap {policy.cap}")
 
 
 def _check_draws(make: MakePolicy, num_arms: int) -> None:
@@ -127,16 +123,16 @@ def _check_draws(make: MakePolicy, num_arms: int) -> None:
         p = policy.probabilities()
         for size in (1, 20_000):
             arms = policy.select_arms(size)
-            _expect(arms.shape == (size,), f"select_arms({size}) has shape {arms.shape}")
-            _expect(arms.dtype == np.int64, f"select_arms() has dtype {arms.dtype}, not int64")
-            _expect(bool(((arms >= 0) & (arms < num_arms)).all()), "select_arms() drew an arm that does not exist")
+            expect(arms.shape == (size,), f"select_arms({size}) has shape {arms.shape}")
+            expect(arms.dtype == np.int64, f"select_arms() has dtype {arms.dtype}, not int64")
+            expect(bool(((arms >= 0) & (arms < num_arms)).all()), "select_arms() drew an arm that does not exist")
         share = np.bincount(arms, minlength=num_arms) / arms.size
-        _expect(float(np.abs(share - p).max()) < 0.03, f"select_arms() drew shares {share}, probabilities() say {p}")
+        expect(float(np.abs(share - p).max()) < 0.03, f"select_arms() drew shares {share}, probabilities() say {p}")
 
 
 def _check_seed(make: MakePolicy) -> None:
     first, second = (_play(make(NUM_ARMS, 7), np.random.default_rng(1)) for _ in range(2))
-    _expect(_same(first, second), "two policies with the same seed draw different arms")
+    expect(_same(first, second), "two policies with the same seed draw different arms")
 
 
 def _check_saved_state(make: MakePolicy) -> None:
@@ -144,11 +140,11 @@ def _check_saved_state(make: MakePolicy) -> None:
     _play(policy, np.random.default_rng(2))
     state, saved = policy.state_dict(), _state(policy)
     expected = _play(policy, np.random.default_rng(3))
-    _expect(json.dumps(state) == saved, "what state_dict() returned changes when the policy goes on")
+    expect(json.dumps(state) == saved, "what state_dict() returned changes when the policy goes on")
     restored = make(NUM_ARMS, 4)
     restored.load_state_dict(json.loads(saved))
-    _expect(_same(_play(restored, np.random.default_rng(3)), expected), "a restored policy does not go on bit for bit")
-    _expect(_state(restored) == _state(policy), "a restored policy does not reach the same state")
+    expect(_same(_play(restored, np.random.default_rng(3)), expected), "a restored policy does not go on bit for bit")
+    expect(_state(restored) == _state(policy), "a restored policy does not reach the same state")
 
 
 def _check_refused_feedback(make: MakePolicy) -> None:
@@ -161,7 +157,7 @@ def _check_refused_feedback(make: MakePolicy) -> None:
         try:
             policy.update(make_feedback(arms, signals))
         except InvalidValueError:
-            _expect(_state(policy) == before, f"refused {what} changed the policy")
+            expect(_state(policy) == before, f"refused {what} changed the policy")
         else:
             raise AssertionError(f"{what} is not refused")
 
@@ -177,7 +173,7 @@ def _check_refused_state(make: MakePolicy) -> None:
         try:
             policy.load_state_dict(state)
         except InvalidValueError:
-            _expect(_state(policy) == before, f"a refused state of {what} changed the policy")
+            expect(_state(policy) == before, f"a refused state of {what} changed the policy")
         else:
             raise AssertionError(f"a state of {what} is not refused")
 
@@ -191,7 +187,7 @@ def _check_aliasing(make: MakePolicy) -> None:
         values.fill(1)
     policy.probabilities().fill(0.5)
     unchanged = _state(policy) == before and np.array_equal(policy.probabilities(), probabilities)
-    _expect(unchanged, "the policy shares arrays with its caller")
+    expect(unchanged, "the policy shares arrays with its caller")
 
 
 def _check_symmetry(make: MakePolicy) -> None:
@@ -202,7 +198,7 @@ def _check_symmetry(make: MakePolicy) -> None:
         first.update(feedback)
         second.update(dataclasses.replace(feedback, arm=new_index[feedback.arm]))
         p, q = first.probabilities(), second.probabilities()[new_index]
-        _expect(bool(np.allclose(p, q, rtol=0, atol=1e-9)), f"permuting the arms does not permute {p}: it gives {q}")
+        expect(bool(np.allclose(p, q, rtol=0, atol=1e-9)), f"permuting the arms does not permute {p}: it gives {q}")
 
 
 def _check_lockstep(make: MakePolicy) -> None:
@@ -213,9 +209,9 @@ def _check_lockstep(make: MakePolicy) -> None:
         told = [_random_feedback(rng, NUM_ARMS, step, num_generations=8) for _ in alone]
         p = np.stack([policy.probabilities() for policy in alone])
         same = stochastic or np.allclose(both.probabilities(), p, rtol=0, atol=1e-9)
-        _expect(same, f"runs in lockstep have the probabilities {both.probabilities()}, by themselves {p}")
+        expect(same, f"runs in lockstep have the probabilities {both.probabilities()}, by themselves {p}")
         arms = both.select_arms(16)
-        _expect(arms.shape == (2, 16), f"select_arms(16) of 2 runs has shape {arms.shape}")
+        expect(arms.shape == (2, 16), f"select_arms(16) of 2 runs has shape {arms.shape}")
         for policy, feedback in zip(alone, told, strict=True):
             policy.update(feedback)
         rows = [[getattr(feedback, name) for feedback in told] for name in ("arm", "signal", "successes")]
@@ -223,4 +219,4 @@ def _check_lockstep(make: MakePolicy) -> None:
     restored = make(NUM_ARMS, 1, num_runs=2)
     restored.load_state_dict(json.loads(_state(both)))
     same = np.array_equal(restored.select_arms(64), both.select_arms(64))
-    _expect(same, "restored runs in lockstep do not go on bit for bit")
+    expect(same, "restored runs in lockstep do not go on bit for bit")

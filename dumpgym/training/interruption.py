@@ -1,4 +1,4 @@
-"""SIGTERM as Ctrl-C: what a scheduler sends before it kills ends a run in the same way as its user does."""
+"""SIGTERM as Ctrl-C: the signal that a scheduler sends before it kills a job ends a run the way its user would."""
 
 import signal
 import threading
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Lets SIGTERM raise KeyboardInterrupt.
+    """Makes SIGTERM raise KeyboardInterrupt.
 
-    It does nothing outside the main thread, where Python has no signal handlers, nor where the program has a handler
-    of its own for SIGTERM.
+    It does nothing outside the main thread, where Python cannot set signal handlers, or if the program already has its
+    own handler for SIGTERM.
     """
     is_main_thread = threading.current_thread() is threading.main_thread()
     if not is_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

@@ -1,8 +1,8 @@
-"""The run's metrics in the tracker that a team looks at: TensorBoard, Weights & Biases or trackio, through accelerate.
+"""Metrics of a run in TensorBoard, Weights & Biases or trackio, through accelerate.
 
-What is tracked are the numbers of ``metrics.jsonl`` and the successes of ``evaluations.jsonl`` by their names, at their
-steps; the logs themselves are the record. A run that goes on from a checkpoint tells its tracker so: TensorBoard
-forgets what came after it, and the others, which keep it, get the same numbers at the same steps again.
+Trackers receive the numbers of ``metrics.jsonl`` and the successes of ``evaluations.jsonl`` under their names, at their
+steps. They are views: the logs are the record. When a run resumes from a checkpoint, TensorBoard drops what came after
+the checkpoint; the others keep it and receive the same numbers at the same steps again.
 """
 
 import dataclasses
@@ -16,21 +16,21 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.runs.config import TrainConfig
 
 _PROJECT = "dumpgym"
-_SHOWN: dict[str, str | tuple[str, ...]] = {  # log: what the names of its numbers begin with
+_SHOWN: dict[str, str | tuple[str, ...]] = {  # by log, how the names of its tracked numbers begin
     "metrics.jsonl": "",
     "evaluations.jsonl": ("eval/", "eval_sampled/"),
 }
 
 
 class Trackers:
-    """An observer of a training run, and a context that ends its trackers however the run ends.
+    """An observer of a training run, and a context manager that closes its trackers however the run ends.
 
     TensorBoard writes into ``trackers/tensorboard`` in the run's directory, Weights & Biases into ``trackers/wandb``
     (and to its server, unless ``WANDB_MODE`` is "offline"), trackio where ``TRACKIO_DIR`` says.
 
     Args:
-        config: the run's configuration, which names them.
-        is_main: whether this process is the one of the run that tracks.
+        config: configuration of the run, which names the trackers.
+        is_main: whether this is the main process of the run; the others track nothing.
 
     Raises:
         InvalidValueError: if the package of a tracker is not installed.
@@ -45,18 +45,18 @@ class Trackers:
         self._open: list[Any] = []
 
     def start(self, step: int, begun: bool) -> None:
-        """Begins to track a run, or goes on.
+        """Starts to track a run, or continues when it resumes.
 
         Args:
-            step: the last that is done.
-            begun: whether the evaluation before the first step is done, too.
+            step: the last step that is done.
+            begun: whether the evaluation before the first step is done.
         """
         if not self.names:
             return
         from accelerate import PartialState
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
-        PartialState(cpu=self.config.agent.device == "cpu")  # without which its trackers do not log
+        PartialState(cpu=self.config.agent.device == "cpu")  # without it, accelerate's trackers do not log
         for name in self.names:
             run_name, options = self._options(name, step + 1 if begun else 0)
             tracker = LOGGER_TYPE_TO_CLASS[name](run_name, **options)
@@ -78,7 +78,7 @@ class Trackers:
         return _PROJECT, {"name": run, "id": identity, "dir": str(folder), "resume": "allow"}
 
     def observe(self, log: str, record: Mapping[str, Any]) -> None:
-        """Passes the numbers of a record on."""
+        """Passes the numbers of a record to the trackers."""
         if log not in _SHOWN or not self._open:
             return
         shown = {key: value for key, value in record.items() if key != "step" and key.startswith(_SHOWN[log])}
@@ -97,7 +97,7 @@ class Trackers:
 
 
 def _settings(config: TrainConfig) -> dict[str, bool | int | float | str]:
-    """The configuration as names with plain values."""
+    """The configuration as a flat dictionary of plain values, which is all that trackers accept."""
     values = dataclasses.asdict(config)
     agent = {f"agent.{key}": value for key, value in values.pop("agent").items()}
     options = {f"policy_options.{key}": value for key, value in values.pop("policy_options").items()}

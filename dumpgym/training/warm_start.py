@@ -32,8 +32,8 @@ class PuzzleStage(Stage):
 
     Attributes:
         people: smallest and largest number of people.
-        stops: chances that a solution breaks off at a conflict, evenly spaced from the smallest number of people to the
-            largest, with straight lines between; empty for solutions that always continue to the end.
+        stops: probabilities that a solution breaks off at a conflict, evenly spaced from the smallest number of people
+            to the largest and interpolated linearly; empty for solutions that always continue to the end.
     """
 
     people: tuple[int, int]
@@ -47,7 +47,7 @@ RECIPE = (
     PuzzleStage(steps=300, people=(2, 7), learning_rates=(3e-4, 0.0), stops=(0.4, 0.9)),
 )
 CHUNK_SIZE = 768
-# Far from the seeds of training runs, so that no run meets the puzzles of its warm start again.
+# Far from the seeds of training runs, so no run draws the puzzles of its warm start again.
 _FIRST_SEED = 1000
 _SAVE_EVERY = 250
 
@@ -56,7 +56,8 @@ def pretrain(config: PretrainConfig, recipe: Sequence[PuzzleStage] = RECIPE) -> 
     """Runs the recipe and returns the model's directory.
 
     Raises:
-        DumpgymError: if the output is in use and ``resume`` is not set, or was written by another recipe.
+        DumpgymError: if the output is in use and ``resume`` is not set, if ``resume`` is set and there is nothing to
+            resume, or if the output was written by another recipe.
     """
     state = config.output / "state.pt"
     if config.resume and not state.exists():
@@ -111,7 +112,7 @@ def example_texts(stages: Sequence[PuzzleStage], seed: int, stage_number: int, c
 
 
 def _patience(stage: PuzzleStage, num_people: int, rng: Random) -> Callable[[int], bool]:
-    """Tells, at each conflict of a solution, whether it continues."""
+    """Makes a function that says, at each conflict of a solution, whether the solution continues."""
     if not stage.stops:
         return lambda conflicts: True
     stop_chance = float(np.interp(num_people, np.linspace(*stage.people, len(stage.stops)), stage.stops))

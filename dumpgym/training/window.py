@@ -18,21 +18,21 @@ class StepWindow(Stateful):
         length: steps that are remembered.
 
     Attributes:
-        values: shape (length, rows, num_arms), the newest step last; steps that were not taken yet are 0.
+        recent: shape (length, rows, num_arms), the newest step last; steps that were not taken yet are 0.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("values",)
+    state_fields: ClassVar[tuple[str, ...]] = ("recent",)
 
     def __init__(self, rows: Sequence[str], num_arms: int, length: int) -> None:
         self.rows = tuple(rows)
-        self.values: NDArray[np.float64] = np.zeros((length, len(rows), num_arms))
+        self.recent: NDArray[np.float64] = np.zeros((length, len(rows), num_arms))
 
     def add(self, step: Mapping[str, NDArray[np.float64] | NDArray[np.int64]]) -> None:
         """Adds a step, whose numbers have shape (num_arms,), and forgets the oldest one."""
         newest = np.array([step[row] for row in self.rows], dtype=np.float64)
-        self.values = np.concatenate([self.values[1:], newest[None]])
+        self.recent = np.concatenate([self.recent[1:], newest[None]])
 
     def total(self, last: int | None = None) -> dict[str, NDArray[np.float64]]:
         """Sums over the last steps, all that are remembered by default, each (num_arms,)."""
-        values = self.values if last is None else self.values[-last:]
-        return dict(zip(self.rows, values.sum(axis=0), strict=True))
+        steps = self.recent if last is None else self.recent[-last:]
+        return dict(zip(self.rows, steps.sum(axis=0), strict=True))

@@ -1,8 +1,8 @@
 """The puzzles of the paper (DUMP, arXiv 2504.09710), regenerated from their seeds to the letter.
 
-For each number of people from 3 to 14 there are 1,100 puzzles. The paper leaves out the first hundred and splits the
-others, shuffled, into 900 to train on and 100 to test on. Its splits are not disjoint up to renaming: of the test
-puzzles of 3 people, 8 are a train puzzle with other names (see ``structure``).
+There are 1,100 puzzles for each number of people from 3 to 14. The paper omits the first 100 and splits the others,
+shuffled, into 900 train puzzles and 100 test puzzles. Its splits are not disjoint up to renaming: 8 of the test puzzles
+with 3 people are train puzzles with other names (see ``logic.equivalence`` and ``leaks``).
 """
 
 import random
@@ -25,13 +25,13 @@ _BATCH_SIZE = 256
 
 @dataclass(frozen=True, slots=True)
 class PublishedPuzzle:
-    """One puzzle with the words that its text takes.
+    """One published puzzle with the words of its text.
 
     Attributes:
-        index: its number in the published files.
-        puzzle: statements and solution.
-        names: people's names.
-        sayings: for each person, the place of their saying in ``words.SAYINGS``.
+        index: the puzzle's number in the published files.
+        puzzle: the statements and the solution.
+        names: the people's names.
+        sayings: for each person, the index of their saying in ``words.SAYINGS``.
     """
 
     index: int
@@ -42,7 +42,7 @@ class PublishedPuzzle:
 
 @cache
 def published_puzzles(num_people: int) -> tuple[PublishedPuzzle, ...]:
-    """The 1,000 puzzles that the paper uses, in the order of their index."""
+    """Returns the 1,000 puzzles that the paper uses, in the order of their index."""
     total = FIRST_INDEX + NUM_PUZZLES
     puzzles = _sample_puzzles(num_people, total)[FIRST_INDEX:]
     return tuple(_with_words(index, puzzle) for index, puzzle in enumerate(puzzles, start=FIRST_INDEX))
@@ -50,7 +50,7 @@ def published_puzzles(num_people: int) -> tuple[PublishedPuzzle, ...]:
 
 @cache
 def published_order(split: str) -> tuple[int, ...]:
-    """The split's puzzles in its own order, as places in ``published_puzzles``."""
+    """Returns the puzzles of a split in the paper's order, as indices into ``published_puzzles``."""
     order = list(range(NUM_PUZZLES))
     random.Random(_SPLIT_SEED).shuffle(order)
     num_train = SPLIT_SIZES["train"]
@@ -58,11 +58,12 @@ def published_order(split: str) -> tuple[int, ...]:
 
 
 def _sample_puzzles(num_people: int, count: int) -> list[Puzzle]:
-    """Statement sets in the order drawn, without repetition, that have exactly one solution."""
+    """Draws different statement sets and returns those with exactly one solution, in the order drawn."""
     rng = np.random.default_rng(_SEED)
     accepted: list[Puzzle] = []
     seen: set[tuple[Statement, ...]] = set()
-    while len(accepted) < count:  # whether a set is accepted changes nothing in what is drawn next
+    # Accepting a set does not affect the next draw, so sets can be drawn and solved in batches.
+    while len(accepted) < count:
         batch = [
             tuple(sample_statement(lambda k: int(rng.integers(k)), p, num_people, 2, 2) for p in range(num_people))
             for _ in range(_BATCH_SIZE)
@@ -78,6 +79,7 @@ def _sample_puzzles(num_people: int, count: int) -> list[Puzzle]:
 
 
 def _with_words(index: int, puzzle: Puzzle) -> PublishedPuzzle:
+    """Draws names and sayings as the published generator does: with a separate seed for each puzzle."""
     rng = np.random.default_rng(_SEED + index)
     num_people = len(puzzle.solution)
     names = rng.choice(len(NAMES), size=num_people, replace=False)

@@ -1,8 +1,9 @@
-"""What guessing from the operators alone achieves: the score beside which accuracy should be reported.
+"""The operator baseline: the success of guessing roles from the operators only.
 
-Whoever says "A or B" mostly tells the truth, and whoever says "A and B" mostly lies. A student can learn these odds,
-and be right far more often than by chance without any reasoning. The guess is learnt from train puzzles and measured on
-test puzzles. Names, role words and the order of the quotations make no difference to it.
+People who say "A or B" usually tell the truth, and people who say "A and B" usually lie. A model can learn these odds
+and be right far more often than by chance, without any reasoning, so accuracy should be reported next to this baseline.
+The guess is learnt from train puzzles and measured on test puzzles. Names, role words and the order of the quotations
+do not affect it.
 """
 
 from collections.abc import Mapping
@@ -25,17 +26,17 @@ _Z = 1.959964  # the 97.5 % quantile of the normal distribution
 
 @dataclass(frozen=True, slots=True)
 class OperatorBaseline:
-    """What the guess achieves.
+    """The success of the guess.
 
     Attributes:
-        num_puzzles: test puzzles that were guessed.
-        solved: share of them in which everybody's role was right.
-        solved_interval: 95 % interval of this share (Wilson), for this guess and this test split.
-        people_right: share of their people whose role was right.
-        solved_in_train: share of the train puzzles in which everybody's role was right. Where there are few structures
-            (7 in the test split of 2 people), the two splits differ by more than the interval says.
-        truth: for each operator, how likely the speaker tells the truth, from the train puzzles; None for an operator
-            that none of them has.
+        num_puzzles: number of test puzzles.
+        solved: share of the test puzzles in which everyone's role was guessed right.
+        solved_interval: 95 % interval of ``solved`` (Wilson), for this guess and this test split.
+        people_right: share of the people in test puzzles whose role was guessed right.
+        solved_in_train: share of the train puzzles in which everyone's role was guessed right. If there are few
+            structures (7 in the test split of 2 people), the two splits differ by more than the interval says.
+        truth: for each operator, the share of its speakers in train puzzles who tell the truth; None for an operator
+            that does not occur.
     """
 
     num_puzzles: int
@@ -47,16 +48,16 @@ class OperatorBaseline:
 
 
 def operator_baseline(settings: PuzzleSettings | int, *, num_puzzles: int = 10_000, seed: int = 0) -> OperatorBaseline:
-    """Learns the more frequent role of each operator's speakers from train puzzles, and guesses test puzzles with it.
+    """Learns each operator's more frequent role from train puzzles, and guesses test puzzles with it.
 
-    The operator of a nested statement is the outermost one. Where both roles are equally frequent, the guess is that
-    the speaker tells the truth. A plain claim and its negation are all but equally frequent, so which role they get is
-    a matter of chance; at 3 people it moves ``solved`` by four points.
+    The operator of a nested statement is the outermost one. If both roles are equally frequent, the guess is that the
+    speaker tells the truth. For a plain claim and for its negation, both roles are almost equally frequent, so the
+    guess depends on chance; with 3 people this moves ``solved`` by four percentage points.
 
     Args:
-        settings: which puzzles, or their number of people.
-        num_puzzles: how many to learn from, and how many to guess; of the paper's puzzles, at most those there are.
-        seed: of both streams.
+        settings: the settings of the puzzles, or only their number of people.
+        num_puzzles: number of train puzzles and of test puzzles; with the paper's puzzles, at most the whole split.
+        seed: seed of both streams.
 
     Raises:
         InvalidValueError: for a value out of range, or settings that no puzzle meets.
@@ -83,12 +84,17 @@ def operator_baseline(settings: PuzzleSettings | int, *, num_puzzles: int = 10_0
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a probability, given how often it came true (Wilson, 1927, JASA 22:209).
+    """Returns the 95 % interval of a probability (Wilson, 1927, JASA 22:209).
 
     Its ends are the roots x of (x - p)^2 = z^2 x (1 - x) / n.
+
+    Args:
+        successes: number of successes.
+        trials: number of trials, at least 1.
     """
 
-    def lower(successes: int) -> float:  # written as the product of the roots over the upper one, which loses no digits
+    # The lower root is computed as the product of the roots divided by the upper root, which avoids cancellation.
+    def lower(successes: int) -> float:
         p, n = successes / trials, trials
         return p**2 / (p + _Z**2 / (2 * n) + _Z * sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2)))
 
@@ -98,9 +104,9 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 def _operators_and_roles(
     settings: PuzzleSettings, seed: int, split: str, num_puzzles: int
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The outermost operators, as places in ``OPERATORS``, and who tells the truth, (puzzles, people) each."""
+    """Returns the outermost operators (indices into ``OPERATORS``) and who tells the truth, both (puzzles, people)."""
     size = settings.block_size(split)
-    if settings.puzzles == "dump":  # all of a split are in its first block
+    if settings.puzzles == "dump":  # the first block holds the whole split
         num_puzzles = min(num_puzzles, size)
     blocks = [problem_block(settings, seed, split, number).puzzles for number in range(-(-num_puzzles // size))]
     operators = np.concatenate([_outermost_operators(block.sets) for block in blocks])

@@ -1,4 +1,4 @@
-"""Puzzles that stand in two files: to the letter, or the same up to renaming and equivalent statements."""
+"""Leaks between two files: puzzles in both, either with equal statements or up to renaming and equivalence."""
 
 import ast
 from collections import defaultdict
@@ -12,15 +12,15 @@ from dumpgym.envs.knights_knaves.logic.equivalence import Statement, same_up_to_
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """How many puzzles of a second file stand in a first one; each line includes the one above.
+    """How many puzzles of a second file are in a first file. Each of the three counts includes the one before it.
 
     Attributes:
-        num_first: puzzles in the first file.
-        num_second: puzzles in the second.
-        same_statements: with these very statements, whatever the names.
-        renamed: up to renaming people and the order of the parts of "and", "or" and "<=>".
-        equivalent: up to renaming people and logical equivalence of statements.
-        examples: for some of the last, the places in the two files.
+        num_first: number of puzzles in the first file.
+        num_second: number of puzzles in the second file.
+        same_statements: puzzles of the second file that are in the first with the same statements, whatever the names.
+        renamed: the same, up to renaming people and the order of the parts of "and", "or" and "<=>".
+        equivalent: the same, up to renaming people and logical equivalence of statements.
+        examples: some of the equivalent puzzles, as pairs of positions in the first and the second file.
     """
 
     num_first: int
@@ -34,7 +34,14 @@ class Leaks:
 def find_leaks(
     first: Sequence[tuple[Statement, ...]], second: Sequence[tuple[Statement, ...]], *, num_examples: int = 5
 ) -> Leaks:
-    """Looks for every puzzle of ``second`` in ``first``."""
+    """Looks for every puzzle of ``second`` in ``first``.
+
+    Args:
+        first: the statements of each puzzle in the first file.
+        second: the statements of each puzzle in the second file.
+        num_examples: maximum number of examples in the result.
+    """
+    # Equal structures have equal hashes, so each puzzle needs a comparison only with those of its own hash.
     by_structure: dict[tuple[int, int], dict[tuple[Statement, ...], int]] = defaultdict(dict)
     for place, statements in enumerate(first):
         by_structure[len(statements), structure_hash(statements)].setdefault(statements, place)
@@ -52,14 +59,14 @@ def find_leaks(
 
 
 def statements_of(record: Mapping[str, Any], where: str) -> tuple[Statement, ...]:
-    """The statements of a record that ``dumpgym export`` wrote, or of a published one.
+    """Returns the statements of a record written by ``dumpgym export``, or of a published record.
 
     Args:
-        record: with "statements" at the top, or in "extra_info".
-        where: what an error calls the record.
+        record: a record with "statements" at the top level or in "extra_info".
+        where: name of the record in error messages.
 
     Raises:
-        DumpgymError: if there are none, or they cannot be read.
+        DumpgymError: if the record has no statements, or they cannot be read.
     """
     extra = record.get("extra_info")
     text = record.get("statements", extra.get("statements") if isinstance(extra, Mapping) else None)

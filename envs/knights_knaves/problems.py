@@ -1,4 +1,4 @@
-"""Puzzles with their words, in blocks: what the environments, the export and the gallery have in common."""
+"""Blocks of puzzles with their words, which the environments, the export and the gallery share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +22,19 @@ PROMPTS = ("dumpgym", "dump")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PuzzleSettings:
-    """Which puzzles, and in which words.
+    """The settings of a distribution of puzzles and of their words.
 
     Attributes:
-        num_people: how many people there are: 2 to 100.
-        puzzles: "random", or "dump" for the paper's own (3 to 14 people) with its own train and test split.
-        depth: levels of nesting in a statement: 2 to 4.
-        width: most parts of an "and" or "or".
-        lookahead: levels of case split that a puzzle must need: 0 to 3; None for any.
-        change: "statement" or "leaf" for puzzles of which one was drawn anew, with the solution that results.
+        num_people: number of people, 2 to 100.
+        puzzles: "random", or "dump" for the paper's own puzzles (3 to 14 people) and its train and test split.
+        depth: maximum levels of nesting in a statement, 2 to 4.
+        width: maximum number of parts of an "and" or "or".
+        lookahead: levels of case split that a puzzle must need, 0 to 3; None for any.
+        change: "statement" or "leaf" for puzzles in which one statement or one leaf was redrawn, which changed the
+            solution; "none" for puzzles without a change.
         names: "common" or "uncommon".
-        role_words: what those are called who tell the truth and who lie; "knave/knight" swaps the two.
-        reorder: whether people are quoted in another order than that in which they are introduced.
+        role_words: the words for those who tell the truth and those who lie; "knave/knight" swaps the two.
+        reorder: whether people are quoted in a different order from the one in which they are introduced.
         prompt: "dumpgym", or "dump" for the paper's system message.
 
     Raises:
@@ -73,20 +74,20 @@ class PuzzleSettings:
 
     @property
     def distribution(self) -> Distribution:
-        """Which puzzles are drawn."""
+        """The distribution of the puzzles without their words."""
         return Distribution(self.num_people, self.depth, self.width, self.lookahead, self.change)
 
     @property
     def words(self) -> RoleWords:
-        """What the two roles are called."""
+        """The words for the two roles."""
         return parse_role_words(self.role_words)
 
     def block_size(self, split: str) -> int:
-        """Problems in a block."""
+        """Returns the number of problems in a block."""
         return dump_puzzles.SPLIT_SIZES[check_split(split)] if self.puzzles == "dump" else self.distribution.block_size
 
     def messages(self, quiz: str) -> tuple[Mapping[str, str], ...]:
-        """The prompt as chat messages."""
+        """Returns the prompt as chat messages."""
         if self.prompt == "dumpgym":
             return ({"role": "user", "content": quiz + english.instruction(self.words)},)
         system = english.published_instruction(self.words)
@@ -98,12 +99,12 @@ class ProblemBlock:
     """A block of puzzles with their words.
 
     Attributes:
-        settings: of which distribution.
+        settings: the settings of the distribution.
         puzzles: the puzzles.
         wording: their words.
-        quizzes: their texts, which end in a question.
-        answers: everybody's role, in the published format.
-        published_index: the puzzles' numbers in the published files, if they are dump_puzzles.
+        quizzes: their texts, which end with a question.
+        answers: everyone's role, in the published format.
+        published_index: the puzzles' numbers in the published files; None for random puzzles.
     """
 
     settings: PuzzleSettings
@@ -120,29 +121,29 @@ class ProblemBlock:
 
     @cached_property
     def original_quizzes(self) -> list[str] | None:
-        """The puzzles before the change, in the same words; None if nothing was changed."""
+        """The texts of the puzzles before the change, in the same words; None if the settings have no change."""
         originals = self.puzzles.originals
         return render_quizzes(originals.sets, self.wording) if originals else None
 
     @cached_property
     def prompts(self) -> list[str]:
-        """What a model reads, as plain english."""
+        """The prompts as plain text."""
         before, after = plain_text(self.settings.messages("{quiz}")).split("{quiz}")
         return [before + quiz + after for quiz in self.quizzes]
 
     def roles(self, row: int) -> dict[str, str]:
-        """The right role of everybody in one puzzle, by name."""
+        """Returns everyone's role in one puzzle, by name."""
         names, roles = self._names_and_roles
         return dict(zip(names[row], roles[row], strict=True))
 
     @cached_property
     def _names_and_roles(self) -> tuple[list[list[str]], list[list[str]]]:
         names = np.array(self.wording.names, dtype=object)[self.wording.name_of]
-        words = np.array(self.wording.role_words[::-1], dtype=object)  # a truth value is a place in them
+        words = np.array(self.wording.role_words[::-1], dtype=object)  # indexed by whether a person tells the truth
         return names.tolist(), words[self.puzzles.solutions.astype(np.int64)].tolist()
 
     def problem(self, row: int, address: tuple[int, str, int]) -> Problem:
-        """One of the problems."""
+        """Returns one of the problems."""
         completion = (
             "<think>Only one assignment of roles fits all the statements.</think>\n"
             f"<answer>{self.answers[row]}</answer>"
@@ -151,7 +152,7 @@ class ProblemBlock:
         return Problem(self.prompts[row], self.roles(row), completion, address, messages)
 
     def origin(self, row: int) -> dict[str, Any]:
-        """Where a puzzle comes from: its number in the published files, or the puzzle before the change."""
+        """Returns a puzzle's origin: its number in the published files, the puzzle before the change, or nothing."""
         if self.published_index is not None:
             return {"published_index": self.published_index[row]}
         if self.puzzles.originals is None or self.original_quizzes is None:
@@ -165,7 +166,13 @@ class ProblemBlock:
 
 
 def locate(settings: PuzzleSettings, seed: int, split: str, index: int) -> tuple[ProblemBlock, int]:
-    """The block that holds a problem, and the problem's place in it.
+    """Returns the block that holds a problem, and the problem's row in it.
+
+    Args:
+        settings: the settings of the distribution.
+        seed: seed of the stream.
+        split: "train" or "test".
+        index: index of the problem in the stream.
 
     Raises:
         InvalidValueError: for an address that does not exist, or settings that no puzzle meets.
@@ -177,10 +184,16 @@ def locate(settings: PuzzleSettings, seed: int, split: str, index: int) -> tuple
 
 @lru_cache(maxsize=64)
 def problem_block(settings: PuzzleSettings, seed: int, split: str, number: int) -> ProblemBlock:
-    """The problems ``number * block_size`` and following of a stream.
+    """Returns the block of a stream that begins with problem ``number * block_size``.
 
-    The paper's training puzzles come in another order in each block, so that one block is one epoch; its test puzzles
-    come in the paper's order whatever the seed, and once.
+    A block of the paper's train puzzles is one epoch: it holds all of them, in a different order in each block. The
+    paper's test puzzles have only one block, in the paper's order, for all seeds.
+
+    Args:
+        settings: the settings of the distribution.
+        seed: seed of the stream.
+        split: "train" or "test".
+        number: number of the block.
     """
     if settings.puzzles == "dump":
         return _published_block(settings, seed, split, number)
@@ -203,7 +216,13 @@ def _published_block(settings: PuzzleSettings, seed: int, split: str, number: in
 
 
 def published_block(settings: PuzzleSettings, places: list[int], rng: np.random.Generator) -> ProblemBlock:
-    """Some of the paper's puzzles, by their places in the published files; ``rng`` is for ``settings.reorder``."""
+    """Returns a block of some of the paper's puzzles.
+
+    Args:
+        settings: the settings, with ``puzzles="dump"``.
+        places: indices into ``dump_puzzles.published_puzzles``.
+        rng: random stream for the order of the quotations, which matters only with ``settings.reorder``.
+    """
     every = dump_puzzles.published_puzzles(settings.num_people)
     chosen = [every[place] for place in places]
     place_of = {name: i for i, name in enumerate(NAMES)}

@@ -15,28 +15,29 @@ from dumpgym.envs.knights_knaves.problems import ProblemBlock, problem_block, pu
 
 ENV_ID = "dumpgym/KnightsKnaves-v0"
 _LEAST_WINDOW, _LEAST_NEW = 2000, 0.01
-_SOON_COUNTED = 10_000  # counting the puzzles of three people takes longer than making so many
+_SOON_COUNTED = 10_000  # drawing this many puzzles takes less time than counting all puzzles of three people
 
 
 def json_lines(
     env: KnightsKnavesEnv, *, seed: int = 0, split: str = "train", num_puzzles: int, with_lookahead: bool = False
 ) -> Iterator[str]:
-    """The first puzzles of a stream that differ in their statements, one JSON object each, without line breaks.
+    """Yields the first puzzles of a stream with different statements, each as a JSON object without line breaks.
 
-    The fields are those that verl reads (``prompt`` as chat messages, ``data_source``, ``ability``, ``reward_model``
-    with the solution as ``ground_truth``, ``extra_info``); TRL takes ``prompt`` and hands the others to the reward.
-    ``extra_info`` holds the address, the environment as ``dumpgym.contracts.arms.make_env`` takes it, names, statements as Python
-    writes the nested tuples, and the solution.
+    The fields are those that verl reads: ``prompt`` (chat messages), ``data_source``, ``ability``, ``reward_model``
+    (with the solution as ``ground_truth``) and ``extra_info``. TRL uses ``prompt`` and passes the others to the reward
+    function. ``extra_info`` holds the address, the environment as a name that ``dumpgym.contracts.arms.make_env``
+    accepts, the people's names, the statements (nested tuples in Python syntax) and the solution.
 
     Args:
-        env: says which puzzles and in which words.
-        seed: of the stream.
+        env: the environment, which determines the puzzles and their words.
+        seed: seed of the stream.
         split: "train" or "test".
-        num_puzzles: how many.
-        with_lookahead: whether ``extra_info`` reports ``lookahead``, which takes longer than the rest.
+        num_puzzles: number of puzzles.
+        with_lookahead: whether ``extra_info`` includes ``lookahead``, which takes longer to compute than the rest.
 
     Raises:
-        InvalidValueError: if there are not as many different puzzles; after those that there are.
+        InvalidValueError: if there are fewer different puzzles. For most settings this is only known once all of them
+            have been yielded.
     """
     require_number("num_puzzles", num_puzzles, low=1, whole=True)
     check_split(split)
@@ -71,7 +72,7 @@ def json_lines(
 
 
 def _shared_fields(env: KnightsKnavesEnv, seed: int, split: str) -> tuple[str, str, str, str]:
-    """What stands in every line before the quiz, behind it, behind the solution, and behind the index."""
+    """Returns the texts that all lines share: before and after the quiz, after the solution and after the index."""
     settings = env.settings
     *system, user = settings.messages("{quiz}")
     before, after = user["content"].split("{quiz}")
@@ -96,7 +97,8 @@ def _lines(
     for row in rows:
         extra = block.origin(row) | ({"lookahead": block.lookahead_levels[row]} if lookahead else {})
         more = "".join(f', "{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in extra.items())
-        # All that JSON escapes in our words: quotation marks stand in quizzes alone, line breaks in answers alone.
+        # JSON needs only two escapes here: for quotation marks, which only quizzes contain, and for line breaks, which
+        # only answers contain.
         quiz, answer = block.quizzes[row].replace('"', '\\"'), block.answers[row].replace("\n", "\\n")
         people, solution = '", "'.join(names[row]), ", ".join(truth[row])
         yield (
@@ -106,11 +108,12 @@ def _lines(
 
 
 def published_lines(env: KnightsKnavesEnv, split: str | None = None) -> Iterator[str]:
-    """The paper's puzzles with the fields of its files, and the split that each belongs to.
+    """Yields the paper's puzzles as JSON objects with the fields of the published files and the split of each puzzle.
 
     Args:
         env: an environment with ``puzzles="dump"``.
-        split: "train" or "test" for these alone, in the paper's order; None for all in the order of their index.
+        split: "train" or "test" for the puzzles of this split, in the paper's order; None for all puzzles, in the order
+            of their index.
     """
     place_to_split = {place: name for name in SPLIT_SIZES for place in published_order(name)}
     places = list(range(NUM_PUZZLES)) if split is None else list(published_order(check_split(split)))

@@ -1,4 +1,4 @@
-"""Many Knights and Knaves puzzles at a time, as a Gymnasium vector environment."""
+"""Knights and Knaves as a Gymnasium vector environment, for many puzzles at a time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +16,16 @@ from dumpgym.envs.knights_knaves.verifier import verify
 
 
 class KnightsKnavesVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], NDArray[Any]]):
-    """``num_envs`` puzzles of one stream at a time; each step judges all of them and shows the next ``num_envs``.
+    """Shows ``num_envs`` puzzles of one stream at a time; each step judges all of them and shows the next ``num_envs``.
 
     Environment i shows the puzzles with index ``i``, ``num_envs + i``, ``2 num_envs + i`` and so on of the stream that
-    ``seed`` selects, so the puzzles are those that a single environment with this seed shows. An episode is one step
-    long, and the reset that follows happens within the step (``AutoresetMode.SAME_STEP``): the observations are the new
-    prompts; those that were answered are in ``infos["final_obs"]``, their verdicts in ``infos["final_info"]``.
+    ``seed`` selects, so together they show the puzzles that a single environment with this seed shows. An episode is
+    one step long, and the reset that follows is part of the same step (``AutoresetMode.SAME_STEP``): ``step`` returns
+    the next prompts as observations, the prompts just answered in ``infos["final_obs"]`` and their verdicts in
+    ``infos["final_info"]``.
 
     Args:
-        num_envs: puzzles at a time.
+        num_envs: number of environments, that is, of puzzles at a time.
         kwargs: arguments of ``KnightsKnavesEnv``.
 
     Raises:
@@ -53,14 +54,17 @@ class KnightsKnavesVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], NDArray[A
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """Shows the next puzzles, or the first ones of a stream.
+        """Shows the next puzzles of the stream, or the first ones of another stream.
 
         Args:
-            seed: selects the stream of puzzles and starts it anew; None goes on in the present one.
+            seed: selects the stream of puzzles and restarts it; None continues the current stream.
             options: "split" and "index" (of the first environment's puzzle), each optional.
 
+        Returns:
+            the prompts, and the addresses in ``infos["address"]``.
+
         Raises:
-            InvalidValueError: for an option that does not exist or a value outside its range.
+            InvalidValueError: for an unknown option or a value outside its range.
         """
         super().reset(seed=seed)
         if seed is not None:
@@ -72,6 +76,12 @@ class KnightsKnavesVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], NDArray[A
         self, actions: Sequence[str]
     ) -> tuple[tuple[str, ...], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Judges one completion for each prompt, and shows the next prompts.
+
+        Args:
+            actions: the completions, (num_envs,).
+
+        Returns:
+            the next prompts, the rewards, terminations (all True) and truncations (all False), and the infos.
 
         Raises:
             InvalidValueError: if there are more or fewer completions than environments.
@@ -101,7 +111,7 @@ class KnightsKnavesVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], NDArray[A
         return prompts, rewards, np.ones(self.num_envs, bool), truncated, self._with_masks(infos) | reset_infos
 
     def render(self) -> tuple[str, ...] | None:
-        """The present prompts, when ``render_mode`` is "ansi"."""
+        """Returns the current prompts if ``render_mode`` is "ansi"."""
         return self._prompts if self.render_mode == "ansi" else None
 
     def _show_next(self) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -119,7 +129,7 @@ class KnightsKnavesVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], NDArray[A
         return self._prompts, self._with_masks({"address": addresses})
 
     def _with_masks(self, infos: dict[str, Any]) -> dict[str, Any]:
-        """Gymnasium's form: beside each entry, which environments have it; here all of them do."""
+        """Adds the mask that Gymnasium requires for each entry. It is all True: every environment has every entry."""
         return infos | {f"_{name}": self._all.copy() for name in infos}
 
 

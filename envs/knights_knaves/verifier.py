@@ -27,11 +27,10 @@ answer as the other rules do.
 The whole answer must be accounted for; see ``dumpgym.envs.knights_knaves.language.answer_reader``. The time is linear
 in the length of the completion, whatever its content.
 
-The verifier is strict because reinforcement learning reinforces any text that earns the reward, whether or not it
-solves the puzzle. If tags could repeat, a completion could submit several answers. If text could surround the tags, a
-completion could retract its answer. If an answer were only searched for matching phrases, it could hedge. The price is
-that a right answer in an unforeseen form counts as ``unparseable``; the verdict's reason quotes the part that could not
-be read.
+The verifier is strict because training reinforces any text that earns the reward, whether or not it solves the puzzle.
+If tags could repeat, a completion could submit several answers. If text could surround the tags, a completion could
+retract its answer. If an answer were only searched for matching phrases, it could hedge. The price is that a right
+answer in an unforeseen form counts as ``unparseable``; the verdict's reason quotes the part that could not be read.
 """
 
 from collections.abc import Mapping, Sequence

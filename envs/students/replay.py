@@ -1,4 +1,4 @@
-"""A simulated student that replays a recorded run: what if another policy had chosen the arms?"""
+"""A simulated student that replays a recorded run, to ask what another policy would have done in its place."""
 
 import json
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ _RUN = "the directory of a finished or interrupted dumpgym train run"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """A value by the number of problems practised: linear between its points, and held at its ends.
+    """A value as a function of the number of problems practised: linear between its points and constant outside.
 
     Attributes:
-        practised: where the points are, ascending, (points,).
-        value: what they are, (points,).
+        practised: numbers of problems at the points, ascending, shape (points,).
+        value: values at the points, shape (points,).
     """
 
     practised: NDArray[np.float64]
@@ -33,14 +33,14 @@ class Curve:
 
     @classmethod
     def of_points(cls, practised: ArrayLike, value: ArrayLike, weight: ArrayLike, *, monotone: bool) -> Self:
-        """A curve through measurements.
+        """Makes a curve from measurements. Measurements at the same place are replaced by their weighted mean.
 
         Args:
-            practised: problems practised before each measurement, (points,), in any order.
-            value: what was measured, (points,).
-            weight: of each measurement, such as its number of problems, (points,).
-            monotone: take the non-decreasing values that are nearest in weighted least squares (isotonic regression),
-                instead of the measurements; those at the same place are one measurement, their weighted mean.
+            practised: number of problems practised before each measurement, in any order, shape (points,).
+            value: measured values, shape (points,).
+            weight: weight of each measurement, such as its number of problems, shape (points,).
+            monotone: whether to replace the values by the nearest non-decreasing ones in weighted least squares
+                (isotonic regression).
         """
         places, group = np.unique(np.asarray(practised, dtype=np.float64), return_inverse=True)
         weights = np.bincount(group, weight)
@@ -50,20 +50,20 @@ class Curve:
         return cls(places, means)
 
     def at(self, practised: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The value after so many problems, of the same shape."""
+        """Returns the values after these numbers of problems, in the same shape."""
         values: NDArray[np.float64] = np.interp(practised, self.practised, self.value)
         return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArmCurves:
-    """What is known of one arm, by the number of its problems practised.
+    """The recorded curves of one arm, as functions of the number of its problems practised.
 
     Attributes:
-        name: of the arm.
-        training: the chance that a completion sampled for a training problem is right.
+        name: name of the arm.
+        training: probability that a sampled completion of a training problem is right.
         held_out: success on held-out problems.
-        tokens: generated for a completion.
+        tokens: number of tokens in a completion.
     """
 
     name: str
@@ -73,27 +73,30 @@ class ArmCurves:
 
 
 class ReplayStudent(Stateful):
-    """A student who learns every arm as a recorded learner did, whatever the policy.
+    """A student that learns every arm along the curve of a recorded learner, whatever the policy.
 
-    The recording gives, for every arm, its success as a function of the number of its problems practised so far. A
-    policy that practises an arm sooner moves sooner along this curve; beyond the recording's end the curve is flat.
+    The recording gives the success on every arm as a function of the number of the arm's problems practised so far. A
+    policy that practises an arm earlier moves along its curve earlier. Beyond the end of the recording the curve is
+    constant.
 
-    **The assumption** is that an arm's success depends on its own practice alone: not on that of other arms, nor on
-    time, nor on the size of the batch. So transfer between arms, which a learner has, is credited to the arm whose
-    success rose, and policies that live on transfer are misjudged; forgetting is left out. A recording under uniform
-    sampling reaches furthest on all arms, and curves are the better known the more problems they rest on. All problems
-    of an arm are equally hard here, which makes mixed groups more frequent than they were.
+    **The assumption** is that success on an arm depends only on the practice of this arm, and not on the practice of
+    other arms, on time, or on the batch size. Transfer between arms, which a real learner has, is therefore credited to
+    the arm whose success rose, and policies that exploit transfer are misjudged. Forgetting is not modelled. A
+    recording under uniform sampling covers all arms equally far; the more problems a curve is measured on, the more
+    reliable it is. All problems of an arm have the same difficulty here, which makes groups with both right and wrong
+    completions more frequent than they were in the recording.
 
     Args:
-        curves: of every arm, easiest first.
-        seeds: one a run, which then go in lockstep with a leading axis in all arrays; a single number for one run. Run
-            r depends on its seed alone, and an arm's i-th problem has the same luck under every policy.
+        curves: curves of every arm, easiest first.
+        seeds: one seed per run for runs in lockstep, with a leading axis in all arrays; a single number for one run.
+            A run depends only on its seed, and problem i of an arm has the same luck under every policy.
 
     Attributes:
-        drawn: problems of every arm that were practised, (..., num_arms).
+        drawn: number of problems of every arm that were practised, shape (..., num_arms).
 
     Raises:
-        InvalidValueError: if there are no arms, two share a name, or a seed is negative or no whole number.
+        InvalidValueError: if there are no arms, two arms have the same name, or a seed is not a whole number of at
+            least 0.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("arm_names", "seeds", "drawn")
@@ -110,28 +113,31 @@ class ReplayStudent(Stateful):
 
     @classmethod
     def from_run(cls, path: str | Path, *, seeds: int | Sequence[int] = 0) -> Self:
-        """Replays the run in a directory that ``dumpgym train`` wrote.
+        """Makes a student from the directory of a run that ``dumpgym train`` wrote.
 
-        Training success comes from metrics.jsonl, where each batch's mean was measured on as many problems as the arm
-        had given before the batch; held-out success comes from the greedy evaluations in evaluations.jsonl. Both are
-        smoothed by isotonic regression, with the number of problems as weights: the non-decreasing curve nearest to the
-        measurements, which pools what noise has reversed. Tokens are as logged. An arm that was never drawn has its
-        held-out curve for both, and no tokens.
+        Training success is the mean success of each batch in metrics.jsonl, placed at the number of the arm's problems
+        practised before the batch. Held-out success comes from the greedy evaluations in evaluations.jsonl. Both curves
+        are smoothed by isotonic regression with the numbers of problems as weights, which gives the nearest
+        non-decreasing curve. Tokens are used as logged. An arm that was never drawn uses its held-out curve for both,
+        and generates no tokens.
 
         Args:
-            path: of the run.
+            path: directory of the run.
             seeds: see the class.
 
         Raises:
-            InvalidValueError: if there is no run with an evaluation and a step of training, or a line is broken.
+            InvalidValueError: if the directory holds no run with an evaluation and a training step, or a line is not a
+                JSON object.
         """
         return cls(read_curves(Path(str(path))), seeds=seeds)
 
     def practise(self, arms: NDArray[np.int64], num_generations: int) -> GroupResults:
-        """Draws the successes of a group for each of the arms, and moves along their curves; see ``Student``."""
+        """Draws the successes of a group for each of the arms, and moves along the arms' curves; see ``Student``."""
         check_batch(arms, num_generations, self.drawn)
         index, drawn = problem_indices(arms, self.drawn)
         chance, tokens = (np.take_along_axis(self._at(name), arms, axis=-1) for name in ("training", "tokens"))
+        # Each completion has a number that is the same under every policy, shape (..., groups, G), and is right if the
+        # number is below the present chance. So a student that has practised more never has fewer successes at it.
         seeds = self.seeds[..., None]
         luck = uniform_at(seeds, arms[..., None], index[..., None], np.arange(num_generations))
         solved = luck < chance[..., None]
@@ -141,23 +147,25 @@ class ReplayStudent(Stateful):
         return GroupResults(arms, successes, num_generations, generated, np.zeros_like(successes), solved=solved)
 
     def success(self) -> NDArray[np.float64]:
-        """Success on held-out problems of every arm, (..., num_arms)."""
+        """Returns the success on held-out problems of every arm, shape (..., num_arms)."""
         return self._at("held_out")
 
     def _at(self, curve: str) -> NDArray[np.float64]:
-        """The present values of all arms' curves of one kind, (..., num_arms)."""
+        """Returns the present values of all arms' curves of one kind, shape (..., num_arms)."""
         return np.stack([getattr(arm, curve).at(self.drawn[..., d]) for d, arm in enumerate(self.curves)], axis=-1)
 
 
 def read_curves(path: Path) -> list[ArmCurves]:
-    """The curves of every arm of a recorded run, in the run's order; see ``ReplayStudent.from_run``.
+    """Reads the curves of every arm of a recorded run, in the run's order; see ``ReplayStudent.from_run``.
 
     Raises:
-        InvalidValueError: if there is no run with an evaluation and a step of training, or a line is broken.
+        InvalidValueError: if the directory holds no run with an evaluation and a training step, or a line is not a JSON
+            object.
     """
     steps, evaluations = _read_lines(path / "metrics.jsonl"), _read_lines(path / "evaluations.jsonl")
     (config,) = _read_lines(path / "config.json", whole=True)
     try:
+        # An interrupted run may have written an evaluation whose step was not logged; it has no place on the curve.
         done = {0, *(record["step"] for record in steps)}
         evaluations = [record for record in evaluations if record["step"] in done]
         names = [key.split("/")[1] for key in steps[0] if key.startswith("arms/") and key.endswith("/count")]
@@ -171,10 +179,10 @@ def read_curves(path: Path) -> list[ArmCurves]:
 def _arm_curves(
     name: str, steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]], num_generations: int
 ) -> ArmCurves:
-    """The curves of one arm.
+    """Makes the curves of one arm from the records of a run.
 
     Raises:
-        KeyError: if the records lack something.
+        KeyError: if a record lacks a field.
     """
     count, generated = (
         np.array([0, *(record[f"arms/{name}/{what}"] for record in steps)]) for what in ("count", "num_tokens")
@@ -202,10 +210,10 @@ def _arm_curves(
 
 
 def _read_lines(path: Path, *, whole: bool = False) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line, or one in the whole file; at least one.
+    """Reads the JSON objects of a file, one per line, or a single one if ``whole``.
 
     Raises:
-        InvalidValueError: if the file cannot be read, holds none, or a line is no JSON object.
+        InvalidValueError: if the file cannot be read or is empty, or a line is not a JSON object.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A simulated student with many skills: transfer between arms, prerequisites and forgetting, learning as GRPO does."""
+"""A simulated student with many skills, which learns as GRPO does: transfer, prerequisites and forgetting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,28 +19,30 @@ from dumpgym.signals.of_a_group import binary_mean_absolute_advantage
 
 NUISANCES = ("too-hard", "mastered", "noisy", "spurious", "duplicate", "wrong-format")
 _FIXED_SUCCESS = {"too-hard": 0.0, "mastered": 1.0, "noisy": 0.5, "wrong-format": 0.0}
-_TRICK_DIFFICULTY, _TRICK_RATE = 2.0, 8.0
-_NODES = 9
-_DIFFICULTY, _LUCK = 0, 1  # streams of random numbers
+_TRICK_DIFFICULTY, _TRICK_RATE = 2.0, 8.0  # of the spurious arm
+_NODES = 9  # number of difficulties of an arm's problems
+_DIFFICULTY, _LUCK = 0, 1  # last part of the address of a problem's random numbers
 
 
 @lru_cache(maxsize=8)
 def _expected_signal(num_generations: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Chances of a completion to be right, and the mean of ``binary_mean_absolute_advantage`` at each of them."""
+    """Returns chances that a completion is right, and the mean ``binary_mean_absolute_advantage`` at each of them."""
+    # ``expected_path`` interpolates in this table of 2,001 chances. The oracle needs the signal at thousands of chances
+    # in every step, where interpolation is much cheaper than a binomial sum.
     chance, k = np.linspace(0, 1, 2001), np.arange(num_generations + 1)
     return chance, binom.pmf(k, num_generations, chance[:, None]) @ binary_mean_absolute_advantage(k, num_generations)
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """What does not change while a student learns; A arms, M skills, Q difficulties of an arm's problems.
+    """The constants of a student with A arms, M skills, and Q difficulties of each arm's problems.
 
     Attributes:
-        loads: how much of every skill an arm takes, rows of length 1, (A, M).
-        difficulty: of every arm's problems, (A, Q), each as frequent as the others.
-        easier: the arm whose success is the prerequisite of each arm, -1 for none, (A,).
-        fixed: success that no skill changes, NaN where skills decide, (A,).
-        rate: factor of the learning rate, 0 where nothing is learned, (A,).
+        loads: load of every skill on every arm, rows of Euclidean length 1, shape (A, M).
+        difficulty: difficulties of every arm's problems, equally frequent, shape (A, Q).
+        easier: index of the arm whose success is the prerequisite of each arm, -1 for none, shape (A,).
+        fixed: success on arms that no skill changes, NaN for other arms, shape (A,).
+        rate: factor of the learning rate, 0 for arms that teach nothing, shape (A,).
     """
 
     loads: NDArray[np.float64]
@@ -51,54 +53,61 @@ class _Model:
 
 
 class SkillsStudent(Stateful):
-    """A student that stands for a language model: one success curve an arm, which practice anywhere may raise.
+    """A model of a language model in training: practice of one arm raises the success on other arms too.
 
-    Arm d = 0, 1, ... is harder than those before it. There is a shared and an own skill for every arm, all 0 at the
-    start; arm d takes the shared skill m with a load that falls as exp(-abs(d - m) / transfer_length), and its own with
-    the share ``own_share`` of its squared load. With the skills theta, a problem whose difficulty z is one of nine
-    equally likely quantiles of a Laplace distribution of variance 1 is solved with the chance::
+    Arms d = 0, 1, ... are increasingly hard. Every arm has a shared skill and an own skill, all 0 at the start. The
+    load of shared skill m on arm d is proportional to exp(-abs(d - m) / transfer_length), and ``own_share`` is the
+    share of the arm's own skill in its squared loads. With skills theta, a problem is solved with probability::
 
         p = sigmoid(loads_d . theta - (offset + slope d) - spread z)
 
-    A step of practice moves the skills by the finite-group signal g(k), the mean absolute advantage of a group of G
-    completions with k successes, as a step of GRPO is in proportion to the advantages, and lets them fade::
+    where z, the difficulty of the problem, is one of nine equally likely quantiles of a Laplace distribution with
+    variance 1. A step of practice changes the skills in proportion to the mean absolute advantage g(k) of groups of G
+    completions with k successes, as a step of GRPO is proportional to the advantages, and all skills decay::
 
         theta <- theta + learning_rate * mean over groups of (g(k) gate_d loads_d) - forgetting * theta
         gate_d = gate_floor + (1 - gate_floor) * (success of arm d - 1), 1 for the first arm
 
-    So nothing is learned from a group that is all right or all wrong; a hard arm learns from easier ones through shared
-    skills, and from itself once the arm before it is known; and an arm left alone is forgotten.
+    So a group whose completions are all right or all wrong teaches nothing. A hard arm learns from easier arms through
+    shared skills, and from its own practice once the arm before it is mastered. An arm that is not practised is
+    forgotten.
 
-    The defaults are fitted to two published findings (``experiments/student_calibration``): the velocity of learning
-    against the pass rate (marin #8765), for which the spread of difficulties within an arm is what counts, and the
-    final successes of uniform sampling on Knights and Knaves of 3 to 14 people (arXiv 2504.09710), after 150 steps of
-    128 groups of 16 completions. What DUMP achieves there is not fitted.
+    The defaults are fitted to two published findings (``experiments/student_calibration``). The first is the velocity
+    of learning as a function of the pass rate (marin #8765), which depends most on the spread of difficulties within an
+    arm. The second is the final success of uniform sampling on Knights and Knaves of 3 to 14 people (arXiv 2504.09710),
+    after 150 steps of 128 groups of 16 completions. The results of DUMP in that paper are not fitted.
 
-    Nuisance arms stand behind the others and do not count in the curriculum's success: "too-hard" is never solved,
-    "mastered" always, "noisy" by the toss of a coin, "wrong-format" never, as its answers are not read; none of them
-    teaches anything. "spurious" is learned by a trick, eight times as fast as a first arm, and the trick helps nowhere
-    else. "duplicate" is a second arm with the skills of the middle one, and problems of its own.
+    Nuisance arms come after the other arms and do not count in the curriculum's success:
 
-    Run r depends on its seed alone, whoever is simulated beside it, to the last bit. Arm d's i-th problem, its
-    difficulty and the luck of its completions, is the same under every policy that is given the seed.
+    * "too-hard" is never solved, "mastered" always, "noisy" with probability 1/2 and "wrong-format" never, because its
+      answers cannot be read. None of them teaches anything.
+    * "spurious" is learned by a trick, eight times as fast as the first arm, and the trick helps on no other arm.
+    * "duplicate" has the skills of the middle arm and other problems.
+
+    A run depends only on its seed, to the last bit, with or without other runs beside it. Problem i of an arm, its
+    difficulty and the luck of its completions, is the same under every policy with the same seed.
 
     Args:
         num_arms: number of arms that count, at least 1.
-        seeds: one a run, which then go in lockstep with a leading axis in all arrays; a single number for one run.
-        nuisance: nuisance arms, names or one text with commas.
+        seeds: one seed per run for runs in lockstep, with a leading axis in all arrays; a single number for one run.
+        nuisance: names of nuisance arms, as a list or as text with commas.
         offset: difficulty of the first arm.
-        slope: how much harder every arm is than the one before it.
-        spread: standard deviation of the distribution of difficulty within an arm, at least 0.
-        transfer_length: arms over which transfer falls by a factor of e, above 0.
-        own_share: share of the squared load that an arm's own skill has, from 0 to 1.
-        learning_rate: above 0.
-        gate_floor: how much is learned without the prerequisite, from 0 to 1.
+        slope: increase in difficulty from one arm to the next.
+        spread: standard deviation of the difficulty within an arm, at least 0.
+        transfer_length: number of arms over which transfer falls by a factor of e, above 0.
+        own_share: share of the arm's own skill in its squared loads, from 0 to 1.
+        learning_rate: learning rate of the skills, above 0.
+        gate_floor: share of the learning rate that is left without the prerequisite, from 0 to 1.
         forgetting: share of every skill that is lost in a step, from 0 to 1.
-        tokens: generated by a completion of the first arm and of the last one; those between lie on a line, and
-            nuisance arms have as many as the middle one.
+        tokens: number of tokens in a completion of the first and of the last arm. The numbers between lie on a line;
+            nuisance arms have as many as the middle arm.
+
+    Attributes:
+        skills: theta, shape (..., skills).
+        drawn: number of problems of every arm that were practised, shape (..., num_arms).
 
     Raises:
-        UnknownNameError: if there is no such nuisance arm.
+        UnknownNameError: if a nuisance arm is unknown.
         InvalidValueError: if another argument is out of range.
     """
 
@@ -141,47 +150,52 @@ class SkillsStudent(Stateful):
         self.seeds = address_of_runs(seeds)
         runs = self.seeds.shape[:-1]
         self.skills: NDArray[np.float64] = np.zeros((*runs, self._model.loads.shape[1]))
-        self.drawn: NDArray[np.int64] = np.zeros((*runs, len(self.arm_names)), dtype=np.int64)  # problems of every arm
+        self.drawn: NDArray[np.int64] = np.zeros((*runs, len(self.arm_names)), dtype=np.int64)
 
     def practise(self, arms: NDArray[np.int64], num_generations: int) -> GroupResults:
         """Completes one problem of each of the arms ``num_generations`` times, and learns; see ``Student``.
 
         Raises:
-            InvalidValueError: if there are not as many runs as seeds, or no such arm.
+            InvalidValueError: if the number of runs is not that of the seeds, an arm does not exist, or a group has
+                fewer than two completions.
         """
         check_batch(arms, num_generations, self.drawn)
         index, self.drawn = problem_indices(arms, self.drawn)
-        node = (_NODES * uniform_at(self.seeds, arms, index, _DIFFICULTY)).astype(np.int64)
-        chances = self._chances(self.skills)
+        node = (_NODES * uniform_at(self.seeds, arms, index, _DIFFICULTY)).astype(np.int64)  # (..., groups)
+        chances = self._chances(self.skills)  # (..., A, Q)
         chance = np.take_along_axis(chances.reshape(*arms.shape[:-1], -1), arms * _NODES + node, axis=-1)
-        # The inverse of the distribution function, at a number that no skill changes: with more skill never fewer
-        # successes. At the number 0 it is -1.
+        # One number per problem, inverted through the binomial distribution, gives the number of successes. The number
+        # is the same under every policy, so on the same problem a student with more skill never has fewer successes.
+        # SciPy returns -1 at the number 0, hence the maximum.
         luck = uniform_at(self.seeds, arms, index, _LUCK)
         successes = np.maximum(binom.ppf(luck, num_generations, chance), 0).astype(np.int64)
 
         signal = binary_mean_absolute_advantage(successes, num_generations)
+        # Sum over the groups of each arm divided by the number of all groups, (..., num_arms).
         taught = np.where(arms[..., None] == np.arange(len(self.arm_names)), signal[..., None], 0).mean(axis=-2)
         self.skills = self._learned(self.skills, chances.mean(axis=-1), taught)
         tokens = self._lengths[arms] * num_generations
         return GroupResults(arms, successes, num_generations, tokens, np.zeros_like(successes))
 
     def success(self) -> NDArray[np.float64]:
-        """The chance to solve a problem of every arm, shape (..., num_arms)."""
+        """Returns the chance to solve a problem of every arm, shape (..., num_arms)."""
         success: NDArray[np.float64] = self._chances(self.skills).mean(axis=-1)
         return success
 
     def expected_path(self, shares: NDArray[np.float64], num_generations: int) -> NDArray[np.float64]:
-        """Success in the limit of large batches, where every group gives its expected signal; the student stays as is.
+        """Computes success in the limit of large batches, where an arm's mean signal is its expectation.
+
+        The path starts from an untrained student; the student itself does not change.
 
         Args:
-            shares: of every arm in every step, (..., steps, num_arms).
-            num_generations: completions in a group.
+            shares: share of every arm in every step, shape (..., steps, num_arms).
+            num_generations: number of completions in a group.
 
         Returns:
-            Success before every step and after the last, (..., steps + 1, num_arms), from no skill at all.
+            Success before every step and after the last, shape (..., steps + 1, num_arms).
 
         Raises:
-            InvalidValueError: if the shares are of other arms, or a group has fewer than two completions.
+            InvalidValueError: if the shares have the wrong shape, or a group has fewer than two completions.
         """
         require_number("num_generations", num_generations, low=2, whole=True)
         if shares.ndim < 2 or shares.shape[-1] != len(self.arm_names):
@@ -197,8 +211,9 @@ class SkillsStudent(Stateful):
         return np.stack(path, axis=-2)
 
     def _chances(self, skills: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Success at every difficulty of every arm, (..., A, Q)."""
-        # Not by matrix multiplication, whose last bit depends on the number of runs.
+        """Returns the success at every difficulty of every arm, shape (..., A, Q)."""
+        # einsum and not @: the last bit of a matrix product depends on the number of rows, and a run would then depend
+        # on the runs beside it.
         ability = np.einsum("...m,am->...a", skills, self._model.loads)
         chances: NDArray[np.float64] = expit(ability[..., None] - self._model.difficulty)
         fixed = self._model.fixed[:, None]
@@ -207,7 +222,13 @@ class SkillsStudent(Stateful):
     def _learned(
         self, skills: NDArray[np.float64], success: NDArray[np.float64], taught: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """The skills after a step in which every arm gave the signal ``taught``, (..., A), in the mean over groups."""
+        """Returns the skills after a step.
+
+        Args:
+            skills: skills before the step, shape (..., M).
+            success: success on every arm before the step, shape (..., A).
+            taught: sum of the signals of every arm's groups divided by the number of all groups, shape (..., A).
+        """
         easier = self._model.easier
         gate = self.gate_floor + (1 - self.gate_floor) * np.where(easier < 0, 1, success[..., easier])
         gain = np.einsum("...a,am->...m", taught * gate * self._model.rate, self._model.loads)
@@ -226,7 +247,10 @@ def _nuisance_names(nuisance: str | Sequence[str]) -> list[str]:
 
 
 def _real_arms(level: NDArray[np.float64], spread: float, transfer_length: float, own_share: float) -> _Model:
-    """The arms that count, at their mean difficulties; the last skill, which none of them takes, is the trick."""
+    """Makes the arms that count from their mean difficulties.
+
+    The last skill is the trick of the spurious arm, which has no load on these arms.
+    """
     num_arms = len(level)
     d = np.arange(num_arms)
     shared = np.exp(-np.abs(d[:, None] - d) / transfer_length)
@@ -238,7 +262,7 @@ def _real_arms(level: NDArray[np.float64], spread: float, transfer_length: float
 
 
 def _with_nuisance(real: _Model, names: Sequence[str]) -> _Model:
-    """The model with nuisance arms behind the real ones, each a copy of the middle one but for what makes it one."""
+    """Adds nuisance arms after the real ones, each a copy of the middle arm with the changes that its name implies."""
     num_arms = len(real.rate)
     rows = np.append(np.arange(num_arms), np.full(len(names), num_arms // 2))
     model = _Model(real.loads[rows], real.difficulty[rows], real.easier[rows], real.fixed[rows], real.rate[rows])

@@ -1,4 +1,4 @@
-"""A simulated student that solves real Knights and Knaves puzzles: a softmax over all assignments, trained by GRPO."""
+"""A simulated student of real Knights and Knaves puzzles: a softmax over all assignments, trained by GRPO."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -21,36 +21,42 @@ from dumpgym.signals.of_a_group import advantages
 
 _NUM_KINDS = len(OPERATORS)
 _MOST_PEOPLE = 12  # 4,096 assignments a puzzle
-_STD_OFFSET = 1e-6  # of GRPO, which divides by the standard deviation
+_STD_OFFSET = 1e-6  # added to the standard deviation by which GRPO divides
 
 
 class Violations(NamedTuple):
-    """Which statements of some puzzles are violated under every assignment of roles.
+    """Numbers of statements that every assignment of roles violates, for several puzzles.
 
-    A knight who says something false violates the statement, and so does a knave who says something true. Assignment a
-    makes person i a knight if bit i of a is 1.
+    An assignment violates the statement of a knight if it is false, and the statement of a knave if it is true. Person
+    i is a knight in assignment a if bit i of a is 1.
 
     Attributes:
-        counts: violated statements by kind, in the order of ``OPERATORS``, (puzzles, kinds, assignments).
-        solution: the assignment that violates none, (puzzles,).
+        counts: number of violated statements of each kind, in the order of ``OPERATORS``, shape (puzzles, kinds,
+            assignments).
+        solution: the assignment that violates no statement, shape (puzzles,).
     """
 
     counts: NDArray[np.float32]
     solution: NDArray[np.int64]
 
     def take(self, rows: NDArray[np.int64]) -> "Violations":
-        """Some of the puzzles."""
+        """Returns the violations of some of the puzzles."""
         return Violations(self.counts[rows], self.solution[rows])
 
 
 @lru_cache(maxsize=32)
 def violations_of_block(num_people: int, seed: int, split: str, number: int) -> Violations:
-    """The violations of a block of puzzles; see ``dumpgym.envs.knights_knaves.logic.generator.sample_block``."""
+    """Computes the violations of a block of puzzles that ``generator.sample_block`` draws.
+
+    Puzzles are drawn in blocks, whose results are cached, because a policy usually asks for successive problems.
+    """
     block = sample_block(Distribution(num_people), seed, split, number)
-    operators = cast(CodedStatements, block.sets).operators  # as all statements of the published form are
+    # All statements of the published form are coded. (The cast is for the type checker.)
+    operators = cast(CodedStatements, block.sets).operators
     gates = block.sets.gates()
     roles = (np.arange(2**num_people) >> np.arange(num_people)[:, None] & 1).astype(np.int8)  # (people, assignments)
-    function = gates.kinds >> 6 & 15  # bit 2 x + y of a statement's function is its truth when the two people are x, y
+    # Bit 2 x + y of a statement's function is its truth value when the two people's roles are x and y.
+    function = gates.kinds >> 6 & 15  # (puzzles, people)
     inputs = 2 * roles[gates.first] + roles[gates.second]
     violated = (function[..., None] >> inputs & 1) != roles  # (puzzles, people, assignments)
     of_kind = operators[:, None, :] == np.arange(_NUM_KINDS)[:, None]  # (puzzles, kinds, people)
@@ -59,11 +65,14 @@ def violations_of_block(num_people: int, seed: int, split: str, number: int) -> 
 
 
 def assignment_probabilities(violations: Violations, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """pi(a) = softmax over a of -(weights . violated statements by kind), (puzzles, assignments).
+    """Computes pi(a) = softmax over a of -(weights . violated statements by kind).
 
     Args:
-        violations: of the puzzles.
-        weights: of the kinds of statements, (kinds,).
+        violations: violations of the puzzles.
+        weights: weights of the kinds of statements, shape (kinds,).
+
+    Returns:
+        The probabilities of the assignments, shape (puzzles, assignments).
     """
     probabilities: NDArray[np.float64] = softmax(-(weights @ violations.counts), axis=-1)
     return probabilities
@@ -72,19 +81,19 @@ def assignment_probabilities(violations: Violations, weights: NDArray[np.float64
 def sampled_gradient(
     violations: Violations, probabilities: NDArray[np.float64], chosen: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The policy gradient of a group of completions to each puzzle with respect to the kinds' weights.
+    """Computes the policy gradient of a group of completions to each puzzle with respect to the kinds' weights.
 
-    It is the mean over the group of A_i (f(a_i) - E f), where f(a) is minus the violated statements by kind, so that
-    f(a) - E f is the gradient of log pi(a), and A = (r - mean) / (std with n - 1, + 1e-6) the advantage of GRPO with
-    reward 1 for the solution and 0 for all else.
+    It is the mean over the group of A_i (f(a_i) - E f). Here f(a) is minus the number of violated statements of each
+    kind, so f(a) - E f is the gradient of log pi(a), and A = (r - mean) / (std + 1e-6), with std over n - 1, is GRPO's
+    advantage for reward 1 for the solution and 0 otherwise.
 
     Args:
-        violations: of the puzzles.
-        probabilities: of their assignments, (puzzles, assignments).
-        chosen: assignments drawn from them, (puzzles, G).
+        violations: violations of the puzzles.
+        probabilities: probabilities of their assignments, shape (puzzles, assignments).
+        chosen: assignments drawn from these probabilities, shape (puzzles, G).
 
     Returns:
-        Shape (puzzles, kinds).
+        The gradients, shape (puzzles, kinds).
     """
     rewards = (chosen == violations.solution[:, None]).astype(np.float64)
     expected = violations.counts @ probabilities[..., None]
@@ -96,23 +105,24 @@ def sampled_gradient(
 def expected_gradient(
     violations: Violations, probabilities: NDArray[np.float64], num_generations: int
 ) -> NDArray[np.float64]:
-    """The expectation of ``sampled_gradient`` over groups of G completions, exactly.
+    """Computes the exact expectation of ``sampled_gradient`` over groups of G completions.
 
-    With P = pi(solution), k of G completions right and p = k / G, the advantage of a right one is (1 - p) / s and of a
-    wrong one -p / s, with s = sqrt(p (1 - p) G / (G - 1)) + 1e-6. The solution violates nothing, f = 0, and given k the
-    wrong ones are independent draws from pi without the solution, whose mean f is E f / (1 - P). So::
+    Let P = pi(solution), and let k of the G completions be right, p = k / G. The advantage of a right completion is
+    (1 - p) / s and that of a wrong one is -p / s, with s = sqrt(p (1 - p) G / (G - 1)) + 1e-6. The solution violates
+    nothing, so its f is 0. Given k, the wrong completions are independent draws from pi without the solution, whose
+    mean f is E f / (1 - P). Therefore::
 
         E gradient = -E[p (1 - p) / s] E f / (1 - P) = E[p (1 - p) / s] / (P (1 - P)) grad P,   k ~ Binomial(G, P)
 
-    The mean abs(A) of a group is 2 p (1 - p) / s: GRPO learns in proportion to the signal that DUMP measures.
+    The mean abs(A) of a group is 2 p (1 - p) / s, so GRPO learns in proportion to the signal that DUMP measures.
 
     Args:
-        violations: of the puzzles.
-        probabilities: of their assignments, (puzzles, assignments).
-        num_generations: completions in a group, G.
+        violations: violations of the puzzles.
+        probabilities: probabilities of their assignments, shape (puzzles, assignments).
+        num_generations: number of completions in a group, G.
 
     Returns:
-        Shape (puzzles, kinds).
+        The expected gradients, shape (puzzles, kinds).
     """
     solved = np.take_along_axis(probabilities, violations.solution[:, None], axis=1)  # (puzzles, 1)
     p = np.arange(num_generations + 1) / num_generations
@@ -124,33 +134,34 @@ def expected_gradient(
 
 
 class SoftmaxStudent(Stateful):
-    """A student that guesses who is a knight, and learns which statements to heed: real puzzles, exact gradients.
+    """A student that guesses assignments of roles, and learns by exact gradients which kinds of statements to heed.
 
-    An arm is a number of people. Its i-th problem is the training puzzle (seed, "train", i) of the environment
-    ``dumpgym/KnightsKnaves-v0``. The student chooses one of the 2^n assignments of roles with the chance::
+    An arm is a number of people. Problem i of an arm is the training puzzle (seed, "train", i) of the environment
+    ``dumpgym/KnightsKnaves-v0``. The student chooses one of the 2^n assignments of roles with probability::
 
         pi(a) = softmax(-sum over kinds of (w_kind + v_n) (statements of this kind that a violates))
 
-    where the kinds are leaf, not, and, or, ->, <=>, the weights w are shared by all arms and v_n is the arm's own. All
-    are 0 at the start: uniform guessing, success 2^-n. Only the solution violates no statement, so success tends to 1
-    with the weights; what is learned on one arm helps on all others through w. A step of practice draws G assignments
-    a puzzle, rewards the solution with 1 and all else with 0, and goes up the gradient of GRPO without clipping and
-    without a penalty (see ``sampled_gradient``), in the mean over the batch's groups, by plain gradient ascent.
+    The kinds are leaf, not, and, or, ->, <=>. The weights w are shared by all arms, and v_n is the arm's own weight.
+    All are 0 at the start, which is uniform guessing with success 2^-n. Only the solution violates no statement, so
+    success approaches 1 as the weights grow. What the student learns on one arm helps on all others through w. A step
+    of practice draws G assignments per puzzle and rewards the solution with 1 and any other assignment with 0. It
+    follows GRPO's gradient (see ``sampled_gradient``), averaged over the groups of the batch, by plain gradient ascent,
+    without clipping and without a penalty.
 
-    Nothing in the student is stochastic but its draws, and these have addresses: generation g of an arm's i-th problem
-    is drawn with the same uniform number under every policy, so that runs with the same seed are paired.
+    Only the draws of assignments are random, and they have addresses: completion g of problem i of an arm is drawn with
+    the same uniform number under every policy, so runs with the same seed are paired.
 
     Args:
-        people: number of people of every arm, each 2 to 12, all different, in ascending order.
-        seed: of the puzzles and the draws.
-        learning_rate: above 0.
-        test_problems: held-out puzzles of every arm on which ``success`` is measured, at least 1; the same ones,
-            (0, "test", i), for every seed.
-        tokens_per_person: generated by a completion for each of its people.
+        people: number of people of every arm, each from 2 to 12, in strictly ascending order.
+        seed: seed of the puzzles and the draws.
+        learning_rate: step size of the gradient ascent, above 0.
+        test_problems: number of held-out puzzles of every arm on which ``success`` is measured, at least 1. They are
+            the puzzles (0, "test", i) for every seed.
+        tokens_per_person: number of tokens in a completion per person in the puzzle.
 
     Attributes:
-        parameters: the six weights of the kinds, then one an arm, (6 + num_arms,).
-        drawn: problems that every arm has given, (num_arms,).
+        parameters: the six weights of the kinds, followed by the weight of every arm, shape (6 + num_arms,).
+        drawn: number of problems of every arm that were practised, shape (num_arms,).
 
     Raises:
         InvalidValueError: if an argument is out of range.
@@ -183,14 +194,14 @@ class SoftmaxStudent(Stateful):
         self._held_out = [_problems(n, 0, "test", np.arange(test_problems)) for n in self.people]
 
     def practise(self, arms: NDArray[np.int64], num_generations: int) -> GroupResults:
-        """Chooses ``num_generations`` assignments for a puzzle of each of the arms, and learns; see ``Student``."""
+        """Draws ``num_generations`` assignments for a puzzle of each of the arms, and learns; see ``Student``."""
         check_batch(arms, num_generations, self.drawn)
         index, drawn = problem_indices(arms, self.drawn)
         solved = np.zeros((*arms.shape, num_generations), dtype=bool)
         gradient = np.zeros_like(self.parameters)
         for arm, rows, puzzles, probabilities in self._batch(arms, index):
             luck = uniform_at(self.seed, self.people[arm], index[rows, None], np.arange(num_generations))
-            cumulative = probabilities.cumsum(axis=-1)[:, None, :-1]
+            cumulative = probabilities.cumsum(axis=-1)[:, None, :-1]  # see ``draw_arms``
             chosen = (luck[..., None] >= cumulative).sum(axis=-1)
             solved[rows] = chosen == puzzles.solution[:, None]
             gradient += self._of_parameters(arm, sampled_gradient(puzzles, probabilities, chosen))
@@ -201,10 +212,10 @@ class SoftmaxStudent(Stateful):
         return GroupResults(arms, successes, num_generations, tokens, np.zeros_like(successes), solved=solved)
 
     def expected_gradient(self, arms: NDArray[np.int64], num_generations: int) -> NDArray[np.float64]:
-        """The gradient that ``practise`` would follow with these arguments, in expectation over its draws.
+        """Computes the expectation, over the draws, of the gradient that ``practise`` follows with these arguments.
 
         Returns:
-            Shape (6 + num_arms,), that of the parameters.
+            The gradient with respect to the parameters, shape (6 + num_arms,).
         """
         check_batch(arms, num_generations, self.drawn)
         index, _ = problem_indices(arms, self.drawn)
@@ -214,7 +225,7 @@ class SoftmaxStudent(Stateful):
         return gradient / arms.size
 
     def success(self) -> NDArray[np.float64]:
-        """The mean chance to choose the solution of a held-out puzzle of every arm, (num_arms,)."""
+        """Returns the mean probability of the solution over the held-out puzzles of every arm, shape (num_arms,)."""
         means = []
         for arm, puzzles in enumerate(self._held_out):
             probabilities = assignment_probabilities(puzzles, self._weights(arm))
@@ -226,16 +237,16 @@ class SoftmaxStudent(Stateful):
         return weights
 
     def _of_parameters(self, arm: int, by_puzzle: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The sum of gradients with respect to the kinds' weights, (puzzles, kinds), for all parameters."""
+        """Sums gradients with respect to the kinds' weights, (puzzles, kinds), into one for all parameters."""
         gradient = np.zeros_like(self.parameters)
         gradient[:_NUM_KINDS] = by_puzzle.sum(axis=0)
-        gradient[_NUM_KINDS + arm] = by_puzzle.sum()  # the arm's own weight is added to that of every kind
+        gradient[_NUM_KINDS + arm] = by_puzzle.sum()  # the arm's weight is added to the weight of every kind
         return gradient
 
     def _batch(
         self, arms: NDArray[np.int64], index: NDArray[np.int64]
     ) -> list[tuple[int, NDArray[np.int64], Violations, NDArray[np.float64]]]:
-        """For every arm in a batch: the arm, its groups, their puzzles and the chances of the assignments."""
+        """Returns, for every arm in a batch, the arm, its groups, their puzzles and the assignments' probabilities."""
         batch = []
         for arm in np.unique(arms).tolist():
             rows = np.flatnonzero(arms == arm)
@@ -245,7 +256,7 @@ class SoftmaxStudent(Stateful):
 
 
 def _problems(num_people: int, seed: int, split: str, index: NDArray[np.int64]) -> Violations:
-    """The violations of the puzzles with these indices, in ascending order."""
+    """Returns the violations of the puzzles with these indices, which must be in ascending order."""
     number, row = np.divmod(index, Distribution(num_people).block_size)
     parts = [
         violations_of_block(num_people, seed, split, block).take(row[number == block])

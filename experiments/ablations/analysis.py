@@ -1,7 +1,7 @@
-"""Which of DUMP's constants, and what besides, matters on the embedded student at equal tokens? What the runs say.
+"""Which of DUMP's constants, and what else, matters on the embedded model at equal tokens? Analysis of the runs.
 
     tar -xf experiments/ablations/runs.tar.xz       # the logs of the 144 runs, into runs/ablations
-    python experiments/ablations/analysis.py        # --runs, --output; an unfinished comparison will do
+    python experiments/ablations/analysis.py        # --runs, --output; an unfinished comparison is enough
 
 Writes tables.md, scores.json and the figures; README.md says what was found.
 """
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 
 def axes_of(runs: Comparison) -> dict[str, list[str]]:
-    """The labels of DUMP's cells by what they differ in from the published one, in the order of the comparison."""
+    """The labels of DUMP's cells by the setting that differs from the published one, in the comparison's order."""
     axes: dict[str, list[str]] = {}
     for label, cell in runs.cells.items():
         if cell.config.policy == PUBLISHED and label != PUBLISHED:
@@ -35,7 +35,7 @@ def axes_of(runs: Comparison) -> dict[str, list[str]]:
 
 
 def rows_of(runs: Comparison) -> list[tuple[str, str, str]]:
-    """What is compared: an axis, a cell, and the one that it is compared with."""
+    """The comparisons to make: an axis, the label of a cell, and the label of the cell that it is compared with."""
     settings = [(axis, label, PUBLISHED) for axis, labels in axes_of(runs).items() for label in labels]
     others = [
         (runs.settings_of[label].split(" ")[0], label, "uniform")
@@ -46,10 +46,10 @@ def rows_of(runs: Comparison) -> list[tuple[str, str, str]]:
 
 
 def score(runs: Comparison, axis: str) -> float:
-    """How much an axis matters: the range of the primary metric over its settings, the published one among them.
+    """How much an axis matters: the range of the primary metric over its settings, including the published one.
 
     Args:
-        runs: with DUMP as published among them.
+        runs: a comparison that includes DUMP as published.
         axis: one of ``axes_of``.
     """
     gains = [0.0, *(float(runs.differences(label, PUBLISHED).mean()) for label in axes_of(runs)[axis])]
@@ -57,7 +57,7 @@ def score(runs: Comparison, axis: str) -> float:
 
 
 def constants(runs: Comparison) -> Figure:
-    """Every setting less DUMP as published, by axis; uniform beside them."""
+    """Every setting minus DUMP as published, by axis, and uniform."""
     rows = list(reversed(rows_of(runs)))
     figure = Figure(figsize=(9, 1.2 + 0.32 * len(rows)), layout="constrained")
     ax = figure.subplots()
@@ -84,7 +84,7 @@ def constants(runs: Comparison) -> Figure:
 
 
 def tables(runs: Comparison) -> str:
-    """Every number as Markdown."""
+    """All numbers as Markdown."""
     rows = rows_of(runs)
     columns = []
     for of in (runs.differences, runs.differences_over_steps):

@@ -3,15 +3,15 @@
     python experiments/bandit_scenarios/run.py [--scenario abrupt|cosine|testbed|all] [--runs N] [--json FILE]
                                                [--policies LABEL ...] [--processes 2] [--seed 0]
 
-One group a step, so a training step is the textbooks' pull; all runs of a policy go in lockstep. ``published.json``
-names the policies of every scenario by label, with what is published of them; README.md has the results.
+A step has one group, so it is one pull in the textbooks' sense; all runs of a policy advance in lockstep.
+``published.json`` has the policies of every scenario by label, with their published figures; README.md has the results.
 
 - abrupt: Garivier and Moulines (2011). 3 Bernoulli arms, 10,000 steps, means .5, .3 and .4, where the third is .9 for
-  3000 <= t < 5000. ``mean`` is the dynamic pseudo-regret: the sum over steps of the best mean less that of the arm.
-- cosine: the same of 2 Bernoulli arms with means .5 and .5 + .4 cos over two periods in 10,000 steps.
-- testbed: Sutton and Barto's. 10 arms with means from N(0, 1), drawn anew for every run, rewards N(mean, 1), 1,000
-  steps; ``mean`` is the reward and ``optimal_share`` the share of pulls of the best arm, both over the last 100 steps.
-  ``optimum`` is the mean of the best means, the reward of who always pulls the best arm.
+  3000 <= t < 5000. ``mean`` is the dynamic pseudo-regret: the sum over steps of the best mean minus that of the arm.
+- cosine: the same for 2 Bernoulli arms with means .5 and .5 + .4 cos, over two periods in 10,000 steps.
+- testbed: Sutton and Barto's. 10 arms with means from N(0, 1), drawn for every run, rewards N(mean, 1), 1,000 steps;
+  ``mean`` is the reward and ``optimal_share`` the share of pulls of the best arm, both over the last 100 steps.
+  ``optimum`` is the mean of the best means, which is the reward of always pulling the best arm.
 
 Rewards are paired: every policy meets the same means and the same noise.
 """
@@ -62,9 +62,9 @@ def bernoulli_regret(policy: BanditPolicy, means: NDArray[np.float64], rng: np.r
     """The dynamic pseudo-regret of every run, shape (runs,).
 
     Args:
-        policy: with runs in lockstep.
-        means: of the arms at every step, shape (steps, num_arms).
-        rng: of the rewards; the same numbers are drawn whatever the policy does.
+        policy: a policy with runs in lockstep.
+        means: means of the arms at every step, shape (steps, num_arms).
+        rng: generator of the rewards; the same numbers are drawn whatever the policy does.
     """
     regret = np.zeros((policy.shape[0], 1))
     for step, mean_of_arm in enumerate(means):
@@ -80,9 +80,9 @@ def gaussian_scores(policy: BanditPolicy, rng: np.random.Generator, steps: int) 
     """Mean reward and share of the best arm over the last steps, and the best mean, shape (3, runs).
 
     Args:
-        policy: with runs in lockstep.
-        rng: of the means and rewards; the same numbers are drawn whatever the policy does.
-        steps: to play.
+        policy: a policy with runs in lockstep.
+        rng: generator of the means and rewards; the same numbers are drawn whatever the policy does.
+        steps: number of steps to play.
     """
     means = rng.standard_normal(policy.shape)
     best = means.argmax(axis=1, keepdims=True)
@@ -100,16 +100,16 @@ def gaussian_scores(policy: BanditPolicy, rng: np.random.Generator, steps: int) 
 def play(scenario: str, label: str, runs: int, seed: int = 0) -> dict[str, float]:
     """The results of one policy: ``mean``, its ``standard_error``, and ``runs``.
 
-    In the testbed also ``optimal_share`` with its standard error, and ``optimum``, the mean of the best means.
+    The testbed adds ``optimal_share`` with its standard error, and ``optimum``, the mean of the best means.
 
     Args:
         scenario: "abrupt", "cosine" or "testbed".
-        label: of the policy in ``published.json``.
-        runs: number of runs, in lockstep, at least 2.
-        seed: of the rewards and of the policy.
+        label: label of the policy in ``published.json``.
+        runs: number of runs in lockstep, at least 2.
+        seed: seed of the rewards and of the policy.
     """
     policy_id, options = read_spec("policy", PUBLISHED[scenario][label]["policy"])
-    rng = np.random.default_rng([seed, 1])  # not the policy's own numbers
+    rng = np.random.default_rng([seed, 1])  # with the policy's own seed, rewards would be correlated with its draws
     result: dict[str, float] = {}
     if scenario == "testbed":
         policy = make_policy(policy_id, num_arms=TESTBED_ARMS, seed=seed, num_runs=runs, **options)
@@ -125,7 +125,7 @@ def play(scenario: str, label: str, runs: int, seed: int = 0) -> dict[str, float
 
 
 def standard_error(values: NDArray[np.float64]) -> float:
-    """Of the mean over runs."""
+    """Standard error of the mean over runs."""
     return float(values.std(ddof=1) / np.sqrt(values.size))
 
 
@@ -135,10 +135,10 @@ def play_all(
     """The results by scenario and label.
 
     Args:
-        scenarios: to play.
-        runs: of every policy; None for the published number.
-        labels: of the policies; empty for all.
-        processes: among which the policies are shared out.
+        scenarios: scenarios to play.
+        runs: runs of every policy; None for the published number.
+        labels: labels of the policies to play; empty for all.
+        processes: number of processes that share the policies.
         seed: see ``play``.
     """
     wanted = [(s, label) for s in scenarios for label in PUBLISHED[s] if not labels or label in labels]
@@ -151,7 +151,7 @@ def play_all(
 
 
 def table(scenario: str, results: Mapping[str, Mapping[str, float]]) -> str:
-    """Markdown, ours beside the published figures, each with twice its standard error."""
+    """Our figures, with twice their standard errors, beside the published ones, as Markdown."""
     testbed = scenario == "testbed"
     head = ["policy", "specification", "reward" if testbed else "regret", "published"]
     rows = [head + ["share optimal", "published"] * testbed]
@@ -171,9 +171,9 @@ def table(scenario: str, results: Mapping[str, Mapping[str, float]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", choices=[*PUBLISHED, "all"], default="all")
-    parser.add_argument("--runs", type=int, help=f"of every policy, in the testbed problems; by default {RUNS}")
+    parser.add_argument("--runs", type=int, help=f"runs of every policy (problems in the testbed); by default {RUNS}")
     parser.add_argument("--json", type=Path, help="file for {scenario: {label: results}}")
-    parser.add_argument("--policies", nargs="+", default=[], metavar="LABEL", help="labels; all by default")
+    parser.add_argument("--policies", nargs="+", default=[], metavar="LABEL", help="labels of policies; all by default")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

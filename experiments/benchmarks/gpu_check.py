@@ -1,18 +1,18 @@
-"""Everything that wants a GPU to be seen, in one call, which writes one file of JSON.
+"""Everything that needs a GPU to be checked, in one call that writes one JSON file.
 
     python experiments/benchmarks/gpu_check.py --output gpu.json
     python experiments/benchmarks/gpu_check.py --small --device cpu --output cpu.json
 
-The parts run one after another, each in a process of its own, and the file is written after each, so that a part that
-breaks or runs out of time costs none of the others:
+The parts run one after another, each in its own process, and the file is written after each part, so a part that fails
+or runs out of time does not affect the others:
 
-- ``tests``: those marked ``gpu``; on a CPU they are only found.
-- ``agreement``: the embedded student on this device and on the CPU: greedy completions, one gradient step.
+- ``tests``: the tests marked ``gpu``; on a CPU they are only collected.
+- ``agreement``: the embedded model on this device and on the CPU: greedy completions and one gradient step.
 - ``embedded``, ``smollm2-135m``, ``qwen2-0.5b``, ``qwen2-1.5b``: the speed of sampling and of learning from 256
-  completions of 512 tokens, beside ``generate`` of ``transformers`` on the same prompts, which is what TRL samples with
-  by default; the share of the time that reading weights, keys and values once a step would take; peak memory. All but
-  the embedded student have random weights, in bfloat16.
-- ``trl``: whole steps beside TRL's, see ``grpo.py``; where TRL is installed.
+  completions of 512 tokens, compared with ``generate`` of ``transformers`` on the same prompts, with which TRL samples
+  by default; the share of the time that reading weights, keys and values once per step would take; and peak memory.
+  All except the embedded model have random weights in bfloat16.
+- ``trl``: whole steps compared with TRL's, see ``grpo.py``, if TRL is installed.
 - ``training``: a short real run, with its success before and after.
 
 The exit status is 0 if every part ran and the devices agree.
@@ -43,11 +43,11 @@ from dumpgym.agents.grpo.sampling.sampler import bytes_per_token
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.learner import Completions, RewardedCompletions
 from dumpgym.runs.config import TrainConfig
-from dumpgym.training.loop import Trainer
+from dumpgym.training.launch import train
 
 HERE = Path(__file__).parent
 GROUP = 8
-SECONDS = 600  # for a part
+SECONDS = 600  # time limit of a part
 REPEATS = 2
 QWEN2 = {"vocab_size": 151_936, "num_key_value_heads": 2, "tie_word_embeddings": True, "max_position_embeddings": 4096}
 RANDOM = {
@@ -75,10 +75,10 @@ class Options:
     """What to check.
 
     Attributes:
-        output: the file of JSON.
-        device: "cuda", or "cpu" to see the script work.
-        small: models, batches and runs of a size for the CPU.
-        parts: of all this.
+        output: the JSON file.
+        device: "cuda", or "cpu" to see that the script works.
+        small: use models, batches and runs small enough for a CPU.
+        parts: the parts to run.
     """
 
     output: Path = Path("gpu.json")
@@ -149,7 +149,7 @@ def agreement(options: Options) -> dict[str, Any]:
 
 
 def bandwidth(device: torch.device) -> float:
-    """Bytes a second that a copy within the device reads and writes."""
+    """Bytes per second that a copy within the device reads and writes."""
     size = 2**30 if device.type == "cuda" else 2**26
     source = torch.zeros(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -158,7 +158,7 @@ def bandwidth(device: torch.device) -> float:
 
 
 def bytes_read(agent: GRPOAgent, completions: Completions) -> int:
-    """What decoding has to read at least: the weights once a step, and each row's keys and values so far."""
+    """The bytes that decoding must read at least: the weights once per step, and each row's keys and values so far."""
     lengths = completions.num_tokens.flatten()
     prompts = np.repeat([len(ids) for ids in completions.prompt_ids], GROUP)
     columns = (lengths * prompts + lengths * (lengths - 1) // 2).sum()
@@ -179,7 +179,7 @@ def model_folder(name: str, options: Options, folder: str) -> str:
 
 
 def with_generate(agent: GRPOAgent, prompts: Sequence[Any], new_tokens: int, *, to_the_limit: bool) -> int:
-    """Samples as TRL does by default, and returns how many tokens came."""
+    """Samples as TRL does by default, and returns the number of tokens."""
     ids = [agent.encode(prompt) for prompt in prompts for _ in range(GROUP)]
     padded = agent.tokenizer.pad({"input_ids": ids}, padding_side="left", return_tensors="pt").to(agent.device)
     output = agent.base.generate(
@@ -208,7 +208,7 @@ def speed(name: str, options: Options) -> dict[str, Any]:
         )
         agent = GRPOAgent(config)
     prompts = prompts_of([5], num_prompts)
-    agent.generate(prompts, GROUP)  # the first captures the graphs
+    agent.generate(prompts, GROUP)  # the first call captures the CUDA graphs
     runs = [seconds_of(device, lambda: agent.generate(prompts, GROUP)) for _ in range(REPEATS)]
     sampled = median(seconds for seconds, _ in runs)
     completions: Completions = runs[-1][1]
@@ -258,7 +258,7 @@ def training(options: Options) -> dict[str, Any]:
                 config, steps=1, prompts_per_step=2, evaluation_problems=2, final_evaluation_problems=2,
                 agent=replace(agent, max_completion_length=16),
             )  # fmt: skip
-        summary = Trainer(config).run()
+        summary = train(config)
     kept = ("steps", "success_before", "success_after", "success_difference_interval", "generated_tokens", "seconds")
     return {key: summary[key] for key in kept}
 
@@ -271,7 +271,7 @@ def run_part(part: Part, options: Options) -> dict[str, Any]:
 
 
 def run_apart(part: Part, options: Options) -> dict[str, Any]:
-    """Runs a part in a process of its own."""
+    """Runs a part in its own process."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         arguments = ["--output", file.name, "--device", options.device, "--parts", part]
         command = [sys.executable, __file__, *arguments, *["--small"] * options.small]

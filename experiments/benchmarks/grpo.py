@@ -3,13 +3,13 @@
     python experiments/benchmarks/grpo.py
     python experiments/benchmarks/grpo.py --memory
 
-TRL is set up for the CPU: float32, no checkpointing, micro-batches of 16 completions. The learning rate is 0, so that
-every step starts from the same weights. Both sample by themselves, hence seconds are also given per thousand tokens,
-and the ratios are of these: TRL's over ours, the median of the pairs with the lowest and the highest. Rewards are a
-hash, so that both have to learn from every group. In one setting the verifier judges: there our update leaves out
-groups of equal rewards. "To the limit", no token ends a completion.
+TRL is set up for the CPU: float32, no checkpointing, micro-batches of 16 completions. The learning rate is 0, so every
+step starts from the same weights. The two sample different completions, so seconds are also given per thousand tokens.
+Ratios are of these, TRL's over ours: the median over pairs, with the lowest and the highest. Rewards are a hash of the
+text, so both have to learn from every group. In one setting the verifier gives the rewards, and our update leaves out
+groups of equal rewards. In the setting "to the limit", no token ends a completion.
 
-``--memory`` measures the extra peak memory of log-probabilities with their gradient, beside a plain log-softmax.
+``--memory`` measures the extra peak memory of log-probabilities with their gradient, compared with a plain log-softmax.
 """
 
 import json
@@ -50,20 +50,20 @@ class Options:
     """What to measure.
 
     Attributes:
-        model: folder of the model; by default the embedded student.
-        num_prompts: in a step.
-        num_generations: completions to each.
-        natural_limit: most tokens of a completion that may end by itself.
-        limit: tokens of a completion where none may.
-        repeats: of every measurement, after one that does not count.
-        threads: of torch.
+        model: folder of the model; by default the embedded model.
+        num_prompts: prompts per step.
+        num_generations: completions per prompt.
+        natural_limit: maximum tokens of a completion that may end by itself.
+        limit: tokens of a completion that may not.
+        repeats: repetitions of every measurement, after one that does not count.
+        threads: threads of torch.
         device: "cpu" or "cuda".
-        small: a tiny form, to see it work.
+        small: use tiny sizes, to see that the script works.
         memory: measure the memory of log-probabilities instead.
-        vocabulary: for that.
-        tokens: for that.
-        hidden_size: for that.
-        child: for that; what a process of its own does.
+        vocabulary: size of the vocabulary, with --memory.
+        tokens: number of tokens, with --memory.
+        hidden_size: hidden size, with --memory.
+        child: what the separate process computes, with --memory; set by the script itself.
         output: file for the results as JSON.
     """
 
@@ -85,14 +85,14 @@ class Options:
 
 
 def problems(number: int) -> dict[str, Any]:
-    """Puzzles with their environments, by their prompts, some of every size."""
+    """Puzzles of all sizes with their environments, by prompt."""
     arms = make_arms([f"dumpgym/KnightsKnaves{n}-v0" for n in PEOPLE])
     found = [(arms[i % len(arms)].env, i) for i in range(number)]
     return {env.sample_problem(0, "train", i).prompt: (env, env.sample_problem(0, "train", i)) for env, i in found}
 
 
 def endless(model: Path, folder: Path) -> Path:
-    """A copy of a model whose only end token is one that it never says."""
+    """A copy of a model whose only end token is one that it never samples."""
     shutil.copytree(model, folder)
     tokenizer = load_tokenizer(str(model))
     never = tokenizer.convert_ids_to_tokens(0)
@@ -106,7 +106,7 @@ def endless(model: Path, folder: Path) -> Path:
 
 
 class Ours:
-    """Our agent, step by step."""
+    """Our agent, timed step by step."""
 
     def __init__(self, model: Path, limit: int, options: Options, prompts: Sequence[str], rewards: "Rewards") -> None:
         config = GRPOConfig(
@@ -131,8 +131,8 @@ class Ours:
 
 
 def measure(name: str, model: Path, limit: int, options: Options, *, verified: bool = False) -> dict[str, Any]:
-    """Seconds of both, step by step, in turns."""
-    from grpo_peers import Stopwatch, hashed_rewards, make_trainer  # slow, and nothing to the measurement of memory
+    """Seconds of both, whose steps take turns."""
+    from grpo_peers import Stopwatch, hashed_rewards, make_trainer  # slow, and not needed to measure memory
 
     found = problems(options.num_prompts)
 
@@ -203,7 +203,7 @@ def speed(options: Options) -> dict[str, Any]:
 
 
 def log_probs_once(options: Options) -> None:
-    """What a process of its own does: the tensors, and unless idle, log-probabilities and their gradient."""
+    """What the separate process does: it makes the tensors and, unless idle, log-probabilities and their gradient."""
     torch.set_num_threads(options.threads)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(options.tokens, options.hidden_size, generator=generator, requires_grad=True)
@@ -218,7 +218,7 @@ def log_probs_once(options: Options) -> None:
 
 
 def peak_memory() -> float:
-    """This process's peak of resident memory in MiB.
+    """The peak resident memory of this process in MiB.
 
     Linux counts the memory of the process that started this one into ``ru_maxrss``, so its own file is read there.
     """

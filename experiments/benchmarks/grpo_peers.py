@@ -1,4 +1,4 @@
-"""TRL's GRPO trainer, set up to do what our agent does: for the benchmark, and for the tests on the same tensors."""
+"""TRL's GRPO trainer, set up to do what our agent does, for the benchmark and for tests on the same tensors."""
 
 import warnings
 import zlib
@@ -11,15 +11,15 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what it says of optional packages as it is imported
+    warnings.simplefilter("ignore")  # about optional packages, at import
     import trl
 
 Rewards = Callable[[Sequence[str], Sequence[str]], list[float]]
-"""Of completions, by their prompts and texts."""
+"""Computes the rewards of completions from their prompts and texts."""
 
 
 def hashed_rewards(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
-    """Rewards of -0.5 or 3 by a hash of place and text, so that hardly a group is without variance."""
+    """Rewards of -0.5 or 3 by a hash of position and text, so nearly every group has variance."""
     return [3.0 if zlib.crc32(f"{i} {text}".encode()) % 3 == 0 else -0.5 for i, text in enumerate(completions)]
 
 
@@ -41,19 +41,19 @@ def make_trainer(
 
     Args:
         model: folder of the model.
-        prompts: of a step, as plain text.
-        rewards: of the completions.
-        output: directory for what TRL writes.
-        num_generations: completions to each prompt.
-        max_completion_length: in tokens.
-        micro_batch: completions that are forwarded at a time.
-        steps: to train.
+        prompts: prompts of a step, as plain text.
+        rewards: computes the rewards of the completions.
+        output: directory for the files that TRL writes.
+        num_generations: completions per prompt.
+        max_completion_length: limit in tokens.
+        micro_batch: completions per forward pass.
+        steps: number of steps to train.
         device: "cpu" or "cuda".
-        callbacks: that hear of the steps.
-        options: further settings of ``trl.GRPOConfig``, which replace these.
+        callbacks: callbacks of the trainer.
+        options: further settings of ``trl.GRPOConfig``, which override these.
 
     Raises:
-        ValueError: if the completions of a step cannot be cut into micro-batches.
+        ValueError: if the completions of a step cannot be split into micro-batches.
     """
     rows = len(prompts) * num_generations
     if rows % micro_batch:
@@ -98,10 +98,10 @@ def make_trainer(
 
 
 class Stopwatch(TrainerCallback):
-    """Seconds of every step, and of the generation in it, of a trainer; between steps something else may run.
+    """Measures the seconds of a trainer's steps and of the generation in them.
 
     Args:
-        between: is called after every step, whose time does not count.
+        between: called after every step; its time does not count.
     """
 
     def __init__(self, between: Callable[[], None] = lambda: None) -> None:

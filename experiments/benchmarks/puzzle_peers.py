@@ -1,7 +1,7 @@
-"""What puzzles.py measures: our generator and verifier, the peers' beside them, and the completions to judge.
+"""What puzzles.py measures: our generator and verifier, those of the peers, and the completions to judge.
 
-The peers are loaded by path from checkouts of their repositories. Only the files in ``PEER_FILES`` and what those
-import are needed, and nothing has to be installed.
+The peers are loaded by path from checkouts of their repositories. Only the files in ``PEER_FILES`` and the modules that
+they import are needed, and nothing has to be installed.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from dumpgym.envs.knights_knaves.records import json_lines
 CHARACTERS_PER_TOKEN = 4.3  # English with Qwen's tokenizer
 GROUP = 8  # completions of one problem
 
-# What is loaded of each peer. DUMP's generator is mem-kk-logic's, and is measured only without the latter.
+# The files of each peer to load. DUMP's generator is mem-kk-logic's, so it is measured only without the latter.
 PEER_FILES = {
     "mem-kk-logic": ("data_prep/lib_kk.py",),
     "dump": ("verl/utils/reward_score/kk.py", "kk/data_prep/lib_kk.py"),
@@ -46,7 +46,7 @@ THOUGHTS = (
 
 @dataclass(frozen=True)
 class Subject:
-    """Something to measure: ``run(count, seed)`` does ``count`` units and returns the CPU-seconds they took."""
+    """Something to measure: ``run(count, seed)`` does ``count`` units of work and returns their CPU-seconds."""
 
     name: str
     run: Callable[[int, int], float]
@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Verifier:
-    """``score(prefix + completion, truth(case))``, whether its result is full marks, and how to make it forget all."""
+    """A verifier: ``score(prefix + completion, truth(case))``, a test for full marks, and how to clear its cache."""
 
     name: str
     score: Callable[[str, Any], Any]
@@ -72,7 +72,7 @@ class Verifier:
 
 
 class Silence:
-    """The cheapest standard output there is, for verifiers that print."""
+    """The cheapest possible standard output, for verifiers that print."""
 
     def write(self, text: str) -> None:
         pass
@@ -82,10 +82,10 @@ class Silence:
 
 
 def load_peers(arguments: Sequence[str]) -> dict[str, ModuleType]:
-    """The modules of every NAME=DIR, under "NAME/FILE".
+    """Loads the modules of every NAME=DIR, by "NAME/FILE".
 
     Raises:
-        DumpgymError: for an unknown name, or a folder without the files.
+        DumpgymError: if a name is unknown, or a folder does not have the files.
     """
     modules = {}
     for argument in arguments:
@@ -110,9 +110,9 @@ def load_file(root: Path, file: str) -> ModuleType:
 
 
 def load_from_package(root: Path, file: str) -> ModuleType:
-    """Loads a module of reasoning-gym, whose packages import all the other tasks and what those depend on."""
+    """Loads a module of reasoning-gym without its packages, which import all other tasks and their dependencies."""
     for name in ("reasoning_gym", "reasoning_gym.logic"):
-        package = ModuleType(name)  # in the place of the real one, empty
+        package = ModuleType(name)  # an empty one in place of the real one
         package.__path__ = [str(root / name.replace(".", "/"))]
         sys.modules.setdefault(name, package)
     importlib.import_module("reasoning_gym.coaching")  # first, or its circular import fails
@@ -169,7 +169,7 @@ def dataset_run(module: ModuleType, num_people: int) -> Callable[[int, int], flo
 
 
 def make_cases(num_people: int, tokens: int, count: int) -> list[Case]:
-    """Right completions of different puzzles, with reasoning of the length that is left."""
+    """Right completions of different puzzles, filled up with reasoning to the given length."""
     env = KnightsKnavesEnv(num_people=num_people)
     rng = np.random.default_rng([num_people, tokens])
     cases = []
@@ -181,7 +181,7 @@ def make_cases(num_people: int, tokens: int, count: int) -> list[Case]:
 
 
 def make_group(case: Case, tokens: int) -> list[str]:
-    """Completions of one problem, each with reasoning of its own, right and wrong by turns."""
+    """Completions of one problem with different reasoning, right and wrong in turn."""
     names = list(case.roles)
     rng = np.random.default_rng([len(names), tokens, *case.solution.encode()])
     answers = zip([case.solution] * (GROUP // 2), wrong_answers(rng, case.roles, GROUP // 2), strict=True)
@@ -189,7 +189,7 @@ def make_group(case: Case, tokens: int) -> list[str]:
 
 
 def wrong_answers(rng: np.random.Generator, roles: dict[str, str], count: int) -> list[str]:
-    """Random roles, different ones as far as there are so many."""
+    """Answers with random wrong roles, all different as long as there are enough."""
     answers: dict[str, None] = {}
     while len(answers) < min(count, 2 ** len(roles) - 1):
         guessed = {
@@ -206,7 +206,7 @@ def reasoned(rng: np.random.Generator, names: Sequence[str], tokens: int, answer
 
 
 def reasoning(rng: np.random.Generator, names: Sequence[str], length: int) -> str:
-    """Sentences about these people, without angle brackets, cut at so many characters."""
+    """Sentences about these people, without angle brackets, cut at a number of characters."""
     count = max(0, length) // min(map(len, THOUGHTS)) + 1
     drawn = zip(
         rng.integers(len(THOUGHTS), size=count), *rng.integers(len(names), size=(2, count)), strict=True
@@ -231,7 +231,7 @@ def verifiers(peers: dict[str, ModuleType]) -> Iterator[Verifier]:
         our_verifier.verify,
         lambda case: case.roles,
         lambda verdict: verdict.success,
-        forget=our_verifier._PUZZLES.clear,  # kept by the roles' identity, which later ones may have again
+        forget=our_verifier._PUZZLES.clear,  # its keys are identities of roles, which later roles may have again
     )
     for name in ("dump", "logic-rl"):
         if module := peers.get(f"{name}/verl/utils/reward_score/kk.py"):
@@ -254,7 +254,7 @@ def verifiers(peers: dict[str, ModuleType]) -> Iterator[Verifier]:
 
 
 def verifier_subject(verifier: Verifier, cases: Sequence[Case]) -> Subject:
-    """Raises DumpgymError if the verifier does not give all of these right answers full marks."""
+    """A verifier on these cases; raises DumpgymError if it does not give full marks to all of their right answers."""
     pairs = [(verifier.prefix + case.completion, verifier.truth(case)) for case in cases]
     score = verifier.score
     with contextlib.redirect_stdout(Silence()):
@@ -272,7 +272,10 @@ def verifier_subject(verifier: Verifier, cases: Sequence[Case]) -> Subject:
 
 
 def group_subject(verifier: Verifier, cases: Sequence[Case], tokens: int) -> Subject:
-    """Groups of completions, each with a truth that is made anew, outside the timed part; units are completions."""
+    """Groups of completions; units are completions.
+
+    The truth of each group is a new object, made outside the timed part, so no verifier has seen it before.
+    """
     groups = [(case, [verifier.prefix + text for text in make_group(case, tokens)]) for case in cases]
     score = verifier.score
 
@@ -291,7 +294,7 @@ def group_subject(verifier: Verifier, cases: Sequence[Case], tokens: int) -> Sub
 
 
 def seconds_of_one(verifier: Verifier, case: Case, completion: str) -> float:
-    """CPU-seconds of one verdict on this completion, after one on the case's own."""
+    """CPU-seconds of one verdict on this completion, after a verdict on the case's own completion."""
     truth = verifier.truth(case)
     with contextlib.redirect_stdout(Silence()):
         verifier.score(verifier.prefix + case.completion, truth)

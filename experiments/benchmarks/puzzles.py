@@ -1,14 +1,15 @@
-"""How many puzzles, verdicts and vector steps does a CPU-second give, beside the peers in the same run?
+"""How many puzzles, verdicts and vector steps does a CPU-second give, compared with the peers in the same run?
 
     python experiments/benchmarks/puzzles.py
     python experiments/benchmarks/puzzles.py --peer mem-kk-logic=DIR reasoning-gym=DIR dump=DIR logic-rl=DIR
 
-Each DIR is a checkout of AlphaPav/mem-kk-logic, open-thought/reasoning-gym, DUMP or Unakar/Logic-RL. Nothing of it
-needs to be installed, as the files are loaded by path. Without peers our own numbers are printed alone. Ours and the
-peers take turns in every round, so that other load on the machine hits them alike, and a ratio is the median of the
-rounds' ratios. All is one thread in CPU time (`time.process_time`), after a warm-up that also finds how much work fills
-the time. Every round has a seed of its own, as our environments keep the puzzles they have made. With all peers it
-takes six minutes or so, and under eight, as no row begins after ``--fence``. What is printed is Markdown for LOG.md.
+Each DIR is a checkout of AlphaPav/mem-kk-logic, open-thought/reasoning-gym, DUMP or Unakar/Logic-RL. None of them
+needs to be installed, because the files are loaded by path. Without peers, only our own numbers are printed. Ours and
+the peers take turns in every round, so other load on the computer hits them equally, and a ratio is the median of the
+rounds' ratios. Everything runs in one thread and is measured in CPU time (`time.process_time`), after a warm-up that
+also finds how much work fills the time. Every round has its own seed, because our environments keep the puzzles that
+they have made. With all peers it takes about six minutes, and at most eight, because no row begins after ``--fence``.
+The output is Markdown for LOG.md.
 """
 
 import gc
@@ -44,28 +45,28 @@ FLOOD = 20_000
 
 @dataclass(frozen=True)
 class Options:
-    peer: tuple[str, ...] = ()  # NAME=DIR, each
+    peer: tuple[str, ...] = ()  # NAME=DIR for each peer
     rounds: int = 5
-    seconds: float = 0.3  # CPU-seconds of one measurement, about
-    least_puzzles: int = 5  # a generator makes as many in each round, however long it takes
+    seconds: float = 0.3  # approximate CPU-seconds of one measurement
+    least_puzzles: int = 5  # puzzles that a generator makes in each round, however long it takes
     people: tuple[int, ...] = (3, 5, 8, 10, 12, 14, 20, 30, 50)
-    peer_people: int = 14  # the peers' generators are not asked for more
+    peer_people: int = 14  # largest size for the peers' generators
     verified_people: tuple[int, ...] = (3, 5, 14)
     tokens: tuple[int, ...] = (200, 2_000, 20_000)
     group_tokens: tuple[int, ...] = (200, 2_000)
-    completions: int = 64  # different ones, which take turns
+    completions: int = 64  # different completions, which take turns
     env_id: str = "dumpgym/KnightsKnaves5-v0"
     num_envs: int = 256
-    fence: float = 420  # seconds by the clock; no row of a table begins later
+    fence: float = 420  # seconds of wall time after which no row of a table begins
 
 
 # Measuring
 
 
 def warmed_up_count(subject: Subject, options: Options, least: int) -> int:
-    """How many units fill the time, with two digits, from runs of growing size."""
+    """The number of units that fill the time, to two digits, from runs of growing size."""
     count, seed = least, SEED_STRIDE * options.rounds
-    subject.run(1, seed - 1)  # the very first run builds what is kept, and would look like a slow subject
+    subject.run(1, seed - 1)  # the very first run builds caches, which would make the subject look slow
     while (seconds := subject.run(count, seed)) < options.seconds / 2:
         count, seed = math.ceil(count * min(8, options.seconds / max(seconds, 1e-9))), seed + SEED_STRIDE
     return max(least, int(float(f"{count * options.seconds / seconds:.1e}")))
@@ -74,7 +75,7 @@ def warmed_up_count(subject: Subject, options: Options, least: int) -> int:
 def compare(
     subjects: Sequence[Subject], options: Options, least: int = 1, middle: Callable[[list[float]], float] = median
 ) -> list[str]:
-    """The cells of one row: rates, ratios of the first subject's rate to the others', units in a round."""
+    """The cells of one row: rates, ratios of the first subject's rate to those of the others, and units per round."""
     if monotonic() - START > options.fence:
         return ["late"] * (2 * len(subjects))
     counts = [warmed_up_count(subject, options, least) for subject in subjects]
@@ -94,7 +95,7 @@ def spread(values: Sequence[float], middle: float) -> str:
 
 
 def digits(value: float) -> str:
-    """The value with three digits."""
+    """The value to three digits."""
     rounded = float(f"{value:.2e}")
     return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:.3g}"
 
@@ -173,7 +174,7 @@ def groups(options: Options, peers: dict[str, ModuleType]) -> None:
 
 
 def hostile(options: Options, peers: dict[str, ModuleType]) -> None:
-    """One completion that makes a careless pattern take quadratic time, one call each."""
+    """Measures one call on a completion that makes a careless pattern take quadratic time."""
     say(f"A completion that ends in {FLOOD:,} `<answer>` tags and closes none, one call each:")
     case = puzzle_peers.make_cases(3, 200, 1)[0]
     flood = "<think></think>\n" + "<answer>" * FLOOD
@@ -192,7 +193,7 @@ def hostile(options: Options, peers: dict[str, ModuleType]) -> None:
 
 
 def make_vector_envs(options: Options) -> dict[str, gym.vector.VectorEnv]:
-    """The environment's own vector form where it has one, and Gymnasium's over the same environment."""
+    """The environment's own vector form, if it has one, and Gymnasium's over the same environment."""
     same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
     envs = {}
     if gym.spec(options.env_id).vector_entry_point is not None:
@@ -204,7 +205,7 @@ def make_vector_envs(options: Options) -> dict[str, gym.vector.VectorEnv]:
 
 
 def step_subject(name: str, envs: gym.vector.VectorEnv, thoughts: Sequence[str]) -> Subject:
-    """One reset and steps, timed without the writing of the completions in between; units are completions."""
+    """A reset and steps, timed without writing the completions in between; units are completions."""
 
     def run(count: int, seed: int) -> float:
         rng = np.random.default_rng(seed)
@@ -230,7 +231,7 @@ def guess(rng: np.random.Generator, prompt: str, thought: str) -> str:
 
 
 def reset_subject(name: str, envs: gym.vector.VectorEnv) -> Subject:
-    """A seeded reset, then resets that go on in the same streams; units are puzzles."""
+    """A seeded reset, then resets that continue the same streams; units are puzzles."""
 
     def run(count: int, seed: int) -> float:
         num_resets = -(-count // envs.num_envs)

@@ -3,10 +3,10 @@
     python experiments/curriculum_teacher/run.py       # 8 teachers of each kind, about 5 minutes on one core
 
 The student has six arms that count and three on which practice is wasted: one is never solved, one always, and one by
-the toss of a coin. Stable-Baselines3's PPO acts in dumpgym/Curriculum-v0, is paid by the progress of the arms that
-count, and never sees its student's held-out success. Each teacher is trained on students of random seeds and compared,
-on 30 seeds that are set aside, with uniform sampling, bandits, the best allocation planned beforehand, and uniform
-sampling of the six arms that count, which is what somebody would do who knew which these are.
+the toss of a coin. Stable-Baselines3's PPO acts in dumpgym/Curriculum-v0. Its reward is the progress on the arms that
+count, and it never sees its student's held-out success. Each teacher is trained on students with random seeds. On 30
+seeds that are set aside, it is compared with uniform sampling, bandits, the best allocation planned beforehand, and
+uniform sampling of the six arms that count, which needs to know which arms these are.
 """
 
 import argparse
@@ -36,7 +36,7 @@ PARALLEL = 8  # students at a time
 
 @dataclass(frozen=True)
 class Task:
-    """A student and how long it is taught; it learns so fast that an episode may be short."""
+    """A student and how long it is taught; it learns fast, so an episode can be short."""
 
     num_arms: int = 6
     steps: int = 60
@@ -63,7 +63,7 @@ class Task:
 
     @property
     def controls(self) -> dict[str, str]:
-        """Policies by the names under which they are reported."""
+        """Specifications of the policies to compare with, by their names in the results."""
         known = [1 / self.num_arms] * self.num_arms + [0.0] * len(NUISANCE)
         arms_that_count = f"fixed?weights={','.join(map(str, known))}"
         names = {name: name for name in ("uniform", "dump", "easy-to-hard", "oracle")}
@@ -71,9 +71,9 @@ class Task:
 
 
 def train_teacher(task: Task, actions: str, total_steps: int, seed: int) -> PPO:
-    """PPO at its defaults but for an undiscounted return, rollouts of one episode, and larger steps."""
+    """PPO at its defaults, except for an undiscounted return, rollouts of one episode, and a higher learning rate."""
     envs = make_vec_env(lambda: task.env(actions), n_envs=PARALLEL, seed=1_000 * (seed + 1))
-    normalised = VecNormalize(envs, norm_obs=False, gamma=1.0)  # progress in a step is a few thousandths
+    normalised = VecNormalize(envs, norm_obs=False, gamma=1.0)  # the progress in a step is a few thousandths
     teacher = PPO(
         "MlpPolicy",
         normalised,
@@ -90,10 +90,10 @@ def train_teacher(task: Task, actions: str, total_steps: int, seed: int) -> PPO:
 def final_success(
     task: Task, actions: str, teacher: PPO, seeds: Sequence[int], *, greedy: bool = False
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What a teacher achieves, which acts as it was trained to, by drawing its actions, or takes the likeliest ones.
+    """The success that a teacher achieves with drawn actions, as in its training, or with the likeliest ones.
 
     Returns:
-        The mean success at the end, one a seed, (seeds,), and the share of practice of every arm, (arms,).
+        The mean success at the end for every seed, (seeds,), and the share of practice of every arm, (arms,).
     """
     env = task.env(actions)
     teacher.set_random_seed(0)
@@ -110,7 +110,7 @@ def final_success(
 
 
 def control_success(task: Task, policy: str, seeds: Sequence[int]) -> NDArray[Any]:
-    """The mean success at the end under a policy, one a seed, (seeds,)."""
+    """The mean success at the end under a policy for every seed, (seeds,)."""
     plan = SimulationPlan(task.steps, task.prompts_per_step, task.num_generations)
     return run_seeds(policy, task.spec, seeds, plan).mean_success[:, -1]
 
@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teachers", type=int, default=8, help="training seeds of each kind of teacher")
     parser.add_argument("--total-steps", type=int, default=24_000, help="steps that a teacher is trained for")
-    parser.add_argument("--seeds", type=int, default=30, help="students that are set aside")
+    parser.add_argument("--seeds", type=int, default=30, help="number of students that are set aside")
     parser.add_argument("--output", type=Path, default=FOLDER / "results.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -146,7 +146,7 @@ def main() -> None:
     rows = {}
     for name, final in finals.items():
         gains = np.atleast_2d(final - finals["uniform"])  # paired by the student's seed
-        units = gains.mean(axis=1) if len(gains) > 1 else gains[0]  # teachers are the unit where there are many
+        units = gains.mean(axis=1) if len(gains) > 1 else gains[0]  # for PPO, teachers are the unit
         gain, low, high = interval_over_runs(units)
         rows[name] = {
             "final": round(float(final.mean()), 4),

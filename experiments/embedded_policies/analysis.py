@@ -1,4 +1,4 @@
-"""Do bandit curricula beat uniform sampling on the embedded student, at equal tokens? What the runs say.
+"""Do bandit curricula beat uniform sampling on the embedded model, at equal tokens? Analysis of the runs.
 
     tar -xf experiments/embedded_policies/runs.tar.xz       # the logs of the 64 runs, into runs/embedded_policies
     python experiments/embedded_policies/analysis.py        # --runs, --output for others
@@ -24,10 +24,12 @@ OTHERS = "#9A9A9A"
 
 
 def score(runs: Comparison, policy: str) -> float:
-    """Share of what uniform leaves that a policy gains: 0 is uniform, 1 success on every puzzle from the first token.
+    """The part of the gap between uniform and full success that a policy closes.
+
+    0 is uniform's area, and 1 is success on every puzzle from the first token.
 
     Args:
-        runs: with uniform as the control.
+        runs: a comparison with uniform as the control.
         policy: label of one of its cells.
     """
     uniform = runs.values("uniform").mean()
@@ -67,7 +69,7 @@ def finding(runs: Comparison) -> Figure:
 
 
 def tables(runs: Comparison) -> str:
-    """Every number as Markdown."""
+    """All numbers as Markdown."""
     power = [f"- {line}" for line in power_lines(runs)]
     return "\n".join(["# Tables", "", markdown_tables(runs), "", *power, ""])
 

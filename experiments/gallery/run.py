@@ -1,10 +1,11 @@
-"""What do puzzles, verdicts and baselines look like? Writes gallery.md.
+"""What do puzzles, verdicts and baselines look like? Writes README.md beside this script.
 
     python experiments/gallery/run.py
-    python experiments/gallery/run.py --output README.md
+    python experiments/gallery/run.py --output gallery.md
 
-All of it comes from the code, the same bytes in each run; about a minute on one core. tests/experiments/test_gallery.py
-compares the file with what the code makes now: write it anew when puzzles, words or reasons have changed.
+Everything in it is generated, the same bytes in each run, in about a minute on one core.
+tests/experiments/test_gallery.py compares the file with what the code makes now: run this script again when puzzles,
+words or reasons have changed.
 """
 
 import dataclasses
@@ -44,17 +45,18 @@ BASELINE_VARIANTS: tuple[dict[str, Any], ...] = (
     {"depth": 4},
 )
 ROLE_PAIRS = (*ROLE_WORDS[1:], RoleWords(*reversed(ROLE_WORDS[0])))
-LONG = 1500  # characters of a quiz that is folded away
+LONG = 1500  # characters from which a quiz is folded away
 
 INTRODUCTION = f"""# Gallery
 
-Written by `python experiments/gallery/run.py`; everything below is what the code makes. A puzzle's address is its seed, its
-split and its index in that stream; where none is given, the address is ({SEED}, "{SPLIT}", index).
+Written by `python experiments/gallery/run.py`; the code generates everything below. A puzzle's address is its seed, its
+split and its index in that stream. If only the index is given, the address is ({SEED}, "{SPLIT}", index).
 
-*Lookahead* is how many levels of case split a puzzle needs: 0 where deduction from what is known is enough, k where
-supposing a role must be followed to a contradiction that itself needs k - 1 (`dumpgym.envs.knights_knaves.logic.solver.lookahead_levels`).
+*Lookahead* is the number of levels of case split that a puzzle needs: 0 if deduction from what is known is enough, and
+k if a supposed role must be followed to a contradiction that itself needs k - 1
+(`dumpgym.envs.knights_knaves.logic.solver.lookahead_levels`).
 
-Every prompt ends in the same instruction, which is left out in the first two sections:
+Every prompt ends with the same instruction, which the first two sections omit:
 """
 
 
@@ -87,7 +89,7 @@ def variants() -> str:
     plain, index = PuzzleSettings(), 1
     shown = [_example(title, dataclasses.replace(plain, **arguments), index) for title, arguments in wordings.items()]
     shown += [
-        _example(f"A changed {change}, beside the original", dataclasses.replace(plain, change=change), index)
+        _example(f"A changed {change}, after the original", dataclasses.replace(plain, change=change), index)
         for change in ("statement", "leaf")
     ]
     for depth in (3, 4):
@@ -108,7 +110,7 @@ def variants() -> str:
 
 
 def _example(title: str, settings: PuzzleSettings, index: int = 0, *, split: str = SPLIT, nested: bool = False) -> str:
-    """A puzzle with its solution; with its original if it was changed, and its statements if they are ``nested``."""
+    """A puzzle with its solution, its original if it was changed, and its statements as tuples if they are nested."""
     block, row = locate(settings, SEED, split, index)
     origin = block.origin(row)
     address = f", index {index}" if split == SPLIT else f", address {(SEED, split, index)}"
@@ -128,7 +130,7 @@ def _example(title: str, settings: PuzzleSettings, index: int = 0, *, split: str
 
 
 def _call(settings: PuzzleSettings) -> str:
-    """The environment's arguments, but for the defaults."""
+    """The call that makes the environment, with the arguments that differ from the defaults."""
     env = KnightsKnavesEnv(**dataclasses.asdict(settings))
     arguments = {"num_people": settings.num_people, **env.arguments}
     return f"KnightsKnavesEnv({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
@@ -143,7 +145,7 @@ def _solution(roles: dict[str, bool], words: RoleWords) -> str:
 
 
 def _first(settings: PuzzleSettings, measure: Callable[[Statement], int], value: int) -> int:
-    """The index of the first puzzle with a statement whose measure has the value."""
+    """The index of the first puzzle that has a statement with this value of the measure."""
     for index in count():
         block, row = locate(settings, SEED, SPLIT, index)
         if value in map(measure, block.puzzles.puzzle(row).statements):
@@ -163,7 +165,7 @@ def _breadth(statement: Statement) -> int:
 
 
 def verdicts() -> str:
-    """A transcript for each outcome, and what each reward rule says of it."""
+    """A transcript for each outcome, with the verdict of each reward rule."""
     problem, puzzle = _guessable_puzzle()
     parts = [f"The prompt, at the address {problem.address}:", _fence(problem.prompt)]
     for remark, completion in _completions(puzzle, list(problem.solution)):
@@ -188,11 +190,11 @@ def _given_up(puzzle: Puzzle, names: Sequence[str]) -> str:
 def _completions(puzzle: Puzzle, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     right = worked_solution(puzzle, names)
     answered = right.removesuffix("</answer>")
-    yield "A search that goes on to the solution (`dumpgym.envs.knights_knaves.language.worked_solution`).", right
+    yield "A search that reaches the solution (`dumpgym.envs.knights_knaves.language.worked_solution`).", right
     yield "The same search, which gives up at the first conflict and guesses.", _given_up(puzzle, names)
-    yield "The right answer, with a hedge behind it.", f"{answered}, or the other way round</answer>"
+    yield "The right answer, followed by a hedge.", f"{answered}, or the other way round</answer>"
     yield "The right answer, cut off before its last tag.", answered
-    yield "The right answer, with text in front.", f"Let me think about it.\n{right}"
+    yield "The right answer, with text before the first tag.", f"Let me think about it.\n{right}"
 
 
 def _verdict(remark: str, problem: Problem, completion: str) -> str:
@@ -202,7 +204,8 @@ def _verdict(remark: str, problem: Problem, completion: str) -> str:
         verdict = KnightsKnavesEnv(reward=rule.id).verify(problem, completion)
         terms = ", ".join(f"{name} {value:+g}" for name, value in verdict.reward_terms.items())
         outcomes[verdict.outcome] = None
-        rows.append([rule.id, verdict.outcome, terms, f"{verdict.reward:g}", f"`{verdict.reason}`"])  # it may hold tags
+        # A reason may quote tags, so it is shown as code.
+        rows.append([rule.id, verdict.outcome, terms, f"{verdict.reward:g}", f"`{verdict.reason}`"])
     title = ", or ".join(f"`{outcome}`" for outcome in outcomes)
     table = _table(["reward rule", "outcome", "reward terms", "reward", "reason"], rows)
     return f"### {title}\n\n{remark}\n\n{_fence(completion)}\n\n{table}"
@@ -212,13 +215,13 @@ def _verdict(remark: str, problem: Problem, completion: str) -> str:
 
 
 def baselines() -> str:
-    """What guessing achieves, by number of people and by variant."""
+    """The success of guessing, by number of people and by variant."""
     by_size = {n: operator_baseline(n, num_puzzles=num_puzzles(n)) for n in BASELINE_SIZES}
     return _section(
         "What a guess achieves",
         THE_GUESS,
         _table(SIZE_COLUMNS, [size_row(n, baseline) for n, baseline in by_size.items()]),
-        "How likely the speaker tells the truth, by operator, in the same train puzzles:",
+        "How often the speaker tells the truth, by operator, in the same train puzzles:",
         _table(["people", *OPERATOR_COLUMNS], [truth_row(n, baseline) for n, baseline in by_size.items()]),
         "Variants, at 5 people:",
         _table(VARIANT_COLUMNS, [variant_row(arguments) for arguments in BASELINE_VARIANTS]),
@@ -226,10 +229,11 @@ def baselines() -> str:
 
 
 THE_GUESS = """\
-The guess gives everybody the more frequent role of those whose statements have the same operator, and reads nothing
-else of them. It is learnt from as many train puzzles as it is tried on test puzzles, and from the paper's train split
-for the paper's test split (`dumpgym.envs.knights_knaves.guessing`). Shares are in percent, in brackets their 95 % intervals (Wilson)
-for this guess and this split. Solved means that everybody's role is right; chance is a coin for everybody."""
+The guess reads only the operator of each statement and gives its speaker the role that is more frequent with that
+operator. The frequencies come from as many train puzzles as there are test puzzles, and for the paper's test split
+from the paper's train split (`dumpgym.envs.knights_knaves.guessing`). Shares are in percent, with their 95 % intervals
+(Wilson) for this guess and this split in brackets. Solved means that every role is right; chance is a coin toss for
+each person."""
 
 SIZE_COLUMNS = [
     *("people", "test puzzles", "chance", "solved by the guess", "solved in train", "people right"),
@@ -240,7 +244,7 @@ VARIANT_COLUMNS = ["arguments", "test puzzles", "solved by the guess", "people r
 
 
 def num_puzzles(num_people: int) -> int:
-    """Fewer where they take longer."""
+    """The number of puzzles for the baselines, fewer for sizes that take longer."""
     return min(10_000, 50_000 // num_people)
 
 
@@ -271,7 +275,7 @@ def variant_row(arguments: dict[str, Any]) -> list[str]:
 
 
 def _test_levels(settings: PuzzleSettings, total: int) -> list[int]:
-    """How many levels of case split each of the first test puzzles needs."""
+    """The levels of case split that each of the first test puzzles needs."""
     blocks: list[ProblemBlock] = []
     while len(blocks) * settings.block_size("test") < total:
         blocks.append(problem_block(settings, SEED, "test", len(blocks)))

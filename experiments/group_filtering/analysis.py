@@ -1,4 +1,4 @@
-"""What does drawing groups without variance anew gain over steps, and lose over tokens? What the runs say.
+"""What does redrawing groups without variance gain over steps, and lose over tokens? Analysis of the runs.
 
     tar -xf experiments/group_filtering/runs.tar.xz         # the logs of the 32 runs, into runs/group_filtering
     python experiments/group_filtering/analysis.py          # --runs, --output for others
@@ -24,23 +24,23 @@ FILTERED = "{}; max_redraws 2"
 
 
 def gains(runs: Comparison, policy: str, over: str) -> Array:
-    """The area under success with group filtering less that without, over "tokens" or "steps", (seeds,)."""
+    """The area under success with group filtering minus that without, over "tokens" or "steps", (seeds,)."""
     of = {"tokens": runs.differences, "steps": runs.differences_over_steps}[over]
     return of(FILTERED.format(policy), policy)
 
 
 def score(runs: Comparison, policy: str, over: str) -> float:
-    """What group filtering gains under a policy, in the mean over pairs; see ``gains``."""
+    """What group filtering gains under a policy, averaged over pairs; see ``gains``."""
     return float(gains(runs, policy, over).mean())
 
 
 def tokens_of_a_step(runs: Comparison, label: str) -> float:
-    """Tokens that a cell generates in a step, in the mean over runs."""
+    """Tokens that a cell generates per step, averaged over runs."""
     return float(np.mean([run.tokens[-1] / run.evaluations[-1]["step"] for run in runs.cells[label].runs.values()]))
 
 
 def tables(runs: Comparison) -> str:
-    """Every number as Markdown; p-values are adjusted for the four tests."""
+    """All numbers as Markdown; p-values are adjusted for the four tests."""
     found = [gains(runs, policy, over) for policy, over in TESTS]
     adjusted = holm([difference_p_value(values) for values in found])
     table = [["policy", "over", "pairs", "area with group filtering minus without", "p, Holm"]]

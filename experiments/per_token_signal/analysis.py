@@ -1,4 +1,4 @@
-"""Does DUMP beat uniform sampling at equal tokens when its signal is the advantage per token? What the runs say.
+"""Does DUMP beat uniform sampling at equal tokens when its signal is the advantage per token? Analysis of the runs.
 
     tar -xf experiments/per_token_signal/runs.tar.xz        # the logs of the 32 runs, into runs/per_token_signal
     python experiments/per_token_signal/analysis.py         # --runs, --output for others
@@ -19,12 +19,12 @@ PER_TOKEN = "dump; signal mean_absolute_advantage_per_token"
 
 
 def score(runs: Comparison, other: str) -> float:
-    """What the signal per token gains over another cell, in the primary metric, in the mean over pairs."""
+    """What the signal per token gains over another cell in the primary metric, averaged over pairs."""
     return float(runs.differences(PER_TOKEN, other).mean())
 
 
 def tables(runs: Comparison) -> str:
-    """Every number as Markdown."""
+    """All numbers as Markdown."""
     table = [["the signal per token, minus", "pairs", "area over tokens", "p", "area over steps", "p"]]
     for other in runs.cells:
         if other != PER_TOKEN:

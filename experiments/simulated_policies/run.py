@@ -1,11 +1,11 @@
-"""Which bandit policies help a student who learns many skills, and which of DUMP's constants matter?
+"""Which bandit policies help a student with many skills, and which of DUMP's constants matter?
 
     python experiments/simulated_policies/run.py [--seeds 200] [--output experiments/simulated_policies]
 
-Every policy at its defaults, on the simulated student with the paper's twelve arms, with nuisance arms beside them,
-without prerequisites and with little transfer; and DUMP with one constant changed at a time. In the paper's batches
-(128 prompts x 16) and in small ones (16 x 8). The seeds are paired. Ten minutes on two cores. Writes
-tables.md, summary.json and the figures; README.md says what was found.
+The script compares every policy at its defaults on the simulated student with the paper's twelve arms, with added
+nuisance arms, without prerequisites and with little transfer, and DUMP with one constant changed at a time. Batches
+have the paper's size (128 prompts x 16) or a small one (16 x 8). The seeds are paired. It takes ten minutes on two
+cores and writes tables.md, summary.json and the figures; README.md has the findings.
 """
 
 import argparse
@@ -33,7 +33,7 @@ STUDENTS = {
     "little transfer": "skills?transfer_length=2",
 }
 SHOWN = ("dump", "thompson", "tscl-online", "adarft", "informative-thompson", "sfl")  # with one nuisance arm each
-VARIED = ("twelve arms", "with nuisance arms")  # on these students DUMP's constants are varied
+VARIED = ("twelve arms", "with nuisance arms")  # students on which DUMP's constants are varied
 BATCHES = {"128 x 16": (128, 16), "16 x 8": (16, 8)}
 CONSTANTS = {
     "published": ["dump"],
@@ -56,11 +56,11 @@ SIGNALS = (
 
 
 def score(rows: Sequence[Mapping[str, Any]], policy: str) -> float:
-    """How much of the gain that is there for the taking a policy takes: 0 is uniform, 1 the oracle.
+    """The share of the possible gain that a policy achieves: 0 is uniform, 1 the oracle.
 
     Args:
         rows: the table of one student, with "uniform" and "oracle".
-        policy: one of its policies.
+        policy: one of the policies in the table.
     """
     area = {row["policy"]: row["area"][0] for row in rows}
     return float((area[policy] - area["uniform"]) / (area["oracle"] - area["uniform"]))
@@ -69,7 +69,7 @@ def score(rows: Sequence[Mapping[str, Any]], policy: str) -> float:
 def compare(
     policies: Sequence[str], student: str, batch: str, seeds: int, signal: str = SIGNALS[0], oracle: bool = False
 ) -> StudentResult:
-    """One comparison, with the results only."""
+    """Runs one comparison and keeps only its results, not its files."""
     prompts, generations = BATCHES[batch]
     with tempfile.TemporaryDirectory() as folder:
         config = SimulateConfig(
@@ -87,10 +87,10 @@ def compare(
 
 
 def constants_figure(panels: Mapping[str, Sequence[tuple[str, Sequence[Mapping[str, Any]]]]]) -> Figure:
-    """DUMP's area minus uniform's by constant; a panel for every student and batch.
+    """DUMP's area minus uniform's by constant, with a panel for every student and batch size.
 
     Args:
-        panels: for every title, the changed constant and the rows of its table, in the order to show.
+        panels: by title, pairs of the changed constant and its row of the table, in the order to show.
     """
     rows = (len(panels) + 1) // 2
     figure = Figure(figsize=(11, 5.5 * rows), layout="constrained")
@@ -115,7 +115,7 @@ def scores_figure(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     """The score of every policy in every setting, best mean first.
 
     Args:
-        scores: by setting and policy.
+        scores: scores by setting and policy.
     """
     names = sorted(next(iter(scores.values())), key=lambda name: -np.mean([found[name] for found in scores.values()]))
     values = np.array([[found[name] for found in scores.values()] for name in names])
@@ -179,7 +179,7 @@ def _constants(student: str, batch: str, seeds: int) -> list[tuple[str, Mapping[
 
 
 def _with_nuisance(name: str, seeds: int) -> dict[str, Mapping[str, Any]]:
-    """The rows of some policies on the twelve arms with one nuisance arm beside them."""
+    """The rows of some policies on the twelve arms with one nuisance arm added."""
     student = "skills" if name == "none" else f"skills?nuisance={name}"
     rows = compare(SHOWN, student, "128 x 16", seeds).rows
     return {row["policy"]: row for row in rows}

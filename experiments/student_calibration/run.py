@@ -1,11 +1,12 @@
-"""Does the simulated student learn as language models were seen to learn?
+"""Does the simulated student learn as language models do?
 
     python experiments/student_calibration/run.py            # checks the defaults, writes results.json and figure.png
-    python experiments/student_calibration/run.py --fit      # fits them anew first, in a quarter of a minute
+    python experiments/student_calibration/run.py --fit      # fits them first, in a quarter of a minute
 
-The fit is to two published findings: the velocity of learning against the pass rate (marin #8765), and the final
-successes of uniform sampling on Knights and Knaves of 3 to 14 people (arXiv 2504.09710), with one condition, that no
-arm alone may do as well as uniform. DUMP's curve in the same paper is no part of the fit: it is predicted.
+The student is fitted to two published findings, the velocity of learning against the pass rate (marin #8765) and the
+final success of uniform sampling on Knights and Knaves of 3 to 14 people (arXiv 2504.09710), under the condition that
+practising a single arm must not do as well as uniform. DUMP's curve in the same paper is not part of the fit: it is
+predicted.
 """
 
 import argparse
@@ -28,7 +29,7 @@ NUM_ARMS, STEPS, GROUP = 12, 150, 16
 
 
 def success_of(reward: list[float]) -> NDArray[np.float64]:
-    """Share of right answers behind a mean answer reward: right is 2, well formed and wrong -1.5."""
+    """Share of right answers that gives a mean answer reward, with 2 for right and -1.5 for well formed and wrong."""
     return (np.array(reward) + 1.5) / 3.5
 
 
@@ -42,18 +43,21 @@ ONE_SKILL |= {"learning_rate": 2.0, "transfer_length": 1.0}
 
 
 def uniform_path(options: Mapping[str, float], steps: int = STEPS) -> NDArray[np.float64]:
-    """Success by step under uniform plan, in the limit of large batches, (steps + 1, num_arms)."""
+    """Success by step under uniform sampling, in the limit of large batches, (steps + 1, num_arms)."""
     return SkillsStudent(NUM_ARMS, **options).expected_path(np.full((steps, NUM_ARMS), 1 / NUM_ARMS), GROUP)
 
 
 def alone(options: Mapping[str, float]) -> NDArray[np.float64]:
-    """Final mean success when one arm is practised alone, by arm, (num_arms,)."""
+    """Final mean success when only one arm is practised, by arm, (num_arms,)."""
     shares = np.broadcast_to(np.eye(NUM_ARMS)[:, None], (NUM_ARMS, STEPS, NUM_ARMS))
     return SkillsStudent(NUM_ARMS, **options).expected_path(shares, GROUP)[:, -1].mean(axis=-1)
 
 
 def velocity(path: NDArray[np.float64], at: NDArray[np.float64], width: float = 0.04) -> NDArray[np.float64]:
-    """Mean change of success in a step where a success is within ``width``, relative to the largest; NaN where none."""
+    """Mean change of success in a step, where success is within ``width`` of ``at``, relative to the largest mean.
+
+    It is NaN where no arm ever has such a success.
+    """
     success, change = path[:-1].ravel(), np.diff(path, axis=0).ravel()
     near = np.abs(success[:, None] - at) < width
     count = near.sum(axis=0)
@@ -62,7 +66,7 @@ def velocity(path: NDArray[np.float64], at: NDArray[np.float64], width: float = 
 
 
 def fit() -> dict[str, float]:
-    """Least squares over the student's parameters; the reach of transfer is bounded by the number of arms."""
+    """Fits the student's parameters by least squares; the number of arms bounds the reach of transfer."""
 
     def options_of(x: NDArray[np.float64]) -> dict[str, float]:
         offset, rest, own, gate = x[0], np.exp(x[1:6]), expit(x[6]), expit(x[7])
@@ -76,7 +80,7 @@ def fit() -> dict[str, float]:
         at = np.array(list(VELOCITY))
         peak = np.nan_to_num(velocity(path, PASS_RATES))
         speed = np.nan_to_num(velocity(path, np.concatenate([at, PASS_RATES])))[: len(at)] - list(VELOCITY.values())
-        falling = np.maximum(peak[5:] - peak[4], 0)  # no second peak behind .45
+        falling = np.maximum(peak[5:] - peak[4], 0)  # no second peak above .45
         too_good = np.maximum(alone(options) - (path[-1].mean() - 0.06), 0)
         return np.concatenate([path[-1] - UNIFORM, 1.5 * speed, falling, 3 * too_good])
 
@@ -87,7 +91,7 @@ def fit() -> dict[str, float]:
 
 
 def check(options: Mapping[str, float], seeds: int) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-    """How a student compares with what was published: numbers to keep, and curves to draw."""
+    """Compares a student with the published findings; returns numbers to keep and curves to draw."""
     spec = "skills" + "".join(f"{'&' if i else '?'}{name}={value!r}" for i, (name, value) in enumerate(options.items()))
     plan = SimulationPlan(steps=STEPS, prompts_per_step=128, num_generations=GROUP)
     runs = {name: run_seeds(name, spec, range(seeds), plan) for name in ("uniform", "dump")}
@@ -143,7 +147,7 @@ def figure(curves: Mapping[str, NDArray[np.float64]]) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fit", action="store_true", help="fit the parameters anew instead of taking the defaults")
+    parser.add_argument("--fit", action="store_true", help="fit the parameters instead of taking the defaults")
     parser.add_argument("--seeds", type=int, default=50, help="paired runs of uniform and of DUMP")
     arguments = parser.parse_args()
     options = fit() if arguments.fit else {}

@@ -1,30 +1,87 @@
-"""The command line: one line for bad input, exit status 2, nothing written."""
+"""The command line: help for every verb, clear errors with exit status 2, nothing written."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from dumpgym.commands import verb_registry
 from dumpgym.commands.main import main
+from dumpgym.contracts.version import __version__
 from dumpgym.runs.config import load_toml
 
+ROOT = Path(__file__).parents[2]
 TINY = [
     "--steps", "2", "--evaluate-every", "1", "--evaluation-problems", "2", "--final-evaluation-problems", "2",
     "--prompts-per-step", "2", "--num-generations", "2", "--agent.max-completion-length", "40",
     "--arms", "dumpgym/KnightsKnaves2-v0", "dumpgym/KnightsKnaves3-v0",
 ]  # fmt: skip
+VERBS = ["compare", "export", "list", "play", "pretrain", "report", "simulate", "train"]
 
 
 def test_list_shows_what_is_registered(capsys):
     assert main(["list"]) == 0
     output = capsys.readouterr().out
-    for name in ("dumpgym/KnightsKnaves-v0", "dumpgym/KnightsKnaves14-v0", "dump", "easy-to-hard", "window=300"):
+    for name in (
+        "dumpgym/KnightsKnaves-v0",
+        "dumpgym/KnightsKnaves14-v0",
+        "dump",
+        "easy-to-hard",
+        "window=300",
+        "skills",
+    ):
         assert name in output
 
 
-def test_help_names_the_verbs(capsys):
-    assert main([]) == main(["--help"]) == 0
+def test_list_as_json_has_the_same(capsys):
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["environments"]["dumpgym/KnightsKnaves5-v0"] == {"num_people": 5}
+    assert found["policies"]["dump"]["window"] == 300
+    assert "mean_absolute_advantage" in found["signals"]
+    assert found["students"] == ["replay", "skills", "softmax"]
+    assert "floor" in found["policy_options"]
+
+
+def test_help_names_every_verb(capsys):
+    assert sorted(verb_registry) == VERBS
+    assert main([]) == main(["--help"]) == main(["-h"]) == main(["help"]) == 0
     output = capsys.readouterr().out
-    assert all(verb in output for verb in ("list", "play", "simulate", "train", "pretrain"))
+    assert output.count("usage: dumpgym ") == 4
+    assert all(f"• {verb}" in output for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_a_verb_has_it_in_the_usage_line(capsys, verb):
+    assert main([verb, "--help"]) == main(["help", verb]) == 0
+    one, other = capsys.readouterr().out.split(f"usage: dumpgym {verb} ")[1:]
+    assert one == other
+
+
+def test_the_version_is_shown(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"dumpgym {__version__}\n"
+
+
+def test_a_completion_script_is_printed(capsys):
+    assert main(["--tyro-print-completion", "bash"]) == 0
+    output = capsys.readouterr().out
+    assert all(verb in output for verb in VERBS)
+    assert "--budget-tokens" in output
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    """As in ``dumpgym list | head``: the pipe is closed before the first line is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "dumpgym", "list"]
+    finished = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert finished.stderr == ""
+    assert finished.returncode == 141
 
 
 def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
@@ -45,13 +102,7 @@ def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "unknown verb 'trian'; did you mean 'train'? accepted: list, play, export, simulate, train"),
-        (["list", "all"], "unexpected argument 'all'"),
-        (["train", "--stepz", "3"], "unknown flag '--stepz'; did you mean '--steps'?"),
-        (["train", "three"], "unexpected argument 'three'"),
-        (["train", "--steps", "abc"], "'abc'"),
         (["train", "--steps", "0"], "steps is 0; accepted: greater than or equal to 1"),
-        (["train", "--agent.loss-type", "ppo"], "'ppo'"),
         (["train", "--agent.temperature", "-1"], "agent.temperature is -1.0; accepted: greater than 0"),
         (["train", "--policy", "dumb"], "unknown policy 'dumb'; did you mean 'dump'?"),
         (["train", "--policy-options", "windo", "3"], "unknown option of policy 'dump' 'windo'"),
@@ -60,13 +111,14 @@ def test_train_runs_from_a_file_with_flags_over_it(tmp_path, capsys):
         (["train", "--arms", "dumpgym/KnightsKnaves3-v0?peple=3"], "unknown argument of dumpgym/KnightsKnaves3-v0"),
         (["train", "--agent.model", "no/model here"], "model is 'no/model here'"),
         (["train", "missing.toml"], "configuration file is 'missing.toml'; accepted: a file that can be read"),
+        (["train", "--steps", "3", "missing.toml"], "configuration file is 'missing.toml'"),
         (["train", "--resume"], "accepted: with --resume, the directory of a run"),
-        (["pretrain", "--scale", "x"], "'x'"),
         (["pretrain", "--scale", "-1"], "scale is -1.0; accepted: greater than 0"),
         (["pretrain", "--resume"], "accepted: with --resume"),
+        (["report"], "the runs are missing; accepted: dumpgym report DIR"),
     ],
 )
-def test_bad_input_is_one_line_that_names_it(tmp_path, monkeypatch, capsys, arguments, message):
+def test_a_bad_value_is_one_line_that_names_it(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     captured = capsys.readouterr()
@@ -77,9 +129,34 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, monkeypatch, capsys, argu
 
 
 @pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["trian"], ["trian", *VERBS]),
+        (["list", "all"], ["Unrecognized options: all"]),
+        (["train", "--stepz", "3"], ["--stepz", "Perhaps you meant", "--steps INT", "dumpgym train --help"]),
+        (["train", "--steps", "abc"], ["--steps", "'abc'"]),
+        (["train", "--agent.loss-type", "ppo"], ["'ppo'", "--agent.loss-type", "'dapo'", "'cispo'"]),
+        (["train", "a.toml", "b.toml"], ["Unrecognized options: b.toml"]),
+        (["pretrain", "--scale", "x"], ["--scale", "'x'"]),
+        (["play"], ["Missing from dumpgym play", "ENV"]),
+        (["compare"], ["Missing from dumpgym compare", "EXPERIMENT.toml"]),
+    ],
+)
+def test_a_flag_that_cannot_be_read_is_named(tmp_path, monkeypatch, capsys, arguments, messages):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    text = " ".join(captured.err.replace("│", " ").split())
+    assert all(message in text for message in messages)
+    assert captured.out == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("stepz = 3", "unknown configuration key 'stepz'; accepted: output, seed, steps"),
+        ("resume = true", "unknown configuration key 'resume'"),
         ("[agent]\nlearning_rat = 1", "unknown configuration key 'agent.learning_rat'"),
         ("steps = 'many'", "steps is 'many'; accepted: a valid integer"),
         ("steps =", "is not valid TOML"),
@@ -104,13 +181,13 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path, capsys):
     assert (tmp_path / "file").read_text() == ""
 
 
-def test_an_interruption_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+def test_an_interruption_says_how_to_continue(tmp_path, capsys, monkeypatch):
     def interrupted(self):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("dumpgym.training.loop.Trainer.run", interrupted)
     assert main(["train", "--output", str(tmp_path / "run"), *TINY]) == 130
-    assert "--resume" in capsys.readouterr().err
+    assert "with --resume continues from the last checkpoint" in capsys.readouterr().err
 
 
 def test_a_file_keeps_the_defaults_that_it_leaves_out(tmp_path):
@@ -121,8 +198,8 @@ def test_a_file_keeps_the_defaults_that_it_leaves_out(tmp_path):
 
 
 def test_pretraining_makes_a_model_that_training_takes(tmp_path, monkeypatch):
-    monkeypatch.setattr("dumpgym.commands.pretrain.CHUNK_SIZE", 32)
-    output = tmp_path / "student"
+    monkeypatch.setattr("dumpgym.training.warm_start.CHUNK_SIZE", 32)
+    output = tmp_path / "embedded"
     arguments = ["--scale", "0.001", "--hidden-size", "16", "--num-layers", "1", "--num-heads", "2"]
     assert main(["pretrain", "--output", str(output), *arguments, "--evaluation-problems", "1"]) == 0
     assert "| KnightsKnaves2 | 0.000 | 0.000 |" in (output / "model" / "README.md").read_text()

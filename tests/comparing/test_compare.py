@@ -131,7 +131,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
     assert main(["compare", str(tmp_path / "none.toml")]) == 2
     assert "accepted: a file that can be read" in capsys.readouterr().err
     assert main(["compare", "--seeds", "3"]) == 2
-    assert "the experiment is missing" in capsys.readouterr().err
+    assert "EXPERIMENT.toml" in capsys.readouterr().err
 
 
 def results(output):

@@ -1,17 +1,16 @@
 """Environments by specification, the names of arms, and what an arm's learner is given."""
 
 import gymnasium as gym
-import numpy as np
 import pytest
 
 import dumpgym
 from dumpgym.contracts.arms import make_arms, make_env
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, UnknownNameError
-from dumpgym.contracts.learner import Completions, Learned
 from dumpgym.contracts.puzzle_env import plain_text
 from dumpgym.reporting.figures.one_run import training_figure
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
+from dumpgym.testing.fakes import FakeLearner
 from dumpgym.training.evaluation import evaluate
 from dumpgym.training.loop import Trainer
 
@@ -38,27 +37,14 @@ class Adding(dumpgym.PuzzleEnv):
         return dumpgym.Verdict("correct" if right else "wrong", {"answer": float(right)}, right)
 
 
-class Calculator:
-    """A learner that adds what the user's message says, rightly in half of its completions."""
+class Calculator(FakeLearner):
+    """Adds what the user's message says, rightly in half of its completions."""
 
-    def __init__(self):
-        self.prompts = []
+    def answer(self, prompt):
+        return str(sum(map(int, prompt.splitlines()[-1].rstrip("?").split(" + "))))
 
-    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
-        self.prompts += prompts
-        sums = [sum(map(int, prompt[-1]["content"].rstrip("?").split(" + "))) for prompt in prompts]
-        texts = tuple(str(number + i % 2) for number in sums for i in range(num_generations))
-        truncated = np.zeros((len(prompts), num_generations), dtype=bool)
-        return Completions(tuple((1,) for _ in prompts), tuple((1, 2) for _ in texts), texts, truncated)
-
-    def learn(self, rewarded):
-        return Learned({"loss": 0.0})
-
-    def save(self, directory):
-        pass
-
-    def describe(self):
-        return {}
+    def chance(self, prompt, k):
+        return k % 2 == 0
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +157,8 @@ def test_evaluation_gives_the_learner_the_messages():
     result = evaluate(learner, make_arms(["mine/Adding-v0?size=4"]), 3, seed=0, greedy=True)
     assert result.successes == {"Adding?size=4": [True, True, True]}
     assert [answer.completion for answer in result.completions["Adding?size=4"]] == ["5", "7", "9"]
-    assert learner.prompts[0] == ({"role": "system", "content": "one/two"}, {"role": "user", "content": "1 + 4?"})
+    (call,) = learner.calls
+    assert call.prompts[0] == ({"role": "system", "content": "one/two"}, {"role": "user", "content": "1 + 4?"})
 
 
 def test_a_run_on_arms_with_options_reports_each_by_its_name(tmp_path):
@@ -187,4 +174,5 @@ def test_a_run_on_arms_with_options_reports_each_by_its_name(tmp_path):
     assert all(f"arms/{name}/share" in last for name in names)
     legend = [text.get_text() for text in training_figure(config.output).axes[1].get_legend().get_texts()]
     assert legend == [*names, "mean over arms"]
-    assert {prompt[0]["content"] for prompt in learner.prompts} == {"saint/sinner", "hero/villain"}
+    words = {prompt[0]["content"] for call in learner.calls for prompt in call.prompts}
+    assert words == {"saint/sinner", "hero/villain"}

@@ -11,6 +11,7 @@ import dumpgym
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
+from dumpgym.testing import check_puzzle_env
 
 IDS = ["dumpgym/KnightsKnaves-v0", *(f"dumpgym/KnightsKnaves{n}-v0" for n in range(2, 15))]
 
@@ -223,10 +224,11 @@ class Doubling(dumpgym.PuzzleEnv):
     """A user's own distribution."""
 
     def sample_problem(self, seed, split, index):
-        return dumpgym.Problem(f"Double {index}.\n", {"number": 2 * index}, str(2 * index), (seed, split, index))
+        number = 2 * index + (split == "test")
+        return dumpgym.Problem(f"Double {number}.\n", {"number": 2 * number}, str(2 * number), (seed, split, index))
 
     def verify(self, problem, completion):
-        right = completion == str(problem.solution["number"])
+        right = isinstance(completion, str) and completion == str(problem.solution["number"])
         return dumpgym.Verdict("correct" if right else "wrong", {"answer": float(right)}, right)
 
 
@@ -234,11 +236,12 @@ def test_a_users_own_environment_needs_two_methods_and_gymnasiums_registry(monke
     monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.registry))
     gym.register("mine/Doubling-v0", entry_point=Doubling)
     check_env(gym.make("mine/Doubling-v0").unwrapped)
+    check_puzzle_env(Doubling)
     (arm,) = make_arms(["mine/Doubling-v0"])
     assert arm.name == "Doubling"
     arm.env.reset(options={"index": 21})
-    assert arm.env.step("42")[1] == 1.0
-    assert arm.env.step("41")[1] == 0.0
+    assert arm.env.step("84")[1] == 1.0
+    assert arm.env.step("83")[1] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.models import load_tokenizer
 from dumpgym.contracts.arms import make_arms
 from dumpgym.runs.config import TrainConfig, load_toml
-from dumpgym.training.loop import Trainer
+from dumpgym.training.launch import make_trainer
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "smollm2"
 
@@ -49,7 +49,7 @@ def test_two_steps_train_an_adapter_that_peft_loads(tmp_path):
         prompts_per_step=2, num_generations=4, evaluation_problems=1, final_evaluation_problems=2, agent=agent,
         signal="mean_absolute_advantage",
     )  # fmt: skip
-    trainer = Trainer(config)
+    trainer = make_trainer(config)
     assert trainer.learner.end_token_ids == (2,)
     assert "<|im_start|>assistant" in trainer.learner.render_prompt("Who is a knave?")
     rewards = iter([[[1.0, 0.0, 0.5, 0.0], [0.0, 1.0, 0.0, 0.0]]] * 2)

@@ -25,9 +25,11 @@ import torch
 import transformers.models.llama.modeling_llama  # noqa: F401
 
 import dumpgym.reporting.figures.one_run
-import dumpgym.training.loop.loop
+import dumpgym.training.launch
 import tests.fakes.letters  # noqa: F401
+from dumpgym.commands import verb_registry
 from dumpgym.commands.main import main
+from dumpgym.contracts.policy_registry import policy_registry
 
 CALLS = ("write", "fsync", "rename", "replace", "mkdir", "unlink", "rmdir", "truncate")
 
@@ -101,6 +103,8 @@ def serve(request):
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are begun with it ignored
     torch.set_num_threads(1)
+    assert verb_registry
+    assert policy_registry  # both are filled at the first look-up
     dumpgym.reporting.figures.one_run.save_training_figure = lambda directory: (
         directory / "figure.png"
     )  # drawing takes longer than the run

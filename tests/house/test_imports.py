@@ -1,112 +1,89 @@
-"""The house rules of who may import whom."""
+"""The rooms of the house: who may import whom, directly and through others."""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("envs", "agents")
-CONTRACTS = ("errors", "puzzle_env", "state", "specs", "schedules", "policy", "learner", "registration")
-CONTRACT_MODULES = {f"dumpgym.{name}" for name in CONTRACTS}
-LANGUAGE_MODEL_FILES = {
-    f"agents/{name}.py"
-    for name in (
-        "decoding_cache",
-        "embedded",
-        "grpo",
-        "grpo_update",
-        "language_model",
-        "models",
-        "optimizer",
-        "policy_forward",
-        "pretraining",
-        "processes",
-        "sampling",
-        "sampling_draws",
-        "sampling_graphs",
-        "sampling_masks",
-        "sampling_plain",
-        "sampling_shared",
-        "sampling_static",
+from tests.house.import_graph import (
+    LINKED,
+    ROOT,
+    Import,
+    arrows_between,
+    brought_along,
+    circles,
+    floors_of,
+    import_graph,
+    imports_of,
+    is_ours,
+    module_files,
+)
+
+FILES = module_files()
+GRAPH = import_graph()
+TORCH = {"accelerate", "peft", "safetensors", "tokenizers", "torch", "transformers"}
+"""Libraries of language models."""
+
+# Every room with the rooms that it may import; the first ones are the foundation. A room may always import itself.
+MAY_IMPORT = {
+    "dumpgym/contracts": set(),
+    "dumpgym/signals": {"dumpgym/contracts"},
+    "dumpgym/statistics": {"dumpgym/contracts"},
+    "dumpgym/testing": {"dumpgym/contracts"},
+    "envs/knights_knaves": {"dumpgym/contracts"},
+    "envs/students": {"dumpgym/contracts", "dumpgym/signals", "envs/knights_knaves"},
+    "envs": {"dumpgym/contracts", "dumpgym/signals", "envs/students"},
+    "agents/bandits": {"dumpgym/contracts"},
+    "agents/curricula": {"dumpgym/contracts", "dumpgym/signals", "agents/bandits"},
+    "agents/embedded": set(),
+    "agents/grpo": {"dumpgym/contracts"},
+    "agents": set(),
+    "dumpgym/runs": {"dumpgym/contracts", "dumpgym/signals", "agents/grpo"},
+    "dumpgym/training": {
+        "dumpgym/contracts", "dumpgym/signals", "dumpgym/statistics", "dumpgym/runs", "agents/grpo", "agents/embedded",
+        "envs/knights_knaves",
+    },
+    "dumpgym/simulating": {"dumpgym/contracts", "dumpgym/signals", "dumpgym/statistics", "agents/curricula"},
+    "dumpgym/comparing": {"dumpgym/contracts", "dumpgym/statistics", "dumpgym/runs", "dumpgym/training"},
+    "dumpgym/reporting": {
+        "dumpgym/contracts", "dumpgym/statistics", "dumpgym/runs", "dumpgym/simulating", "dumpgym/comparing",
+    },
+    "dumpgym/commands": {
+        "dumpgym/contracts", "dumpgym/signals", "dumpgym/runs", "dumpgym/training", "dumpgym/simulating",
+        "dumpgym/comparing", "dumpgym/reporting", "agents/grpo", "agents/embedded", "envs/knights_knaves",
+    },
+}  # fmt: skip
+FACE = "dumpgym"
+"""The room of ``dumpgym/__init__.py``, which offers names of all other rooms."""
+
+
+def room_of(module: str) -> str:
+    return "/".join(FILES[module].relative_to(ROOT).parts[:-1][:2])
+
+
+ROOMS = {module: room_of(module) for module in FILES}
+
+
+def run_python(code: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, **{"cwd": ROOT, **options}
     )
-}
-LANGUAGE_MODEL_LIBRARIES = {"accelerate", "peft", "safetensors", "tokenizers", "torch", "transformers"}
-FILES = sorted(path.relative_to(ROOT).as_posix() for room in ("dumpgym", *ROOMS) for path in (ROOT / room).glob("*.py"))
 
 
-@dataclass(frozen=True)
-class Import:
-    """One import: the module, and whether it happens when the file itself is imported."""
-
-    module: str
-    eager: bool
-
-
-def module_name(dotted: str) -> str:
-    """The longest part of ``dotted`` that is a module of ours, so that an imported class counts as its module."""
-    parts = dotted.split(".")
-    while len(parts) > 1:
-        directory = ROOT.joinpath(*parts[1:-1]) if parts[1] in ROOMS else ROOT.joinpath(*parts[:-1])
-        if (directory / f"{parts[-1]}.py").exists() or (len(parts) == 2 and parts[1] in ROOMS):
-            break
-        parts.pop()
-    return ".".join(parts)
-
-
-def imports_of(source: str) -> Iterator[Import]:
-    """All imports of a file: those in functions and for type checkers are not eager."""
-
-    def walk(node: ast.AST, eager: bool) -> Iterator[Import]:
-        match node:
-            case ast.Import(names=names):
-                targets = [alias.name for alias in names]
-            case ast.ImportFrom(module=module, names=names, level=level):
-                assert level == 0, f"relative import in line {node.lineno}"
-                targets = [f"{module}.{alias.name}" for alias in names] if is_ours(module) else [module]
-            case _:
-                targets = []
-        for target in targets:
-            yield Import(module_name(target) if is_ours(target) else target, eager)
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            for child in node.body:
-                yield from walk(child, eager=False)
-            for child in node.orelse:
-                yield from walk(child, eager)
-            return
-        in_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for child in ast.iter_child_nodes(node):
-            yield from walk(child, eager and not in_function)
-
-    return walk(ast.parse(source), eager=True)
-
-
-def is_ours(module: str) -> bool:
-    return top_level(module) == "dumpgym"
-
-
-def top_level(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def imports_of_file(file: str) -> list[Import]:
-    return list(imports_of((ROOT / file).read_text(encoding="utf-8")))
-
-
-def run_python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+def third_parties(modules) -> set[str]:
+    """The top-level names of the modules that are neither ours nor the standard library's."""
+    tops = {module.partition(".")[0] for module in modules if not is_ours(module)}
+    return tops - set(sys.stdlib_module_names)
 
 
 def test_the_walk_finds_every_kind_of_import():
     source = """
 import torch.nn as nn
-from dumpgym import errors, make_policy
+from dumpgym import contracts, make_policy
 from dumpgym.envs import something
-from dumpgym.contracts.policy import Feedback
+from dumpgym.contracts.policy import BanditPolicy
 if TYPE_CHECKING:
     import tokenizers
 else:
@@ -120,9 +97,9 @@ class A:
     def f(self):
         import matplotlib.pyplot as plt
 """
-    assert list(imports_of(source)) == [
+    assert list(imports_of(source, FILES)) == [
         Import("torch.nn", True),
-        Import("dumpgym.contracts.errors", True),
+        Import("dumpgym.contracts", True),
         Import("dumpgym", True),
         Import("dumpgym.envs", True),
         Import("dumpgym.contracts.policy", True),
@@ -133,65 +110,157 @@ class A:
         Import("matplotlib.pyplot", False),
     ]
     with pytest.raises(AssertionError, match="relative import"):
-        list(imports_of("from . import errors"))
+        list(imports_of("from . import errors", FILES))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_are_flat(room):
-    nested = [path for path in (ROOT / room).glob("*/**/*.py") if "__pycache__" not in path.parts]
-    assert not nested
+def test_what_an_import_brings_along_is_found_at_any_distance():
+    graph = {
+        "dumpgym.a": [Import("dumpgym.b", True), Import("torch", False)],
+        "dumpgym.b": [Import("dumpgym.c.d", True)],
+        "dumpgym.c": [Import("peft", True)],
+        "dumpgym.c.d": [],
+    }
+    found = brought_along("dumpgym.a", graph)
+    assert found["peft"] == ("dumpgym.a", "dumpgym.b", "dumpgym.c.d", "dumpgym.c", "peft")
+    assert "torch" not in found
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_imports_are_absolute(file):
-    for found in imports_of_file(file):
-        assert top_level(found.module) not in ROOMS, f"{file} imports {found.module}: write dumpgym.{found.module}"
+def test_floors_and_circles():
+    arrows = {("a", "b"), ("b", "c"), ("d", "e"), ("e", "d"), ("e", "b")}
+    assert floors_of("abcde", arrows) == {"c": 0, "b": 1, "a": 2, "d": 2, "e": 2}
+    assert circles(arrows) == [{"d", "e"}]
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.startswith(ROOMS)])
-def test_a_room_imports_only_the_contracts_and_itself(file):
-    room = f"dumpgym.{Path(file).parent}"
-    for found in imports_of_file(file):
-        if is_ours(found.module):
-            own = found.module == room or found.module.startswith(f"{room}.")
-            assert own or found.module in CONTRACT_MODULES, f"{file} imports {found.module}"
+def test_the_rooms_are_those_that_are_known():
+    assert {room for room in ROOMS.values() if room != FACE} == set(MAY_IMPORT)
 
 
-@pytest.mark.parametrize("name", CONTRACTS)
-def test_contracts_import_only_gymnasium_numpy_and_the_standard_library(name):
-    allowed = {"gymnasium", "numpy", *sys.stdlib_module_names}
-    for found in imports_of_file(f"dumpgym/{name}.py"):
-        assert found.module in CONTRACT_MODULES or top_level(found.module) in allowed, f"{name} imports {found.module}"
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_it_may(room):
+    for module in (module for module, place in ROOMS.items() if place == room):
+        for found in GRAPH[module]:
+            if is_ours(found.module):
+                other = ROOMS[found.module]
+                allowed = other == room or other in MAY_IMPORT[room] or found.module == "dumpgym"
+                assert allowed, f"{FILES[module].relative_to(ROOT)} imports {found.module}"
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file not in LANGUAGE_MODEL_FILES])
-def test_language_model_libraries_are_imported_only_by_language_model_files(file):
-    for found in imports_of_file(file):
-        if found.eager:
-            assert top_level(found.module) not in LANGUAGE_MODEL_LIBRARIES, f"{file} imports {found.module}"
+def test_no_two_rooms_import_each_other():
+    rooms = {module: room for module, room in ROOMS.items() if room != FACE}
+    arrows = arrows_between({module: GRAPH[module] for module in rooms}, rooms)
+    assert circles(arrows) == []
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if not file.endswith("figures.py")])
-def test_matplotlib_is_imported_only_where_figures_are_drawn(file):
-    assert "matplotlib" not in {top_level(found.module) for found in imports_of_file(file)}
+def test_nobody_imports_the_public_face():
+    for module in FILES:
+        wanted = {found.module for found in GRAPH[module]}
+        assert "dumpgym" not in wanted, f"{module} imports dumpgym itself: import what defines the name"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_name_the_package(module):
+    for found in GRAPH[module]:
+        top = found.module.partition(".")[0]
+        assert top not in LINKED, f"{module} imports {found.module}: write dumpgym.{found.module}"
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [
+        ("dumpgym/contracts", {"gymnasium", "numpy"}),
+        ("dumpgym/signals", {"gymnasium", "numpy"}),
+        ("dumpgym/testing", {"gymnasium", "numpy"}),
+        ("dumpgym/statistics", {"gymnasium", "numpy", "scipy"}),
+        ("agents/bandits", {"gymnasium", "numpy", "scipy"}),
+        ("agents/curricula", {"gymnasium", "numpy", "scipy"}),
+        ("envs/knights_knaves", {"gymnasium", "numpy"}),
+        ("envs/students", {"gymnasium", "numpy", "scipy"}),
+    ],
+)
+def test_libraries_that_a_room_brings_along(room, allowed):
+    for module in (module for module, place in ROOMS.items() if place == room):
+        found = third_parties(brought_along(module, GRAPH))
+        assert found <= allowed, f"{module} brings along {sorted(found - allowed)}"
+
+
+LANGUAGE_MODEL_MODULES = {"dumpgym.training.launch", "dumpgym.training.warm_start"}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_only_the_grpo_agent_and_who_launches_it_bring_torch_along(module):
+    if ROOMS[module] in ("agents/grpo", "agents/embedded") or module in LANGUAGE_MODEL_MODULES:
+        return
+    chains = brought_along(module, GRAPH)
+    heavy = [name for name in chains if name.partition(".")[0] in TORCH]
+    assert not heavy, " -> ".join(chains[heavy[0]])
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_only_figures_bring_matplotlib_along(module):
+    chains = brought_along(module, GRAPH)
+    heavy = [name for name in chains if name.partition(".")[0] == "matplotlib"]
+    if heavy:
+        chain = chains[heavy[0]]
+        assert any(name.startswith("dumpgym.reporting.") for name in chain), " -> ".join(chain)
 
 
 def test_importing_dumpgym_imports_nothing_heavy():
-    heavy = sorted({*LANGUAGE_MODEL_LIBRARIES, "matplotlib"})
+    heavy = sorted({*TORCH, "matplotlib", "pydantic", "rich", "scipy", "tyro"})
     finished = run_python(f"import sys, dumpgym; print([name for name in {heavy} if name in sys.modules])")
     assert finished.stdout == "[]\n", finished.stderr
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_has_one_name(room):
+EXPERIMENT = """
+name = "small"
+seeds = 2
+policies = ["uniform", "dump"]
+[train]
+budget_tokens = 1000
+"""
+
+
+VERBS = [
+    ["list"],
+    ["list", "--json"],
+    ["compare", "small.toml", "--dry-run"],
+    ["simulate", "--policies", "dump", "--seeds", "2", "--steps", "2", "--processes", "1", "--no-oracle"],
+    ["export", "--num-people", "3", "--num-puzzles", "2", "--output", "puzzles.jsonl"],
+    ["play", "dumpgym/KnightsKnaves2-v0", "--show-prompt"],
+    ["train", "--help"],
+]
+
+
+def test_verbs_without_a_model_load_no_torch(tmp_path):
+    (tmp_path / "small.toml").write_text(EXPERIMENT)
+    code = f"""
+import sys
+from dumpgym.commands.main import main
+for arguments in {VERBS}:
+    assert main(arguments) == 0, arguments
+    assert "torch" not in sys.modules, arguments
+import dumpgym.reporting.page
+assert "torch" not in sys.modules, "reporting"
+"""
+    finished = run_python(code, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize("room", LINKED)
+def test_a_linked_room_has_one_name(room):
     assert run_python(f"import dumpgym.{room}").stderr == ""
     refused = run_python(f"import {room}")
     assert refused.returncode == 1
     assert f"ImportError: this package is imported as dumpgym.{room}" in refused.stderr
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_the_guard_is_the_first_statement_of_a_room(room):
-    statements = ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8")).body
-    assert isinstance(statements[1], ast.If)
-    assert ast.unparse(statements[1].test) == f"__name__ != 'dumpgym.{room}'"
+@pytest.mark.parametrize("package", [m for m, path in FILES.items() if path.name == "__init__.py"])
+def test_every_room_says_what_belongs_there(package):
+    text = ast.get_docstring(ast.parse(FILES[package].read_text(encoding="utf-8"))) or ""
+    assert len(text.split()) >= 12, f"{package} has no paragraph that says what belongs there"
+
+
+def test_no_room_is_a_corridor():
+    folders: dict[Path, int] = {}
+    for path in FILES.values():
+        folders[path.parent] = folders.get(path.parent, 0) + 1
+    assert max(folders.values()) <= 20, max(folders, key=folders.__getitem__)

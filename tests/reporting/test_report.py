@@ -14,7 +14,7 @@ from dumpgym.comparing.comparison import option_of
 from dumpgym.comparing.loading import load_comparison
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.reporting.figures import FIGURES
-from dumpgym.reporting.page import ReportConfig, page, report
+from dumpgym.reporting.page import page, report
 from dumpgym.reporting.tables import markdown_tables, power_lines
 from dumpgym.statistics.curves import area_under_curve
 from dumpgym.statistics.intervals import interval_over_runs
@@ -253,7 +253,7 @@ EXPERIMENT = {"name": "declared", "question": "Why?", "grids": [{"policies": ["u
 def test_the_experiment_names_the_metric_the_margin_and_the_control(copy, tmp_path):
     experiment = {**EXPERIMENT, "metric": "final", "control": "dump", "margin": 0.5, "threshold": 0.6}
     (copy / "experiment.json").write_text(json.dumps(experiment))
-    comparison, _ = report([copy], ReportConfig(output=tmp_path / "report", figure="intervals"))
+    comparison, _ = report([copy], output=tmp_path / "report", figure="intervals")
     assert (comparison.name, comparison.question, comparison.control) == ("declared", "Why?", "dump")
     last = [evaluations(copy / "uniform" / f"seed{seed}")[-1]["eval/success"] for seed in range(SEEDS)]
     assert comparison.values("uniform").tolist() == last

@@ -212,7 +212,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_it(tmp_path, 
         raise error
 
     with pytest.raises(
-        DumpgymError, match=r"run/checkpoints/step_000004' cannot be written: .*--resume goes on"
+        DumpgymError, match=r"run/checkpoints/step_000004' cannot be written: .*--resume continues"
     ) as told:
         run.save_checkpoint(4, {}, full)
     assert "\n" not in str(told.value)

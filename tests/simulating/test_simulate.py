@@ -92,7 +92,6 @@ def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
     assert found[0] == found[1]
     (table,) = [student["table"] for student in found[0].values()]
     assert {row["policy"] for row in table} == {"uniform", "dump", "ucb1", "oracle"}
-    assert (tmp_path / "1" / "figure.png").stat().st_size > 10_000
 
 
 OWN_POLICY = '''
@@ -114,7 +113,7 @@ class Pupil:
 
     def practise(self, arms, num_generations):
         self.skill[arms] = np.minimum(self.skill[arms] + 0.05, 1)
-        from dumpgym.contracts.learner import GroupResults
+        from dumpgym import GroupResults
         k = (self.skill[arms] * num_generations).astype(int)
         return GroupResults(arms, k, num_generations, np.full(arms.shape, 100), np.zeros_like(k))
 
@@ -165,7 +164,6 @@ def test_the_markdown_table_has_a_line_a_policy(tmp_path):
         (["--signal", "joy"], "unknown signal 'joy'"),
         (["--seeds", "1"], "seeds is 1; accepted: greater than or equal to 2"),
         (["--threshold", "2"], "threshold is 2.0; accepted: less than or equal to 1"),
-        (["--seedz", "1"], "unknown flag '--seedz'; did you mean '--seeds'?"),
     ],
 )
 def test_bad_input_is_named_before_anything_runs(tmp_path, monkeypatch, capsys, flags, message):

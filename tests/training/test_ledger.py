@@ -7,35 +7,19 @@ import pytest
 
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.finished import TOKEN_COLUMNS, read_ledger
-from tests.training.test_training import Guesser, make_config, make_trainer
+from dumpgym.testing.fakes import FakeLearner
+from tests.training.test_training import make_config, make_trainer
 
 PHASES = ("generate", "verify", "learn", "evaluate", "other")
 
 
-class Recorder(Guesser):
-    """Counts what it generates."""
-
-    def __init__(self):
-        super().__init__()
-        self.trained = self.evaluated = 0
-        self.learned = []
-
-    def generate(self, prompts, num_generations, *, seed=None, greedy=False, max_completion_lengths=None):
-        completions = super().generate(prompts, num_generations, seed=seed, greedy=greedy)
-        tokens = int(completions.num_tokens.sum())
-        if seed is None:
-            self.trained += tokens
-        else:
-            self.evaluated += tokens
-        return completions
-
-    def learn(self, rewarded):
-        self.learned.append(rewarded)
-        return super().learn(rewarded)
+def generated(learner, *, trains):
+    """Tokens of all training steps, or of all evaluations."""
+    return sum(int(call.completions.num_tokens.sum()) for call in learner.calls if call.trains == trains)
 
 
 def run(directory, **options):
-    learner = Recorder()
+    learner = FakeLearner()
     summary = make_trainer(make_config(directory, **options), learner=learner).run()
     return learner, summary
 
@@ -44,13 +28,13 @@ def test_every_token_is_counted_by_arm_and_in_all(tmp_path):
     learner, summary = run(tmp_path / "run")
     ledger = read_ledger(RunDirectory(tmp_path / "run"))
     assert summary["ledger"] == ledger
-    assert ledger["tokens"]["num_tokens"] == learner.trained == summary["generated_tokens"]
-    assert ledger["tokens"]["evaluation_tokens"] == learner.evaluated == summary["evaluation_tokens"]
+    assert ledger["tokens"]["num_tokens"] == generated(learner, trains=True) == summary["generated_tokens"]
+    assert ledger["tokens"]["evaluation_tokens"] == generated(learner, trains=False) == summary["evaluation_tokens"]
     assert ledger["tokens"]["redrawn_tokens"] == 0
     with_variance = sum(
-        int(rewarded.completions.num_tokens[np.ptp(rewarded.rewards, axis=1) > 0].sum()) for rewarded in learner.learned
+        int(rewarded.completions.num_tokens[np.ptp(rewarded.rewards, axis=1) > 0].sum()) for rewarded in learner.lessons
     )
-    assert 0 < ledger["tokens"]["trained_tokens"] == with_variance < learner.trained
+    assert 0 < ledger["tokens"]["trained_tokens"] == with_variance < generated(learner, trains=True)
     for column in TOKEN_COLUMNS:
         assert sum(arm[column] for arm in ledger["arms"].values()) == ledger["tokens"][column]
     assert tuple(ledger["seconds"]) == PHASES
@@ -60,9 +44,9 @@ def test_every_token_is_counted_by_arm_and_in_all(tmp_path):
 
 def test_what_the_group_filter_leaves_out_is_counted_as_redrawn(tmp_path):
     learner, summary = run(tmp_path / "run", max_redraws=2)
-    given = sum(int(rewarded.completions.num_tokens.sum()) for rewarded in learner.learned)
+    given = sum(int(rewarded.completions.num_tokens.sum()) for rewarded in learner.lessons)
     tokens = summary["ledger"]["tokens"]
-    assert 0 < tokens["redrawn_tokens"] == learner.trained - given
+    assert 0 < tokens["redrawn_tokens"] == generated(learner, trains=True) - given
     assert tokens["trained_tokens"] <= given
     metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     counts = sum(metrics[-1][f"arms/KnightsKnaves{n}/count"] for n in (2, 3, 4))

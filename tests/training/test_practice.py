@@ -1,6 +1,5 @@
 """A learner with its puzzles is a student; no puzzle stands twice in its batch."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -9,7 +8,8 @@ import pytest
 import dumpgym
 from dumpgym.contracts.arms import Arm
 from dumpgym.contracts.errors import NonFiniteError
-from dumpgym.contracts.learner import Completions, Learned
+from dumpgym.contracts.learner import Learned
+from dumpgym.testing.fakes import FakeLearner
 from dumpgym.training.batch import BrokenBatchError
 from dumpgym.training.puzzle_student import PuzzleStudent
 
@@ -34,27 +34,32 @@ class Numbers(dumpgym.PuzzleEnv):
         return dumpgym.Verdict("correct" if right else "wrong", {"answer": 2.0 * right}, right)
 
 
-class Parrot:
+class Parrot(FakeLearner):
     """Says the number of the prompt in the first of its completions, and "?" or 999 in the others."""
 
     def __init__(self, other="999", seconds=None, error=None):
-        self.prompts, self.rewards, self.limits = [], [], []
-        self.other, self.seconds, self.error = other, seconds, error
+        super().__init__(wrong=other, seconds=seconds)
+        self.error = error
 
-    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
-        if seed is None:
-            self.prompts.append(list(prompts))
-        self.limits.append(max_completion_lengths)
-        texts = [t for p in prompts for t in [p.split()[1], *[self.other] * (num_generations - 1)]]
-        tokens = tuple((1,) * len(text) for text in texts)
-        truncated = np.zeros((len(prompts), num_generations), dtype=bool)
-        return Completions(tuple((0,) for _ in prompts), tokens, tuple(texts), truncated, seconds=self.seconds)
+    def answer(self, prompt):
+        return prompt.split()[1]
+
+    def chance(self, prompt, k):
+        return k == 0
 
     def learn(self, rewarded):
         if self.error is not None:
             raise self.error
-        self.rewards.append(rewarded.rewards)
+        super().learn(rewarded)
         return Learned({"loss": 0.5})
+
+    @property
+    def prompts(self):
+        return [call.prompts for call in self.calls if call.trains]
+
+    @property
+    def rewards(self):
+        return [rewarded.rewards for rewarded in self.lessons]
 
 
 def make_student(*sizes, **options):
@@ -69,7 +74,7 @@ def test_a_lesson_is_drawn_completed_judged_and_learned():
     assert batch.results.successes.tolist() == [1, 1, 1]
     assert batch.results.rewards.tolist() == student.learner.rewards[0].tolist() == [[2, 0, 0, 0]] * 3
     assert batch.results.solved.tolist() == [[True, False, False, False]] * 3
-    assert batch.results.tokens.tolist() == [1 + 9, 3 + 9, 3 + 9]
+    assert batch.results.tokens.tolist() == [2 + 3 * 4, 4 + 3 * 4, 4 + 3 * 4]  # digits and an end
     assert batch.results.seconds > 0
     assert batch.unreadable.tolist() == [0, 0, 0]
     assert batch.learned.metrics == {"loss": 0.5}
@@ -123,10 +128,10 @@ def test_each_prompt_has_the_limit_of_its_arm():
     student = PuzzleStudent(learner, arms, evaluation_problems=2)
     student.practise(np.array([1, 0, 1]), 2)
     student.success()
-    assert learner.limits == [[90, 7, 90], [7, 7, 90, 90]]
+    assert [call.max_completion_lengths for call in learner.calls] == [[90, 7, 90], [7, 7, 90, 90]]
     student = make_student((100, 0))
     student.practise(np.array([0]), 2)
-    assert student.learner.limits == [None]
+    assert student.learner.calls[0].max_completion_lengths is None
     mixed = PuzzleStudent(learner, [Arm("a", Numbers(100), 7), Arm("b", Numbers(100, 500))])
     with pytest.raises(
         dumpgym.contracts.errors.InvalidValueError, match="max_completion_length is None; accepted: a number where"
@@ -181,20 +186,11 @@ def test_a_long_prompt_is_shortened_to_one_line():
 class Uneven(Parrot):
     """Says what is right to odd numbers in half of the completions, and to even ones always."""
 
-    def generate(self, prompts, num_generations, **options):
-        completions = super().generate(prompts, num_generations, **options)
-        texts = [
-            number if k == 0 or int(number) % 2 == 0 else "999"
-            for prompt in prompts
-            for k in range(num_generations)
-            for number in [prompt.split()[1]]
-        ]
-        return dataclasses.replace(completions, texts=tuple(texts))
+    def chance(self, prompt, k):
+        return k == 0 or int(self.answer(prompt)) % 2 == 0
 
     def learn(self, rewarded):
-        self.learned_texts = rewarded.completions.texts
-        self.rewards.append(rewarded.rewards)
-        return Learned({"loss": 0.5}, {"kl": np.arange(len(rewarded.rewards), dtype=float)})
+        return Learned(super().learn(rewarded).metrics, {"kl": np.arange(len(rewarded.rewards), dtype=float)})
 
 
 def filtered(size, max_redraws, arms=(0, 0, 0, 0)):
@@ -215,7 +211,7 @@ def test_groups_without_variance_are_left_out_and_others_drawn_in_their_place():
     assert asked == [2, 1, 1]
     assert batch.kept.tolist() == [False, True, False, True, False, True, False, True]
     assert batch.results.arm.tolist() == [0] * 4 + [1] * 4
-    assert student.learner.learned_texts == ("1", "999", "3", "999", "501", "999", "503", "999")
+    assert student.learner.lessons[0].completions.texts == ("1", "999", "3", "999", "501", "999", "503", "999")
     assert student.learner.rewards[0].tolist() == [[2, 0]] * 4
     assert [list(batch) for batch in student.learner.prompts[1:]] == [
         ["train 500", "train 501"],

@@ -153,7 +153,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(runner, folder, unbroken,
     assert results(output) == unbroken.results
 
 
-INTERRUPTED = "dumpgym: interrupted; the same command with --resume goes on from the last checkpoint"
+INTERRUPTED = "dumpgym: interrupted; the same command with --resume continues from the last checkpoint"
 
 
 def expect_full(ended, what, reason):
@@ -176,7 +176,7 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_space(runner, folder, unbrok
     for number, call in enumerate(rng.integers(unbroken.calls // 4, unbroken.calls // 2, size=3)):
         output = folder / f"full_disk_{number}"
         ended = runner(output, full=int(call))
-        expect_full(ended, "(metrics|evaluations|transcripts).jsonl", "No space left on device; .* --resume goes on")
+        expect_full(ended, "(metrics|evaluations|transcripts).jsonl", "No space left on device; .* --resume continues")
         logs = [(output / log).read_text() for log in LOGS]
         assert sum(log.endswith("\n") for log in logs) == 2  # of the third, a line was begun
         before = sorted(path.name for path in (output / "checkpoints").iterdir())

@@ -19,7 +19,6 @@ from huggingface_hub import ModelCard
 import dumpgym
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, NonFiniteError, UnknownNameError
-from dumpgym.contracts.learner import Completions, Learned
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import policy_registry, register_policy
 from dumpgym.reporting.figures.one_run import training_figure
@@ -27,46 +26,9 @@ from dumpgym.runs.config import TrainConfig, load_toml
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import write_manifest
 from dumpgym.runs.validation import validated
+from dumpgym.testing.fakes import FakeLearner, reference_completions
+from dumpgym.training import launch
 from dumpgym.training.loop import Trainer
-
-
-class Guesser:
-    """A learner that is no model: it answers with the reference completion ever more often."""
-
-    def __init__(self):
-        self.skill = 0.2
-        self.rng = np.random.default_rng(0)
-        self.prompts = []
-        self.answers = {}
-
-    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
-        if seed is None:
-            self.prompts += prompts
-        rng = self.rng if seed is None else np.random.default_rng(seed)
-        texts = [
-            self.answers[prompt] if rng.random() < self.skill else "<think></think><answer>?</answer>"
-            for prompt in prompts
-            for _ in range(num_generations)
-        ]
-        ids = tuple(tuple(range(len(text))) for text in texts)
-        truncated = np.zeros((len(prompts), num_generations), dtype=bool)
-        return Completions(tuple((1,) for _ in prompts), ids, tuple(texts), truncated)
-
-    def learn(self, rewarded):
-        self.skill = min(0.9, self.skill + 0.05)
-        return Learned({"loss": 0.0})
-
-    def save(self, directory):
-        state = {"skill": self.skill, "rng": self.rng.bit_generator.state}
-        (directory / "learner.json").write_text(json.dumps(state))
-
-    def load(self, directory):
-        state = json.loads((directory / "learner.json").read_text())
-        self.skill, self.rng.bit_generator.state = state["skill"], state["rng"]
-
-    def describe(self):
-        return {"model_type": "guesser"}
-
 
 ARMS = ("dumpgym/KnightsKnaves2-v0", "dumpgym/KnightsKnaves3-v0", "dumpgym/KnightsKnaves4-v0")
 
@@ -79,13 +41,9 @@ def make_config(output, **options):
 
 
 def make_trainer(config, *, learner=None, **options):
-    learner = learner or Guesser()
+    learner = learner or FakeLearner()
     trainer = Trainer(config, learner=learner, **options)
-    for arm in trainer.arms:
-        for split in ("train", "test"):
-            for index in range(60):
-                problem = arm.env.sample_problem(config.seed, split, index)
-                learner.answers[problem.prompt] = problem.reference_completion
+    learner.answers |= reference_completions(*(arm.env for arm in trainer.arms), seed=config.seed, num_problems=60)
     return trainer
 
 
@@ -123,7 +81,7 @@ def test_a_run_leaves_what_its_reader_needs(tmp_path):
 
 
 def test_alarms_are_logged(tmp_path):
-    """The guesser's wrong answers have no answer to read, and at a skill of .2 they are most."""
+    """The learner's wrong answers have no answer to read, and at a skill of .2 they are most."""
     make_trainer(make_config(tmp_path / "run", prompts_per_step=12, steps=2)).run()
     run = RunDirectory(tmp_path / "run")
     metrics, format_alarms = run.read("metrics.jsonl")[-1], run.read("evaluations.jsonl")[0]["alarms"]
@@ -141,7 +99,7 @@ def test_all_policies_meet_the_same_problems_of_an_arm(tmp_path):
     for policy in ("uniform", "easy-to-hard"):
         trainer = make_trainer(make_config(tmp_path / policy, policy=policy))
         trainer.run()
-        seen[policy] = set(trainer.learner.prompts)
+        seen[policy] = {prompt for call in trainer.learner.calls if call.trains for prompt in call.prompts}
         for arm, drawn in zip(trainer.arms, trainer.student.drawn, strict=True):
             expected = {arm.env.sample_problem(0, "train", i).prompt for i in range(drawn)}
             assert expected <= seen[policy]
@@ -171,7 +129,7 @@ def test_the_bandit_sees_training_rollouts_alone(tmp_path, monkeypatch):
     assert all(f.probabilities.tolist() == [1 / 3] * 3 for f in feedback)
     metrics = RunDirectory(tmp_path / "run").read("metrics.jsonl")
     for f, record in zip(feedback, metrics, strict=True):
-        for i, name in enumerate(trainer.names):
+        for i, name in enumerate(trainer.recorder.names):
             if (f.arm == i).any():
                 assert record[f"arms/{name}/learnability"] == pytest.approx(f.signal[f.arm == i].mean())
                 assert record[f"arms/{name}/success"] == pytest.approx(f.successes[f.arm == i].mean() / 8)
@@ -258,7 +216,7 @@ def test_a_finished_run_can_be_extended(tmp_path):
     assert len(logs(short.output)[0]) == 6
 
 
-@pytest.mark.parametrize("part", ["policy", "signal", "student", "guards", "health"])
+@pytest.mark.parametrize("part", ["policy", "signal", "student", "recorder"])
 def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path, part):
     config = make_config(tmp_path / "run", steps=1)
     make_trainer(config).run()
@@ -313,7 +271,7 @@ def with_infinite_gradient(trainer, step):
 def test_a_number_that_is_not_finite_ends_the_run_and_leaves_its_checkpoint(tmp_path, spoil, quantity, arms):
     whole, config = make_config(tmp_path / "whole"), make_config(tmp_path / "run")
     make_trainer(whole).run()
-    message = f"^step 5: {quantity} is not finite, arm {arms}, .*prompt.* 'A very special island .*--resume goes on"
+    message = f"^step 5: {quantity} is not finite, arm {arms}, .*prompt.* 'A very special island .*--resume continues"
     with pytest.raises(DumpgymError, match=message) as told:
         spoil(make_trainer(config), 5).run()
     assert "\n" not in str(told.value)
@@ -372,7 +330,7 @@ def test_the_health_of_every_arm_is_logged(tmp_path):
         assert all(record[f"arms/{name}/truncated"] == 0 for name in shares if shares[name])
 
 
-class Publisher(Guesser):
+class Publisher(FakeLearner):
     def save_model(self, directory):
         (directory / "weights").write_text(f"{self.skill}")
 
@@ -471,7 +429,7 @@ def test_an_existing_run_is_refused_and_left_alone(tmp_path):
 )
 def test_what_does_not_exist_is_named_before_anything_is_written(tmp_path, options, error, message):
     with pytest.raises(error, match=message):
-        Trainer(make_config(tmp_path / "run", **options), learner=Guesser())
+        Trainer(make_config(tmp_path / "run", **options), learner=FakeLearner())
     assert not (tmp_path / "run").exists()
 
 
@@ -542,5 +500,5 @@ def test_a_killed_run_of_the_embedded_model_goes_on_to_the_bit(tmp_path):
 def test_mini_batches_that_do_not_divide_the_batch_are_refused_before_anything_is_written(tmp_path):
     config = make_config(tmp_path / "run", prompts_per_step=5, agent=GRPOConfig(mini_batches=2))
     with pytest.raises(InvalidValueError, match="mini_batches is 2; accepted: a divisor of prompts_per_step, 5"):
-        make_trainer(config)
+        launch.make_trainer(config)
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""What a new token may look at, in the form that a model's attention wants."""
+"""Attention masks of a new token, in the form that a model's attention expects."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from transformers import PreTrainedModel
 
 
 class AttentionMasks:
-    """Masks for one new token a row, as a model's attention wants them.
+    """Attention masks for one new token per row.
 
     Args:
-        model: whose attention is "sdpa" or "eager", over everything or over a sliding window.
+        model: a model whose attention is "sdpa" or "eager", and full or over a sliding window.
 
     Raises:
-        ValueError: if it has another attention.
+        ValueError: if the model has another kind of attention.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -27,17 +27,18 @@ class AttentionMasks:
             raise ValueError(f"no masks for layers of types {', '.join(self._kinds)}")
         if implementation not in ("sdpa", "eager"):
             raise ValueError(f"no masks for attention {implementation!r}")
-        # Booleans are what "sdpa" is usually given, but on the CPU each layer would make of them what is added.
+        # "sdpa" takes booleans, but on the CPU each layer would convert them into a mask that is added to the scores.
+        # That mask is made here instead, once for all layers.
         self._is_added = implementation == "eager" or model.device.type == "cpu"
         self._open = torch.zeros((), dtype=model.dtype, device=model.device)
         self._closed = torch.full_like(self._open, torch.finfo(model.dtype).min)
 
     def __call__(self, valid: Tensor, column: Tensor) -> Tensor | dict[str, Tensor]:
-        """The masks, (rows, 1, 1, columns); by type of layer if there are several types.
+        """Returns the mask, (rows, 1, 1, columns), or a mask for each type of layer if the model has several types.
 
         Args:
-            valid: whether a column holds a token of the row, (rows, columns).
-            column: of the new token, (1,).
+            valid: whether each column holds a token of the row, (rows, columns).
+            column: column of the new token, (1,).
         """
         masks = {kind: self._mask(kind, valid, column) for kind in self._kinds}
         return masks if len(masks) > 1 else masks[self._kinds[0]]

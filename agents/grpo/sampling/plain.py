@@ -1,7 +1,8 @@
-"""Sampling over the ordinary interface of a model, for those that static memory does not suit.
+"""Sampling through the ordinary interface of a model, for models that cannot use the static memory of ``static.py``.
 
-State-space layers, caches of a model's own and attention that takes no masks of ours: the model makes its cache itself,
-and the loop hands it back at every step.
+These are models with state-space layers, with their own kind of cache, or with attention that does not take our masks.
+The model creates its cache itself, and the loop passes it back at every step. This works for any model that can
+generate, and is the slowest way.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from transformers import PreTrainedModel
 from dumpgym.agents.grpo.model_inputs import left_padded
 from dumpgym.agents.grpo.sampling.sheet import Ends, Sheet
 
-_REGROUP_BELOW = 0.8  # ended rows are dropped once less than this share of the rows is still going on
-_CACHES = ("cache", "past_key_values", "cache_params")  # names that models give to their cache
+_REGROUP_BELOW = 0.8  # ended rows are dropped once less than this share of the rows is unfinished
+_CACHES = ("cache", "past_key_values", "cache_params")  # the names that models use for their cache
 
 
 class PlainDecoder:
@@ -25,8 +26,8 @@ class PlainDecoder:
     Args:
         model: a causal language model.
         ends: what ends a completion.
-        pads: prompts of different length are decoded together, left-padded; else each length for itself, and the model
-            is given nothing but tokens and its cache.
+        pads: whether prompts of different lengths are left-padded and decoded together. Otherwise each length is
+            decoded separately, and the model receives only tokens and its cache, no masks and no positions.
     """
 
     def __init__(self, model: PreTrainedModel, ends: Ends, *, pads: bool) -> None:
@@ -40,7 +41,7 @@ class PlainDecoder:
         limits: Sequence[int],
         temperature: float,
     ) -> Sheet:
-        """Completes each prompt ``num_generations`` times; see ``Sheet.fill`` for the rest."""
+        """Completes each prompt ``num_generations`` times; see ``Sheet.fill`` for the other arguments."""
         rows, length = uniform.shape
         sheet = Sheet(rows, length, self._ends, self._model.device)
         sheet.fill(uniform, limits, temperature)

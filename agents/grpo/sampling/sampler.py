@@ -1,8 +1,11 @@
 """Sampling from any causal language model.
 
-What a row draws is a function of the key, its number and the step, whatever is in the batch beside it. How the model is
-run depends on what it can do, which is found out by trying: static memory is used if some tokens drawn with it have the
-log-probabilities that a plain pass over the same texts gives them.
+The random numbers of a completion are a function of the key, its row number and the step. They do not depend on the
+other rows of the batch, on the order in which rows end, or on the number of processes (``sheet.py``).
+
+The sampler runs a model in the fastest way that works for it, and finds out by a trial which ways work: a decoder is
+used if the tokens that it draws in a small trial have the log-probabilities that a plain forward pass over the same
+texts gives them. A list of supported model types would be out of date with each release of transformers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,17 +28,18 @@ from dumpgym.contracts.errors import InvalidValueError
 Decoder = Callable[[Sequence[Sequence[int]], int, NDArray[np.float32], Sequence[int], float], Sheet]
 
 _PROBE_LENGTHS = (3, 7, 5)
-_PROBE_LIMITS = (1, 4, 4, 3, 4, 2)  # of two completions each, so that rows leave at different steps, the first at once
+# Limits of two completions per prompt. Rows end at different steps, the first at once, so the trial also moves rows.
+_PROBE_LIMITS = (1, 4, 4, 3, 4, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Completions, group after group.
+    """Completions, one group after another, (prompts * num_generations,).
 
     Attributes:
-        token_ids: of each completion, with its end token unless it was cut off.
-        log_probs: of each of these tokens, at the sampling temperature; at temperature 1 where that is 0.
-        ended: by an end token or a stop string; the others were cut off at their limit.
+        token_ids: token ids of each completion, with its end token unless it was cut off.
+        log_probs: log-probability of each of these tokens, at the sampling temperature, or at temperature 1 if greedy.
+        ended: whether each completion ended with an end token or a stop string; the others were cut off at their limit.
     """
 
     token_ids: list[list[int]]
@@ -47,8 +51,8 @@ class Sampler:
     """Completes prompts.
 
     Args:
-        model: a causal language model; it should be in evaluation mode. Its weights may change between calls.
-        tokenizer: of the model.
+        model: a causal language model in evaluation mode. Its weights may change between calls.
+        tokenizer: the model's tokenizer.
         end_token_ids: a completion ends with the first of these.
         stop_strings: a completion also ends with the token that completes the first of these.
     """
@@ -63,7 +67,7 @@ class Sampler:
     ) -> None:
         self._model, self._ends = model, Ends(end_token_ids, stop_strings, tokenizer)
         self._decoder: Decoder | None = None
-        self._memory: tuple[int, ...] = ()  # where the parameters were when the decoder was made
+        self._memory: tuple[int, ...] = ()  # addresses of the parameters when the decoder was made
 
     @torch.no_grad()
     def __call__(
@@ -81,14 +85,14 @@ class Sampler:
         Args:
             prompt_ids: token ids of each prompt, none of them empty.
             num_generations: completions per prompt.
-            max_completion_lengths: most tokens in a completion, its end token included, for each prompt.
+            max_completion_lengths: most tokens in a completion of each prompt, the end token included.
             temperature: divides the logits; 0 takes the most probable token.
-            key: of the random numbers, see ``uniform_numbers``.
-            groups: numbers of the prompts' groups; row k of group g draws the numbers of row ``g * num_generations +
-                k``. By default 0, 1, ...
+            key: key of the random numbers; see ``uniform_numbers``.
+            groups: group number of each prompt, by default 0, 1, ... Completion k of group g draws the random numbers
+                of row ``g * num_generations + k``.
 
         Raises:
-            InvalidValueError: if a prompt is empty, a limit below one, or there are not as many limits as prompts.
+            InvalidValueError: if a prompt is empty, a limit is below 1, or the numbers of limits and prompts differ.
         """
         _check(prompt_ids, num_generations, max_completion_lengths, temperature)
         numbers = range(len(prompt_ids)) if groups is None else groups
@@ -109,7 +113,7 @@ class Sampler:
     def _waves(
         self, prompt_ids: Sequence[Sequence[int]], num_generations: int, limits: Sequence[int]
     ) -> Iterator[list[int]]:
-        """The prompts that are completed together: of similar length, and as many as there is memory for."""
+        """Yields the prompts to complete together: of similar length, and as many as there is memory for."""
         room = _memory_budget(self._model.device) // (bytes_per_token(self._model) * num_generations)
         wave: list[int] = []
         for i in sorted(range(len(prompt_ids)), key=lambda i: -len(prompt_ids[i])):
@@ -122,7 +126,8 @@ class Sampler:
             yield wave
 
     def _current_decoder(self) -> Decoder:
-        # Captured graphs know the weights by their address.
+        # Captured graphs hold the addresses of the weights, so weights that moved need a new decoder. Their values may
+        # change.
         memory = tuple(parameter.data_ptr() for parameter in self._model.parameters())
         if self._decoder is None or memory != self._memory:
             self._decoder = self._fitting_decoder()
@@ -130,7 +135,8 @@ class Sampler:
         return self._decoder
 
     def _fitting_decoder(self) -> Decoder:
-        """The fastest way to run the model that gives what a plain pass gives."""
+        """The fastest decoder whose log-probabilities agree with those of a plain forward pass."""
+        # Every trial runs without CUDA graphs: it tests masks, positions and memory, and a graph only repeats the step.
         on_cuda = self._model.device.type == "cuda"
         if not on_cuda and self._agrees(lambda: SharedPromptDecoder(self._model, self._ends, ON_CPU)):
             return SharedPromptDecoder(self._model, self._ends, ON_CPU)
@@ -141,7 +147,13 @@ class Sampler:
         return PlainDecoder(self._model, self._ends, pads=pads)
 
     def _agrees(self, make: Callable[[], Decoder]) -> bool:
-        """Whether texts of random tokens get the log-probabilities that a plain pass gives them."""
+        """Whether a decoder reports the log-probabilities that a plain forward pass gives to the tokens it drew.
+
+        Waiting for an exception is not enough. A model that ignores a mask, or counts positions in its own way, raises
+        nothing: the decoder samples from a slightly wrong distribution, and its log-probabilities are those of that
+        distribution. So each completion is compared with a pass over that one text, without cache, mask or padding,
+        which uses none of the mechanisms under test.
+        """
         vocabulary = int(self._model.config.get_text_config().vocab_size)
         rng = np.random.default_rng(0)
         prompts = [rng.integers(vocabulary, size=length).tolist() for length in _PROBE_LENGTHS]
@@ -156,6 +168,7 @@ class Sampler:
             logits = self._model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
             expected = logits.log_softmax(-1).gather(-1, ids[0, len(prompt) :, None]).squeeze(-1)
             error = (expected - torch.tensor(values, device=expected.device)).abs().max()
+            # Rounding errors of logits grow with the logits. ``not <=`` also rejects NaN.
             tolerance = 1e-4 if self._model.dtype == torch.float32 else 3e-2
             if not error <= tolerance * max(1.0, float(logits.abs().max())):
                 return False
@@ -179,7 +192,7 @@ def _check(
 
 
 def bytes_per_token(model: PreTrainedModel) -> int:
-    """Memory of the keys and values of one token, as far as the configuration tells."""
+    """Bytes of the keys and values of one token, estimated from the model's configuration."""
     config: Any = model.config.get_text_config()
     heads = int(getattr(config, "num_attention_heads", None) or 1)
     key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
@@ -188,5 +201,5 @@ def bytes_per_token(model: PreTrainedModel) -> int:
 
 
 def _memory_budget(device: torch.device) -> int:
-    """Bytes that keys and values may take."""
+    """Bytes that keys and values may occupy: a third of a GPU's memory, or 4 GiB on a CPU."""
     return torch.cuda.get_device_properties(device).total_memory // 3 if device.type == "cuda" else 4 * 2**30

@@ -1,7 +1,9 @@
-"""Static memory in which the rows of a group share their prompt: attention reads a prompt once for all of them.
+"""Static memory in which the rows of a group share their prompt, for decoding on a CPU.
 
-On a CPU decoding is bound by reading keys and values. Rows hold those of their own tokens only; a prompt's are
-multiplied with the queries of its whole group at a time.
+On a CPU, decoding is bound by reading keys and values. With 8 completions per prompt, ordinary attention reads the keys
+and values of the prompt 8 times per step, once in each row. Here they are stored once per prompt, and one matrix
+product with the queries of the whole group reads them once. Each row stores only the keys and values of the tokens that
+it has drawn itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,15 +23,19 @@ _ATTENTION = "dumpgym_shared_prompts"
 
 
 class SharedPrompts:
-    """Keys and values of prompts, and which rows belong to which of them.
+    """Keys and values of prompts, and the assignment of rows to them.
+
+    Groups lose rows as completions end, at different times. To multiply the queries of all groups in one batched
+    product, each prompt has the same number of places, as many as the largest group that is left has rows, and the
+    places of smaller groups are filled up with a row whose result is not used.
 
     Attributes:
-        layers: by layer, keys and values of the prompts, left-padded, each (prompts, heads, longest, head size).
-        mask: is added to the scores, 0 or the lowest number, (prompts, 1, 1, longest).
-        slots: the row of every place in the groups, (prompts * places,); places without one have row 0.
-        places: the place of every row, (rows,).
-        numbers: of the prompts that still have rows, among all.
-        is_in_order: whether rows and places are the same.
+        layers: keys and values of the prompts in each layer, left-padded, each (prompts, heads, longest, head size).
+        mask: the mask that is added to the scores, 0 or the lowest number, (prompts, 1, 1, longest).
+        slots: the row in each place, (prompts * places,); row 0 in places that are filled up.
+        places: the place of each row, (rows,).
+        numbers: indices of the prompts that still have rows, among all prompts.
+        is_in_order: whether row i is in place i for every i, so that nothing has to be selected.
     """
 
     def __init__(self) -> None:
@@ -39,7 +45,12 @@ class SharedPrompts:
         self.is_in_order = False
 
     def add(self, cache: DynamicCache, mask: Tensor) -> None:
-        """Adds prompts that were forwarded, with the mask of their true tokens, (prompts, tokens)."""
+        """Adds prompts.
+
+        Args:
+            cache: keys and values of the prompts.
+            mask: 1 at tokens and 0 at the padding on the left, (prompts, tokens).
+        """
         layers: list[Any] = cache.layers
         new = [(layer.keys, layer.values) for layer in layers]
         lowest = torch.finfo(new[0][0].dtype).min
@@ -54,7 +65,11 @@ class SharedPrompts:
         self.mask = _stacked(self.mask, closed, 3, lowest)
 
     def assign(self, prompts: NDArray[np.int64]) -> None:
-        """Says which prompt each row belongs to, (rows,), by its number among all, and forgets those without rows."""
+        """Assigns rows to prompts, and drops the prompts that no longer have rows.
+
+        Args:
+            prompts: index of the prompt of each row among all prompts, (rows,).
+        """
         if not len(self.numbers):
             self.numbers = torch.arange(len(self.mask))
         wanted, of_rows, counts = np.unique(prompts, return_inverse=True, return_counts=True)
@@ -62,6 +77,7 @@ class SharedPrompts:
             kept = torch.searchsorted(self.numbers, torch.from_numpy(wanted))
             self.layers = [(keys[kept], values[kept]) for keys, values in self.layers]
             self.mask, self.numbers = self.mask[kept], self.numbers[kept]
+        # Number the rows of each group 0, 1, ... in their order; the place is prompt * places per prompt + that number.
         order = np.argsort(of_rows, kind="stable")
         places = np.empty_like(order)
         within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -72,21 +88,21 @@ class SharedPrompts:
         self.is_in_order = len(slots) == len(places) and bool((places == np.arange(len(places))).all())
 
     def to_groups(self, states: Tensor) -> Tensor:
-        """(rows, heads, n, size) as (prompts, heads, places * n, size)."""
+        """Rearranges (rows, heads, n, size) to (prompts, heads, places * n, size)."""
         _, heads, number, size = states.shape
         chosen = states if self.is_in_order else states.index_select(0, self.slots)
         grouped = chosen.view(len(self.mask), -1, heads, number, size)
         return grouped.transpose(1, 2).reshape(len(self.mask), heads, -1, size)
 
     def to_rows(self, states: Tensor, number: int) -> Tensor:
-        """The other way round, with ``number`` for n."""
+        """Rearranges (prompts, heads, places * number, size) to (rows, heads, number, size)."""
         prompts, heads, _, size = states.shape
         grouped = states.view(prompts, heads, -1, number, size).transpose(1, 2).reshape(-1, heads, number, size)
         return grouped if self.is_in_order else grouped.index_select(0, self.places)
 
 
 def _stacked(one: Tensor, other: Tensor, dimension: int, filling: float) -> Tensor:
-    """Two tensors along the first dimension, the shorter one padded on the left along another."""
+    """Concatenates two tensors along the first dimension, after padding the shorter one on the left along another."""
     longest = max(one.shape[dimension], other.shape[dimension])
     trailing = [0, 0] * (one.ndim - 1 - dimension)
     parts = [
@@ -106,25 +122,28 @@ def _attend(
     shared_prompts: SharedPrompts,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of one token a row, over its prompt and over its own tokens.
+    """Attention of one token per row, over the row's prompt and over its own tokens.
 
     Args:
-        module: the layer's attention.
-        query: (rows, heads, 1, size).
-        key: of the rows' own tokens, (rows, key heads, columns, size).
-        value: likewise.
-        attention_mask: is added to their scores, (1, 1, 1, columns).
+        module: the layer's attention module.
+        query: queries, (rows, heads, 1, size).
+        key: keys of the rows' own tokens, (rows, key heads, columns, size).
+        value: values of the rows' own tokens, (rows, key heads, columns, size).
+        attention_mask: the mask that is added to the scores of the rows' own tokens, (1, 1, 1, columns).
         scaling: factor of the scores.
-        shared_prompts: of all layers.
-        kwargs: what else a model tells its attention, which one that is plain does not need.
+        shared_prompts: keys and values of the prompts in all layers.
+        kwargs: further arguments that models pass to their attention; plain attention needs none of them.
 
     Returns:
-        (rows, 1, heads, size), as models take it.
+        The output, (rows, 1, heads, size), and no attention weights.
     """
     rows, heads, _, size = query.shape
     prompt_keys, prompt_values = shared_prompts.layers[module.layer_idx]
-    queries = (query * scaling).view(rows, key.shape[1], -1, size)  # the heads that share a key
+    # Grouped-query attention: n = heads / key heads queries share a key, (rows, key heads, n, size).
+    queries = (query * scaling).view(rows, key.shape[1], -1, size)
     number = queries.shape[2]
+    # Scores over the prompt, (prompts, key heads, places * n, longest), back in rows, next to those over the row's own
+    # tokens: (rows, key heads, n, longest + columns). One softmax covers both, as if they were one sequence.
     of_prompts = shared_prompts.to_groups(queries) @ prompt_keys.transpose(-1, -2) + shared_prompts.mask
     scores = torch.cat(
         [shared_prompts.to_rows(of_prompts, number), queries @ key.transpose(-1, -2) + attention_mask], -1
@@ -139,12 +158,12 @@ AttentionInterface.register(_ATTENTION, _attend)
 
 
 class SharedPromptDecoder(StaticDecoder):
-    """Decodes rows in lockstep; see ``StaticDecoder``.
+    """A ``StaticDecoder`` whose rows share their prompts.
 
     Args:
-        model: a causal language model whose attention is plain: "sdpa", over everything, in every layer.
+        model: a causal language model with plain attention: "sdpa", without a window, in every layer.
         ends: what ends a completion.
-        layout: of the batches.
+        layout: shapes of the batches.
 
     Raises:
         ValueError: if the model's attention is of another kind.
@@ -168,18 +187,18 @@ class SharedPromptDecoder(StaticDecoder):
         self._repeats = repeats
 
     def _rows_of_mask(self, rows: int) -> int:
-        return 1  # rows hold their own tokens alone, in the same columns
+        return 1  # rows hold only their own tokens, which are in the same columns in every row
 
     def _begin(self, rows: int) -> None:
         self._prompts.assign(self._numbers(rows))
 
     def _numbers(self, rows: int) -> NDArray[np.int64]:
-        """The prompts that rows belong to, by their places on the sheet."""
+        """Index of the prompt of each row, (rows,), from the row's place on the sheet."""
         numbers: NDArray[np.int64] = self._row[:rows].numpy() // self._repeats
         return numbers
 
     def _regroup(self, unfinished: NDArray[np.bool_]) -> int:
-        filled = self._valid[0].clone()  # the row that serves all, whatever is moved into it
+        filled = self._valid[0].clone()  # the mask of all rows, which moving rows would overwrite
         rows = super()._regroup(unfinished)
         if rows < len(unfinished):
             self._valid[0] = filled

@@ -1,7 +1,8 @@
-"""The figures: of a comparison (one function each, registered with its caption), of one run, and of a simulation.
+"""Figures of a comparison, of one run, and of a simulation. This is the only room that imports matplotlib.
 
-This is the only room that imports matplotlib. A figure of the report is one function in one of these files, decorated
-with ``report_figure``; a new file needs no list to be edited. Numbers are computed in ``comparing`` and ``statistics``.
+A figure of the report is one function in one of these files, decorated with ``report_figure``, which gives it a name
+and a caption. A new file is found without being listed anywhere. Numbers are computed in ``comparing`` and
+``statistics``.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,8 @@ class ReportFigure:
     """A figure of a comparison.
 
     Attributes:
-        draw: draws the figure.
-        caption: the sentence below it, which is also its alternative text.
+        draw: function that draws the figure.
+        caption: text below the figure, which is also its alternative text.
         place: figures are shown in ascending order of this number.
     """
 
@@ -42,12 +43,12 @@ FIGURES = Registry[ReportFigure]("figure", rooms=("dumpgym.reporting.figures",),
 def report_figure(
     name: str, *, place: int, caption: str
 ) -> "Callable[[Callable[[Comparison], Figure]], Callable[[Comparison], Figure]]":
-    """Decorates a function that draws a figure of a comparison, so that reports have it.
+    """Decorates a function that draws a figure of a comparison, which adds the figure to every report.
 
     Args:
         name: name of the figure and of its files.
         place: figures are shown in ascending order of this number.
-        caption: the sentence below the figure.
+        caption: text below the figure.
 
     Raises:
         InvalidValueError: if the name is taken.

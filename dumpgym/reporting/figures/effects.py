@@ -1,4 +1,4 @@
-"""Figures of how cells differ: the primary metric, paired differences, the chance of improvement."""
+"""Figures of how cells differ: the primary metric, paired differences, and the probability of improvement."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def _dots(ax: Axes, found: dict[str, Interval], looks: dict[str, dict[str, Any]]
 
 
 def mark_differences(ax: Axes, place: float, over_tokens: Interval, over_steps: Interval, colour: str) -> None:
-    """One row of paired differences: over tokens as a full dot, below it over steps as a hollow one."""
+    """Draws one row of paired differences: over tokens as a full dot, and below it over steps as a hollow one."""
     for height, (value, low, high), face, width in ((0.13, over_tokens, colour, 2), (-0.17, over_steps, "white", 1)):
         ax.plot([low, high], [place + height] * 2, color=colour, linewidth=width)
         ax.plot(value, place + height, "o", color=colour, markerfacecolor=face, ms=5)
@@ -44,9 +44,9 @@ def intervals(comparison: Comparison) -> Figure:
     return figure
 
 
-@report_figure("differences", place=3, caption="Differences within seeds. Inside the grey band they do not matter.")
+@report_figure("differences", place=3, caption="Differences within seeds. Those in the grey band do not matter.")
 def differences(comparison: Comparison) -> Figure:
-    """Paired differences of the primary metric to the control, with the margin of equivalence and every pair."""
+    """Paired differences of the primary metric from the control, with the margin of equivalence and every pair."""
     rows = [row for row in comparison.table if "difference" in row]
     title = f"Paired differences to {comparison.control}: {comparison.metric}"
     figure, (ax,) = new_figure(comparison, title, 1, 1, 1.6 + 0.4 * max(1, len(rows)))
@@ -63,9 +63,9 @@ def differences(comparison: Comparison) -> Figure:
     return figure
 
 
-@report_figure("improvement", place=9, caption="1/2 means no difference.")
+@report_figure("improvement", place=9, caption="The probability that a run beats one of the control. 1/2: no effect.")
 def improvement(comparison: Comparison) -> Figure:
-    """The probability that a run is better than one of the control, over all pairs of runs, in the mean over arms."""
+    """The probability that a run is better than one of the control, over all pairs of runs, averaged over arms."""
     rows = [row for row in comparison.table if "improvement" in row]
     title = f"Probability of improvement over {comparison.control}"
     figure, (ax,) = new_figure(comparison, title, 1, 1, 1.6 + 0.35 * max(1, len(rows)))
@@ -75,7 +75,7 @@ def improvement(comparison: Comparison) -> Figure:
     return figure
 
 
-@report_figure("improvement_matrix", place=10, caption="Row against column, over all pairs of runs.")
+@report_figure("improvement_matrix", place=10, caption="The probability that the row's run beats the column's.")
 def improvement_matrix(comparison: Comparison) -> Figure:
     """The probability of improvement of every cell over every other."""
     labels = [label for label, cell in comparison.cells.items() if len(cell.runs) > 1]
@@ -96,10 +96,10 @@ def improvement_matrix(comparison: Comparison) -> Figure:
 @report_figure(
     "profile",
     place=11,
-    caption="The higher, the better; curves that cross mean that neither policy is better everywhere.",
+    caption="Higher is better. Where curves cross, neither policy is better everywhere.",
 )
 def profile(comparison: Comparison) -> Figure:
-    """The share of runs and arms whose value is above a threshold, over thresholds."""
+    """The share of runs and arms whose value is above a threshold, for all thresholds."""
     figure, (ax,) = new_figure(comparison, f"Performance profile: {comparison.metric} by arm", 1, 1, 4.6)
     looks = cell_looks(comparison)
     several = {label: comparison.values_by_arm(label) for label, c in comparison.cells.items() if len(c.runs) > 1}

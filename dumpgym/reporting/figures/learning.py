@@ -23,7 +23,7 @@ from dumpgym.statistics.intervals import interval_over_runs
 
 
 def _evaluation_seconds(run: FinishedRun) -> Array:
-    """Seconds of training at every evaluation, those of evaluations left out."""
+    """Seconds of training at every evaluation, without the seconds of evaluations."""
     return run.of_evaluations("time/seconds") - run.of_evaluations("time/evaluate")
 
 
@@ -40,7 +40,7 @@ _AXES: dict[str, tuple[str, Callable[[FinishedRun], Array]]] = {
     caption="Greedy success on held-out puzzles, mean over arms; bands are 95 % intervals. Dotted: the budget.",
 )
 def success(comparison: Comparison) -> Figure:
-    """Held-out success in the mean over arms, over generated tokens, steps and seconds."""
+    """Held-out success averaged over arms, over generated tokens, steps and seconds."""
     figure, axes = new_figure(comparison, "Held-out success, greedy, mean over arms", 1, 3, 4.6)
     looks = cell_looks(comparison)
     for ax, (name, x) in zip(axes, _AXES.values(), strict=True):
@@ -57,7 +57,7 @@ def success(comparison: Comparison) -> Figure:
     return figure
 
 
-@report_figure("success_by_arm", place=4, caption="Every arm by itself.")
+@report_figure("success_by_arm", place=4, caption="Greedy success on held-out puzzles of every arm.")
 def success_by_arm(comparison: Comparison) -> Figure:
     """Held-out success of every arm over generated tokens."""
     arms = comparison.arms
@@ -84,10 +84,10 @@ def success_by_arm(comparison: Comparison) -> Figure:
 @report_figure(
     "velocity",
     place=8,
-    caption="Every grey point is an arm between two evaluations; the line is the mean in tenths of the pass rate.",
+    caption="A grey point is an arm between two evaluations. The line is the mean in each tenth of the pass rate.",
 )
 def velocity(comparison: Comparison) -> Figure:
-    """How fast success rises on an arm, against its success: from evaluation to evaluation, of all runs."""
+    """How fast an arm's success rises from one evaluation to the next, against that success, for all runs."""
     figure, (ax,) = new_figure(comparison, "Learning velocity against pass rate", 1, 1, 4.6)
     starts, gains = [], []
     for cell in comparison.cells.values():
@@ -105,16 +105,16 @@ def velocity(comparison: Comparison) -> Figure:
         middle = [start[number == i].mean() for i in filled]
         error = np.abs(found[:, 1:].T - found[:, 0])
         ax.errorbar(middle, found[:, 0], error_distances(error), fmt="o-", color=COLOURS[0], capsize=2, zorder=2)
-        low, high = np.quantile(gain, [0.02, 0.98])
+        low, high = np.quantile(gain, [0.02, 0.98])  # a few outliers would squeeze the line flat
         ax.set_ylim(min(low, found[:, 1].min()), max(high, found[:, 2].max()))
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel="success before", ylabel="change of success per 100,000 tokens of the run", xlim=(-0.02, 1.02))
     return figure
 
 
-@report_figure("forgetting", place=12, caption="What was once solved and no longer is.")
+@report_figure("forgetting", place=12, caption="How far each arm ends below the best success that it had.")
 def forgotten(comparison: Comparison) -> Figure:
-    """Forgetting: the best success so far less that at the end, of every arm."""
+    """Forgetting of every arm: its best success minus its success at the end."""
     figure, (ax,) = new_figure(comparison, "Forgetting: best success so far minus the last", 1, 1, 4.2)
     looks, arms = cell_looks(comparison), comparison.arms
     width = 0.8 / len(comparison.cells)

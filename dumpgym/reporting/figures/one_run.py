@@ -1,4 +1,4 @@
-"""Figures of runs, from the files of their directories alone."""
+"""The figure of a single run, drawn from the files in its directory."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def training_figure(directory: Path) -> Figure:
     """Arm shares and held-out success over generated tokens.
 
     Args:
-        directory: of a run.
+        directory: directory of the run.
     """
     run = RunDirectory(directory)
     config = run.stored_config(directory)

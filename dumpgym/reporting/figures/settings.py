@@ -1,4 +1,4 @@
-"""Figures of what settings do: ablations one option at a time, and policies by settings."""
+"""Figures of the effect of settings: ablations of one option at a time, and policies by settings."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from dumpgym.reporting.figures.style import COLOURS, error_distances, new_figure
 
 @report_figure("ablation", place=13, caption="One option at a time. Grey: the control with its interval.")
 def ablation(comparison: Comparison) -> Figure:
-    """The primary metric over the values of every option that several cells of one policy differ in."""
+    """The primary metric over the values of every option in which cells of one policy differ."""
     sweeps = _sweeps(comparison)
     columns = min(3, max(1, len(sweeps)))
     rows = max(1, -(-len(sweeps) // columns))
@@ -35,14 +35,14 @@ def ablation(comparison: Comparison) -> Figure:
     for ax in axes[max(1, len(sweeps)) :]:
         ax.remove()
     if not sweeps:
-        axes[0].text(0.5, 0.5, "no two cells of one policy differ in one option alone", ha="center", va="center")
+        axes[0].text(0.5, 0.5, "no two cells of one policy differ in only one option", ha="center", va="center")
         axes[0].axis("off")
     return figure
 
 
-@report_figure("heat_map", place=14, caption="The primary metric by policy and by what else differs.")
+@report_figure("heat_map", place=14, caption="The primary metric by policy and by other settings.")
 def heat_map(comparison: Comparison) -> Figure:
-    """The primary metric by policy and by the first setting that cells differ in besides."""
+    """The primary metric by policy and by the other settings in which cells differ."""
     grid = comparison.grid
     policies, values = list(dict.fromkeys(p for p, _ in grid)), list(dict.fromkeys(v for _, v in grid))
     means = {row["label"]: row["primary"][0] for row in comparison.table}
@@ -64,7 +64,7 @@ def heat_map(comparison: Comparison) -> Figure:
 
 
 def _sweeps(comparison: Comparison) -> dict[str, list[tuple[str, str]]]:
-    """By policy and option, the values with the labels of their cells, in order; at least two of each."""
+    """The values of each policy's options in order, with the labels of their cells; at least two values per option."""
     sweeps: dict[str, list[tuple[str, str]]] = {}
     of_policy: dict[str, list[str]] = {}
     for label, cell in comparison.cells.items():

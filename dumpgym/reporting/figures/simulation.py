@@ -16,11 +16,11 @@ _BEST, _OTHERS = COLOURS[0], "#BBBBBB"
 
 
 def simulation_figure(student: str, result: StudentResult) -> Figure:
-    """Mean success over steps, and the area under it less that of uniform, with intervals.
+    """Mean success over steps, and the area under it minus that of uniform, with intervals.
 
     Args:
-        student: its specification, for the title.
-        result: of all policies.
+        student: specification of the student, for the title.
+        result: results of all policies.
     """
     rows = result.rows
     figure = Figure(figsize=(11, max(4.5, 0.2 * len(rows) + 1.5)), layout="constrained")
@@ -59,7 +59,7 @@ def save_simulation_figures(output: Path, results: Mapping[str, StudentResult]) 
 
     Args:
         output: an existing directory.
-        results: by the specification of the student.
+        results: results by the specification of the student.
     """
     for i, (student, result) in enumerate(results.items()):
         simulation_figure(student, result).savefig(output / f"figure{i or ''}.png", dpi=150)

@@ -1,4 +1,4 @@
-"""The figure of what was spent: tokens by purpose, seconds by phase."""
+"""The figure of what runs spend: tokens by purpose and seconds by phase."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,9 +10,9 @@ from dumpgym.reporting.figures.style import COLOURS, new_figure
 from dumpgym.runs.finished import TOKEN_COLUMNS
 
 
-@report_figure("ledger", place=15, caption="Tokens and seconds by what they were spent on.")
+@report_figure("ledger", place=15, caption="Tokens by purpose and seconds by phase.")
 def ledger(comparison: Comparison) -> Figure:
-    """What every cell spent: tokens by what they were for, and seconds by phase, in the mean over seeds."""
+    """Tokens by purpose and seconds by phase of every cell, averaged over seeds."""
     figure, axes = new_figure(comparison, "What was spent, mean over seeds", 1, 2, 1.8 + 0.35 * len(comparison.cells))
     labels = list(reversed(comparison.cells))
     spent = {label: [run.ledger for run in comparison.cells[label].runs.values()] for label in labels}

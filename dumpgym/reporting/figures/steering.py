@@ -1,4 +1,4 @@
-"""Figures of what the policies did: the shares of the arms, asked for and realised, and the signal they saw."""
+"""Figures of what the policies did: requested and realised shares of the arms, and the signal that they saw."""
 
 import matplotlib
 import numpy as np
@@ -11,9 +11,9 @@ from dumpgym.reporting.figures.style import POINTS, add_legend, cell_looks, draw
 from dumpgym.runs.finished import Array, FinishedRun
 
 
-@report_figure("arm_shares", place=5, caption="What the batches were made of, averaged over five steps.")
+@report_figure("arm_shares", place=5, caption="Share of every arm in the batches, averaged over five steps.")
 def arm_shares(comparison: Comparison) -> Figure:
-    """The realised share of every arm in the batches, over generated tokens, in the mean over seeds."""
+    """The realised share of every arm in the batches over generated tokens, averaged over seeds."""
     columns = min(4, len(comparison.cells))
     rows = -(-len(comparison.cells) // columns)
     figure, axes = new_figure(comparison, "Share of the batch, realised", rows, columns, 1.4 + 2.2 * rows)
@@ -34,7 +34,7 @@ def arm_shares(comparison: Comparison) -> Figure:
 
 
 def _smoothed(run: FinishedRun, at: Array, window: int = 5) -> Array:
-    """Shares averaged over some steps, at given tokens, (points, arms)."""
+    """Shares averaged over a window of steps, at given numbers of tokens, (points, arms)."""
     shares = run.arms_of_steps("share")
     width = min(window, len(shares))
     ends = np.repeat(shares[[0, -1]], width // 2, axis=0)
@@ -48,10 +48,10 @@ def _smoothed(run: FinishedRun, at: Array, window: int = 5) -> Array:
 @report_figure(
     "dose",
     place=6,
-    caption="On the line the batch was what the policy asked for; a policy that asks for equal shares steers nothing.",
+    caption="On the line, the batch was what the policy asked for. Equal shares mean that the policy does not steer.",
 )
 def dose(comparison: Comparison) -> Figure:
-    """Requested against realised share of every arm over the whole run, one point a run and arm."""
+    """Realised against requested share of every arm over the whole run, one point per run and arm."""
     figure, (ax,) = new_figure(comparison, "Was the batch what the policy asked for?", 1, 1, 5.0)
     looks = cell_looks(comparison)
     largest = 0.0
@@ -69,9 +69,9 @@ def dose(comparison: Comparison) -> Figure:
     return figure
 
 
-@report_figure("steering", place=7, caption="An effective number of arms near that of all arms means uniform sampling.")
+@report_figure("steering", place=7, caption="When all arms are effective, the policy samples uniformly.")
 def steering(comparison: Comparison) -> Figure:
-    """The effective number of arms, and the learnability that the policy saw, over generated tokens."""
+    """The effective number of arms, and the signal that the policy saw, over generated tokens."""
     figure, axes = new_figure(comparison, "How the policy steers, and what it sees", 1, 2, 4.6)
     looks = cell_looks(comparison)
     for label, cell in comparison.cells.items():

@@ -127,7 +127,7 @@ def structure_hashes(terms: Terms) -> NDArray[np.uint64]:
     """Returns a 64-bit hash of each puzzle's structure, (puzzles,).
 
     Renaming people and replacing statements by equivalent ones do not change it. The sum over people makes it
-    independent of their numbering; mixing their colours first keeps different sets of colours from having equal sums.
+    independent of their numbering; mixing their colours first makes equal sums of different colours unlikely.
     """
     hashes: NDArray[np.uint64] = _mix(_colours(terms)).sum(1, dtype=np.uint64)
     return hashes

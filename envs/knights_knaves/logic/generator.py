@@ -2,10 +2,10 @@
 
 Puzzles are drawn by rejection sampling: draw statement sets from the grammar, and keep those that have exactly one
 solution and belong to the split. The result is the published distribution, conditioned on the split. Drawing a solution
-first and then statements that agree with it would waste fewer candidates, but it would be another distribution, in
-which solutions with few agreeing statement sets are as frequent as those with many. Rejection is affordable: about one
-statement set in three has exactly one solution (one in five at 50 people). Candidates are drawn and solved in batches,
-by truth tables for few people and by search (see ``solver``) for many.
+first and then statements that agree with it would waste fewer candidates, but it would change the distribution: the
+fewer statement sets agree with a solution, the more often each of them would be drawn. Rejection is affordable: about
+one statement set in three has exactly one solution (one in five at 50 people). Candidates are drawn and solved in
+batches, by truth tables for few people and by search (see ``solver``) for many.
 
 A puzzle belongs to the train or the test split by its structure (see ``equivalence``), so no test puzzle has an
 equivalent train puzzle, whatever the seeds.
@@ -159,10 +159,10 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
     change_rng = block_rng(distribution, seed, split, number, purpose=2)
     blocks: list[PuzzleBlock] = []
     missing, in_vain = distribution.block_size, 0
-    # Candidates are independent, and each is accepted or rejected by its own properties: one solution, split, lookahead.
-    # The accepted ones therefore have the candidates' distribution, conditioned on these properties, and dropping the
-    # surplus of the last batch does not bias it. Lookahead, the most expensive property, is computed only for candidates
-    # that pass the other two.
+    # Candidates are independent, and each is accepted or rejected by its own properties: the number of solutions, the
+    # split and lookahead. The accepted ones therefore have the candidates' distribution, conditioned on these
+    # properties, and dropping the surplus of the last batch does not bias it. Lookahead, the most expensive property,
+    # is computed only for candidates that pass the other two filters.
     while missing:
         size = _batch_size(distribution.num_people, split, missing)
         candidates = _candidates(rng, distribution, size)  # size sets; ``roles`` is (sets with one solution, people)
@@ -190,8 +190,8 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
 def _batch_size(num_people: int, split: str, missing: int) -> int:
     """Returns the number of statement sets to draw, which usually contain all missing puzzles.
 
-    Candidates are drawn as arrays, so another batch size gives other puzzles. The size must not depend on anything except
-    the distribution, the split and the number of missing puzzles; otherwise an address would not identify a puzzle.
+    Candidates are drawn as arrays, so another batch size gives other puzzles. The size must only depend on the
+    distribution, the split and the number of missing puzzles; otherwise an address would not identify a puzzle.
     """
     share = np.interp(num_people, *_SHARE_WITH_ONE_SOLUTION)
     share *= equivalence.TEST_SHARE if split == "test" else 1 - equivalence.TEST_SHARE

@@ -52,7 +52,7 @@ def test_a_group_of_one_is_refused():
 @pytest.mark.parametrize("chunk_logits", [2**25, 50 * 7])
 @pytest.mark.parametrize("options", [{}, {"bias": True}, {"scale": 0.4, "cap": 1.5}])
 def test_log_probabilities_and_gradients_do_not_depend_on_chunks(monkeypatch, chunk_logits, options):
-    monkeypatch.setattr("dumpgym.agents.grpo.loss._CHUNK_LOGITS", chunk_logits)
+    monkeypatch.setattr("dumpgym.agents.grpo.log_probs._CHUNK_LOGITS", chunk_logits)
     generator = torch.Generator().manual_seed(0)
     hidden, weight = (torch.randn(size, 8, generator=generator, requires_grad=True) for size in (40, 50))
     bias = torch.randn(50, generator=generator, requires_grad=True) if options.pop("bias", False) else None
@@ -74,7 +74,7 @@ def test_log_probabilities_and_gradients_do_not_depend_on_chunks(monkeypatch, ch
 
 @pytest.mark.parametrize("chunk_logits", [2**25, 50 * 7])
 def test_without_a_bonus_only_log_probabilities_have_a_gradient(monkeypatch, chunk_logits):
-    monkeypatch.setattr("dumpgym.agents.grpo.loss._CHUNK_LOGITS", chunk_logits)
+    monkeypatch.setattr("dumpgym.agents.grpo.log_probs._CHUNK_LOGITS", chunk_logits)
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(40, 8, generator=generator, requires_grad=True)
     weight = torch.randn(50, 8, generator=generator)  # frozen, as under LoRA

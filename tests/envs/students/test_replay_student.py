@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Completions, Learned
 from dumpgym.envs.students.replay import ArmCurves, Curve, ReplayStudent
 from dumpgym.runs.config import TrainConfig
 from dumpgym.simulating.lockstep import SimulationPlan, run_seeds
+from dumpgym.testing.fakes import FakeLearner, reference_completions
 from dumpgym.training.loop import Trainer
 
 
@@ -104,33 +104,11 @@ def test_an_evaluation_of_a_step_that_was_not_logged_is_left_out(tmp_path):
     assert ReplayStudent.from_run(run).curves[0].held_out.value.tolist() == [0.1]
 
 
-class Improver:
-    """A learner that gives the reference completion ever more often."""
+class Steady(FakeLearner):
+    """Of four completions, one more is right after every batch; all have one token."""
 
-    def __init__(self, arms):
-        self.answers, self.skill = {}, 1
-        for arm in arms:
-            for split in ("train", "test"):
-                problems = [arm.env.sample_problem(0, split, i) for i in range(40)]
-                self.answers |= {problem.prompt: problem.reference_completion for problem in problems}
-
-    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
-        right = [i < self.skill for i in range(num_generations)]
-        texts = tuple(self.answers[prompt] if solved else "" for prompt in prompts for solved in right)
-        ids = tuple(tuple(range(10)) for _ in texts)
-        return Completions(tuple((1,) for _ in prompts), ids, texts, np.zeros((len(prompts), num_generations), bool))
-
-    def learn(self, rewarded):
-        self.skill = min(self.skill + 1, 4)
-        return Learned({})
-
-    def save(self, directory):
-        pass
-
-    load = save
-
-    def describe(self):
-        return {}
+    def chance(self, prompt, k):
+        return 4 * self.skill > k
 
 
 def test_what_the_training_loop_writes_can_be_replayed(tmp_path):
@@ -145,12 +123,13 @@ def test_what_the_training_loop_writes_can_be_replayed(tmp_path):
         evaluation_problems=2,
         final_evaluation_problems=2,
     )
-    Trainer(config, learner=Improver(make_arms(arms))).run()
+    answers = reference_completions(*(arm.env for arm in make_arms(arms)), num_problems=40)
+    Trainer(config, learner=Steady(answers, skill=0.25, gain=0.25, best=1.0, token_length=10**6)).run()
     student = ReplayStudent.from_run(tmp_path / "run")
     assert student.arm_names == ["KnightsKnaves3", "KnightsKnaves4"]
     for arm in student.curves:
         assert arm.training.value.tolist() == [0.25, 0.5, 0.75]
-        assert arm.tokens.value.tolist() == [10, 10, 10]
+        assert arm.tokens.value.tolist() == [1, 1, 1]
     assert student.success().tolist() == [1, 1]  # the first completion is always right
 
 

@@ -9,7 +9,7 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.puzzle_env import SPLITS
 from dumpgym.envs.knights_knaves.logic import equivalence
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, num_different, sample_block
-from dumpgym.envs.knights_knaves.logic.puzzle import evaluate, solutions
+from dumpgym.envs.knights_knaves.logic.puzzle import is_true, solutions
 from dumpgym.envs.knights_knaves.logic.statement_sets import coded_candidates, solve_by_tables
 
 DISTRIBUTIONS = [
@@ -36,7 +36,7 @@ def test_puzzles_have_one_solution_and_belong_to_their_split(distribution, split
         made = block.puzzle(row)
         assert len(made.statements) == len(made.solution) == distribution.num_people
         assert solutions(made.statements, limit=3) == [made.solution]
-        knights = [evaluate(said, made.solution) for said in made.statements]
+        knights = [is_true(said, made.solution) for said in made.statements]
         assert tuple(knights) == made.solution
         assert equivalence.split_of(made.statements) == split
         for speaker, said in enumerate(made.statements):
@@ -161,4 +161,4 @@ def test_impossible_settings_are_refused_at_once(make, message):
 
 def test_an_unknown_statement_is_named():
     with pytest.raises(InvalidValueError, match="statement is \\('xor', 1, 2\\)"):
-        evaluate(("xor", 1, 2), (True, False, True))
+        is_true(("xor", 1, 2), (True, False, True))

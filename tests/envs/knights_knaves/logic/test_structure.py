@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from dumpgym.envs.knights_knaves import dump_puzzles
 from dumpgym.envs.knights_knaves.leaks import find_leaks
 from dumpgym.envs.knights_knaves.logic import equivalence
-from dumpgym.envs.knights_knaves.logic.equivalence import normal_form, renamed, same_up_to_renaming, structure_hash
+from dumpgym.envs.knights_knaves.logic.equivalence import (
+    _unordered,
+    normal_form,
+    renamed,
+    same_up_to_renaming,
+    structure_hash,
+)
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, sample_block
 from dumpgym.envs.knights_knaves.logic.puzzle import is_true, sample_statement
 from dumpgym.envs.knights_knaves.logic.statement_sets import NestedStatements, coded_candidates
@@ -76,7 +82,7 @@ def _same_by_brute_force(first, second, equivalence):
 
     def form(statements):
         if not equivalence:
-            return tuple(map(equivalence._unordered, statements))
+            return tuple(map(_unordered, statements))
         return tuple(tuple(is_true(said, row) for row in rows) for said in statements)
 
     return any(form(rename(first, people)) == form(second) for people in permutations(range(len(first))))

@@ -1,0 +1,86 @@
+"""The fakes that tests share: what they say, what they record, and that a run needs no more."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from dumpgym.contracts.arms import make_arms
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.learner import RewardedCompletions
+from dumpgym.runs.config import TrainConfig
+from dumpgym.testing import FakeLearner, FakePuzzleEnv, reference_completions
+from dumpgym.training.loop import Trainer
+
+DOUBLING = "dumpgym.testing.fakes:fakes/Doubling-v0"
+
+
+@pytest.mark.parametrize(
+    ("completion", "outcome", "reward"),
+    [("84", "correct", 1), (" 84\n", "correct", 1), ("42", "wrong", 0), ("eighty-four", "unparseable", -1)],
+)
+def test_the_fake_environment_asks_for_the_double(completion, outcome, reward):
+    env = gym.make(DOUBLING)
+    assert env.reset(options={"index": 21})[0] == "What is the double of 42?"
+    _, found, _, _, info = env.step(completion)
+    assert (info["outcome"], found) == (outcome, reward)
+
+
+def test_the_fake_environment_may_have_an_end_and_a_system_message():
+    env = FakePuzzleEnv(num_problems=3, chat=True)
+    assert [message["role"] for message in env.sample_problem(0, "test", 2).messages] == ["system", "user"]
+    with pytest.raises(InvalidValueError, match="index is 3; accepted: a whole number at least 0 and at most 2"):
+        env.sample_problem(0, "test", 3)
+    assert list(reference_completions(env, num_problems=9).values()) == ["0", "4", "8", "2", "6", "10"]
+
+
+def test_the_chance_to_be_right_is_the_skill_and_grows_with_every_batch():
+    """Of 4000 completions the share is off by 0.05 with a chance below 1e-8 (Hoeffding)."""
+    learner = FakeLearner({"2 + 2?": "4"}, skill=0.3, gain=0.4, best=0.6)
+    for chance in (0.3, 0.6, 0.6):
+        made = learner.generate(["2 + 2?"], 4000)
+        assert np.mean([text == "4" for text in made.texts]) == pytest.approx(chance, abs=0.05)
+        learner.learn(RewardedCompletions(made, np.zeros((1, 4000))))
+    assert len(learner.lessons) == 3
+
+
+def test_a_completion_is_cut_off_at_the_limit_and_its_end_is_a_token():
+    learner = FakeLearner({"a": "12345", "b": "12345"}, skill=1, best=1, token_length=2)
+    made = learner.generate(["a", "b"], 1, max_completion_lengths=[3, 2])
+    assert made.texts == ("12345", "1234")
+    assert made.num_tokens.tolist() == [[3], [2]]
+    assert made.truncated.tolist() == [[False], [True]]
+    assert made.token_ids[0][:2] == made.token_ids[1]
+
+
+def test_the_learner_records_what_it_is_asked():
+    learner = FakeLearner({"a": "1", "Say\nb": "2"})
+    chat = ({"role": "system", "content": "Say"}, {"role": "user", "content": "b"})
+    learner.generate(["a", chat], 3, max_completion_lengths=[9, 8])
+    learner.generate(["a"], 1, seed=5)
+    learner.generate(["a"], 1, greedy=True)
+    assert [call.trains for call in learner.calls] == [True, False, False]
+    assert learner.calls[0].prompts == ["a", chat]
+    assert learner.calls[0].max_completion_lengths == [9, 8]
+    assert learner.calls[1].seed == 5
+    with pytest.raises(InvalidValueError, match="prompt is 'c'; accepted: one of the 2 prompts in answers"):
+        FakeLearner(learner.answers, skill=1).generate(["c"], 1)
+
+
+def test_a_state_of_another_class_is_refused(tmp_path):
+    class Other(FakeLearner):
+        pass
+
+    FakeLearner().save(tmp_path)
+    with pytest.raises(InvalidValueError, match="type of the state is 'FakeLearner'; accepted: 'Other'"):
+        Other().load(tmp_path)
+
+
+def test_a_run_needs_no_more_than_the_fakes(tmp_path):
+    few = {"steps": 8, "prompts_per_step": 4, "evaluation_problems": 4, "final_evaluation_problems": 30}
+    config = TrainConfig(output=tmp_path / "run", arms=(DOUBLING, f"{DOUBLING}?chat=True"), **few)
+    learner = FakeLearner(reference_completions(*(arm.env for arm in make_arms(config.arms))), gain=0.1)
+    summary = Trainer(config, learner=learner).run()
+    assert summary["success_after"] > summary["success_before"]
+    assert summary["generated_tokens"] == sum(
+        int(call.completions.num_tokens.sum()) for call in learner.calls if call.trains
+    )
