@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from dumpgym.agents.embedded.model import build_model, build_tokenizer
 from dumpgym.commands.main import main
 from dumpgym.comparing.experiment import cells_of, from_record, load_experiment, to_record
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.runs.directory import LOGS, RunDirectory
+from tests.fakes.tiny_models import save_tiny_llama
 from tests.training.test_resume import without_times
 
 ROOT = Path(__file__).parents[2]
@@ -46,10 +46,7 @@ learning_rate = 0.01
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    tokenizer = build_tokenizer([" knight", " knave"])
-    build_model(tokenizer, hidden_size=16, num_layers=1, num_heads=2, seed=0).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_tiny_llama(folder)
 
 
 def write(folder, text):

@@ -4,6 +4,8 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
+from dumpgym.agents.embedded.model import build_model, build_tokenizer
+
 SIZES = {
     "vocab_size": 40,
     "hidden_size": 16,
@@ -51,3 +53,11 @@ def make(kind):
     for parameter in model.parameters():
         parameter.data.mul_(3)
     return model
+
+
+def save_tiny_llama(folder, phrases=(" knight", " knave"), num_layers=1):
+    """Writes a model of the embedded kind with random weights and its tokenizer, and returns the folder."""
+    tokenizer = build_tokenizer(phrases)
+    build_model(tokenizer, hidden_size=16, num_layers=num_layers, num_heads=2, seed=0).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -33,7 +33,7 @@ def test_all_of_ours_keep_the_contract(spec, num_problems):
     check_puzzle_env(spec, num_problems=num_problems)
 
 
-@pytest.mark.parametrize("make", [FakePuzzleEnv, partial(FakePuzzleEnv, chat=True), lambda: FakePuzzleEnv()], ids=str)
+@pytest.mark.parametrize("make", [FakePuzzleEnv, partial(FakePuzzleEnv, chat=True), lambda: FakePuzzleEnv()], ids=["class", "partial", "lambda"])
 def test_an_environment_can_be_given_as_what_makes_it(make):
     check_puzzle_env(make, num_problems=20)
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dumpgym.agents.embedded.model import build_model, build_tokenizer
 from dumpgym.runs.directory import LOGS, RunDirectory
+from tests.fakes.tiny_models import save_tiny_llama
 
 STEPS = 4
 JOB = [
@@ -66,9 +66,7 @@ def runner():
 def folder(tmp_path_factory):
     """Holds a tiny model, and the runs."""
     folder = tmp_path_factory.mktemp("runs")
-    tokenizer = build_tokenizer([" knight", " knave"])
-    build_model(tokenizer, hidden_size=16, num_layers=1, num_heads=2, seed=0).save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
+    save_tiny_llama(folder / "model")
     return folder
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from dumpgym.agents.embedded.model import build_model, build_tokenizer
 from dumpgym.commands.main import main
+from tests.fakes.tiny_models import save_tiny_llama
 
 STEPS = 4
 JOB = [
@@ -46,9 +46,7 @@ def bandit(run):
 def folder(tmp_path_factory):
     """Holds a tiny model, and the runs."""
     folder = tmp_path_factory.mktemp("processes")
-    tokenizer = build_tokenizer([" knight", " knave"])
-    build_model(tokenizer, hidden_size=16, num_layers=1, num_heads=2, seed=0).save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
+    save_tiny_llama(folder / "model")
     return folder
 
 

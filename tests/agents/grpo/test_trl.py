@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from dumpgym.agents.embedded.model import build_model, build_tokenizer
 from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.loss import group_advantages
 from dumpgym.contracts.learner import Completions, RewardedCompletions
+from tests.fakes.tiny_models import save_tiny_llama
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments" / "benchmarks"
 PROMPTS = ["Is it?", "And if not, what then?", "a"]
@@ -36,10 +36,7 @@ def peers():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    tokenizer = build_tokenizer([" yes", " no"])
-    build_model(tokenizer, hidden_size=16, num_layers=2, num_heads=2, seed=0).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_tiny_llama(folder, (" yes", " no"), num_layers=2)
 
 
 def make_completions(agent, rng):
