@@ -7,13 +7,13 @@ DEMO = runs/demo
 
 .PHONY: demo test setup lint docs clean
 
-# Trains the embedded student with the default configuration; a second call goes on where the first one stopped.
+# Trains the embedded model with the default configuration; a second call continues where the first one stopped.
 demo: $(INSTALLED)
 	@if test -e $(DEMO)/config.json; then resume=--resume; else resume=; fi; \
 	set -x; $(BIN)/dumpgym train --output $(DEMO) $$resume
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -39,7 +39,7 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@
 
-# Neither the environment nor the runs: those took long to make.
+# Keeps the environment and the runs, which took long to make.
 clean:
 	rm -rf build dist site *.egg-info .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -99,7 +99,7 @@ class GRPOAgent:
         config = self.config
         adapted = adapter_base(config.model)
         if adapted is not None and config.lora_rank > 0:
-            raise InvalidValueError("lora_rank", config.lora_rank, f"0, to go on with the adapter {config.model!r}")
+            raise InvalidValueError("lora_rank", config.lora_rank, f"0, to continue the adapter {config.model!r}")
         base, tokenizer = load_model(adapted or config.model, getattr(torch, config.dtype))
         model: PreTrainedModel | PeftModel = base
         if adapted is not None:

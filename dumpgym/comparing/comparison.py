@@ -109,7 +109,7 @@ class Comparison:
     def grid(self) -> dict[tuple[str, str], str]:
         """The labels of cells, by their policy with its options and by their other settings."""
         return {
-            (cell_label(cell.config), self.settings_of[label] or "unchanged"): label
+            (cell_label(cell.config), self.settings_of[label] or "as it is"): label
             for label, cell in self.cells.items()
         }
 

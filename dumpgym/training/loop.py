@@ -168,11 +168,8 @@ class Trainer:
         return {name: getattr(self, name) for name in ("policy", "signal", "student", "recorder")}
 
     def _save(self) -> None:
-        state = {
-            **{name: part.state_dict() for name, part in self._stateful().items()},
-            "seconds": self.ledger.seconds,
-        }
-        self.directory.save_checkpoint(self.step, state, self.learner.save)
+        state = {name: part.state_dict() for name, part in self._stateful().items()}
+        self.directory.save_checkpoint(self.step, state | {"seconds": self.ledger.seconds}, self.learner.save)
         self.processes.wait_for_everyone()
 
     def _save_model(self, summary: Mapping[str, Any]) -> None:

@@ -168,7 +168,7 @@ def _puzzle(roles: Mapping[str, str], role_words: RoleWords) -> _Puzzle:
             raise InvalidValueError("roles", dict(roles), f"names, each with {role_words[0]!r} or {role_words[1]!r}")
         people[fold_name(name)] = name
     if len(people) < len(roles) or "" in people or not people:
-        raise InvalidValueError("roles", dict(roles), "at least one name, none empty, no two equal but for letter case")
+        raise InvalidValueError("roles", dict(roles), "at least one name, none empty, no two equal except in letter case")
     grammar = role_grammar(*role_words)
     lines = [f"({i}) {name} is {grammar.articled[role]}" for i, (name, role) in enumerate(roles.items(), start=1)]
     return _Puzzle(dict(roles), role_words, people, grammar, lines, {"\n".join(lines): _CORRECT})
@@ -250,11 +250,11 @@ def _framed(text: str, is_strict: bool) -> tuple[str, str]:
     if is_strict:
         before, between, after = text[:opening], text[thought_end + 8 : start], text[end + 9 :]
         if before and (before := before.strip(WHITE)):
-            return "", f"Text stands before <think>: {quoted(before)}."
+            return "", f"Text appears before <think>: {quoted(before)}."
         if between and (between := between.strip(WHITE)):
-            return "", f"Text stands between </think> and <answer>: {quoted(between)}."
+            return "", f"Text appears between </think> and <answer>: {quoted(between)}."
         if after and (after := after.strip(WHITE)) and after not in END_OF_TURN:
-            return "", f"Text stands after </answer>: {quoted(after)}."
+            return "", f"Text appears after </answer>: {quoted(after)}."
     return text[start + 8 : end], ""
 
 
@@ -263,10 +263,10 @@ def _tag_fault(text: str, places: Sequence[int]) -> str:
     tags = [next(tag for tag in TAGS if text.startswith(tag, at)) for at in places]
     for tag in TAGS:
         if (times := text.count(tag)) != 1:
-            fault = f"{tag} stands {times} times." if times else f"{tag} is missing."
+            fault = f"{tag} appears {times} times." if times else f"{tag} is missing."
             return fault if text.strip(WHITE) else "The completion is empty."
     first = next(i for i in range(4) if tags[i] != TAGS[i])
-    return f"{tags[first]} stands before {TAGS[first]}."
+    return f"{tags[first]} appears before {TAGS[first]}."
 
 
 def _flipped(answer: str, puzzle: _Puzzle) -> list[str]:

@@ -174,7 +174,7 @@ def make_cases(num_people: int, tokens: int, count: int) -> list[Case]:
     rng = np.random.default_rng([num_people, tokens])
     cases = []
     for index in range(count):
-        roles = dict(env.sample_problem(0, "test", index).answer)
+        roles = dict(env.sample_problem(0, "test", index).solution)
         solution = answer_text(roles)
         cases.append(Case(reasoned(rng, list(roles), tokens, solution), roles, solution))
     return cases

@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from dumpgym.reporting.figures.simulation import save_simulation_figure
+from dumpgym.reporting.figures.simulation import simulation_figure
 from dumpgym.simulating.results import StudentResult, markdown_table
 from dumpgym.simulating.runner import SimulateConfig, simulate
 
@@ -150,7 +150,8 @@ def main() -> None:
             result = compare((), STUDENTS[student], batch, seeds, oracle=True)
             tables.append(markdown_table(title, result, 150))
             if student in VARIED and batch == "128 x 16":
-                save_simulation_figure(output / f"policies_{student.replace(' ', '_')}.png", title, result)
+                path = output / f"policies_{student.replace(' ', '_')}.png"
+                simulation_figure(title, result).savefig(path, dpi=150)
             scores = {row["policy"]: score(result.rows, row["policy"]) for row in result.rows}
             summary["policies"][title] = {"rows": result.rows, "score": scores}
             if student in VARIED:

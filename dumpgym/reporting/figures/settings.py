@@ -35,7 +35,7 @@ def ablation(comparison: Comparison) -> Figure:
     for ax in axes[max(1, len(sweeps)) :]:
         ax.remove()
     if not sweeps:
-        axes[0].text(0.5, 0.5, "no two cells of one policy differ in only one option", ha="center", va="center")
+        axes[0].text(0.5, 0.5, "no two cells of one policy differ in one option alone", ha="center", va="center")
         axes[0].axis("off")
     return figure
 

@@ -131,7 +131,7 @@ def test_the_reference_of_an_adapter_that_goes_on_is_the_adapter_as_it_was(folde
 
 def test_an_adapter_and_a_new_rank_contradict_each_other(folder, tmp_path):
     make_adapter(folder, tmp_path / "adapter")
-    with pytest.raises(InvalidValueError, match="lora_rank is 4; accepted: 0, to go on with the adapter"):
+    with pytest.raises(InvalidValueError, match="lora_rank is 4; accepted: 0, to continue the adapter"):
         GRPOAgent(GRPOConfig(model=str(tmp_path / "adapter"), lora_rank=4))
 
 

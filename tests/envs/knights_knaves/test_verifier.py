@@ -150,11 +150,11 @@ REASONS = named(
             "The completion is no text but of type dict.": {"content": RIGHT},
             "<think> is missing.": f"<answer>{RIGHT}</answer>",
             "</answer> is missing.": f"<think>hm</think><answer>{RIGHT}",
-            "<answer> stands 2 times.": f"<think>I need <answer></think><answer>{RIGHT}</answer>",
-            "<answer> stands before <think>.": f"<answer>{RIGHT}</answer><think>hm</think>",
-            "Text stands before <think>: 'Sure!'.": "Sure! " + completion(RIGHT),
-            "Text stands between </think> and <answer>: 'so'.": f"<think>hm</think> so <answer>{RIGHT}</answer>",
-            "Text stands after </answer>: 'Done.'.": completion(RIGHT) + "\nDone.",
+            "<answer> appears 2 times.": f"<think>I need <answer></think><answer>{RIGHT}</answer>",
+            "<answer> appears before <think>.": f"<answer>{RIGHT}</answer><think>hm</think>",
+            "Text appears before <think>: 'Sure!'.": "Sure! " + completion(RIGHT),
+            "Text appears between </think> and <answer>: 'so'.": f"<think>hm</think> so <answer>{RIGHT}</answer>",
+            "Text appears after </answer>: 'Done.'.": completion(RIGHT) + "\nDone.",
         }.items()
     }
 )
