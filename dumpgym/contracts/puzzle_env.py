@@ -14,6 +14,8 @@ CHARSET = frozenset(chr(code) for code in (9, 10, 13, *range(32, 127), *range(16
 """Characters of the observation and action spaces: tab, line breaks, printable ASCII, Latin-1 and Latin Extended-A."""
 SPLITS = ("train", "test")
 """Names of the splits."""
+UNREADABLE = ("bad_format", "unparseable")
+"""Outcomes of completions in which a verifier found no answer to judge; a run counts them as the wrong format."""
 
 Prompt = str | Sequence[Mapping[str, str]]
 """What a learner receives: plain text, or chat messages, each with "role" and "content"."""

@@ -1,6 +1,7 @@
-"""Contract tests for authors: run them on your own policy, environment or learner, as the tests run them on ours.
+"""Contract checks for your own policies, environments and learners; the test suite runs them on the built-in ones.
 
-Fakes that such tests need belong here too, if users may want them. Nothing here depends on a test framework.
+Fakes that are also useful to users belong here; fakes that only the test suite needs do not. Nothing here depends on a
+test framework.
 """
 
 from dumpgym.testing.fakes import FakeLearner, FakePuzzleEnv, reference_completions

@@ -1,8 +1,8 @@
-"""Problems as text that can be compared, and the problems that an environment gives in another process.
+"""Sampling problems in another process, and their serialisation as text that can be compared.
 
-A problem must not depend on the process that asks for it: a run that is resumed, and an evaluation on another machine,
-are other processes. What differs between two processes of one program is, above all, the seed of Python's hashes, and
-so the order of sets; the other process here has another one.
+A problem must not depend on the process that samples it, because a resumed run and an evaluation on another machine are
+different processes. The usual cause of a difference is Python's hash seed, which determines the iteration order of
+sets. The other process therefore runs with a different ``PYTHONHASHSEED``.
 """
 
 import base64
@@ -26,7 +26,7 @@ from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv
 Address = tuple[int, str, int]
 MakeEnv = str | Callable[[], gym.Env[str, str]]
 
-# sys.path comes first, so that the other process finds the same modules, this one among them.
+# sys.path must be set before the import; otherwise the other process may find another copy of this module, or none.
 _CODE = """
 import json, sys
 request = json.load(sys.stdin)
@@ -34,23 +34,23 @@ sys.path[:] = request["path"]
 from dumpgym.testing.another_process import answer
 answer(request)
 """
-_LONGEST_WAIT = 600  # seconds
+_TIMEOUT = 600  # seconds
 
 
 def puzzle_env(env: object) -> PuzzleEnv:
-    """The environment inside its wrappers.
+    """Returns the environment inside its wrappers.
 
     Raises:
-        InvalidValueError: if it is no ``PuzzleEnv``.
+        InvalidValueError: if it is not a ``PuzzleEnv``.
     """
     unwrapped = env.unwrapped if isinstance(env, gym.Env) else env
     if not isinstance(unwrapped, PuzzleEnv):
-        raise InvalidValueError("what make() returns", type(unwrapped).__name__, "a dumpgym.PuzzleEnv")
+        raise InvalidValueError("return value of make()", type(unwrapped).__name__, "a dumpgym.PuzzleEnv")
     return unwrapped
 
 
 def written(value: object) -> str:
-    """A value as text that is the same in every process for equal values, whatever the order of their sets."""
+    """Returns a value as text that is equal in every process for equal values, whatever the iteration order of sets."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(sorted(f"{written(key)}: {written(entry)}" for key, entry in value.items())) + "}"
     if isinstance(value, AbstractSet):
@@ -61,29 +61,29 @@ def written(value: object) -> str:
         return written(value.tolist())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return type(value).__name__ + written({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
-    if type(value).__repr__ is object.__repr__:  # which shows a place in memory
+    if type(value).__repr__ is object.__repr__:  # it contains the memory address
         return type(value).__name__ + written(getattr(value, "__dict__", {}))
     return repr(value)
 
 
 def problem_as_text(problem: Problem) -> dict[str, str]:
-    """The parts of a problem, by name, as ``written``."""
+    """Returns the fields of a problem by name, each as text from ``written``."""
     return {f.name: written(getattr(problem, f.name)) for f in dataclasses.fields(problem)}
 
 
 def problems_elsewhere(make: MakeEnv, addresses: Sequence[Address]) -> list[dict[str, str]] | None:
-    """The problems at some addresses as another process makes them, where the seed of hashes is another one.
+    """Samples problems in another process with a different hash seed.
 
     Args:
         make: a specification, or a callable that returns an environment.
-        addresses: of the problems, in the order in which they are asked for.
+        addresses: addresses of the problems, in the order of sampling.
 
     Returns:
-        one ``problem_as_text`` an address; None if the callable cannot be sent to another process, as it is a lambda, a
-        nested function, or defined in the script that runs.
+        The ``problem_as_text`` of each address. None if the callable cannot be used in another process because it is a
+        lambda, a nested function, or defined in the running script.
 
     Raises:
-        AssertionError: if the other process cannot make the environment of a specification, or a problem.
+        AssertionError: if the other process cannot make the environment of a specification, or cannot sample a problem.
     """
     try:
         pickled = pickle.dumps(make)
@@ -98,16 +98,16 @@ def problems_elsewhere(make: MakeEnv, addresses: Sequence[Address]) -> list[dict
         text=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONHASHSEED": "1" if own_seed != "1" else "2", "PYTHONIOENCODING": "utf-8"},
-        timeout=_LONGEST_WAIT,
+        timeout=_TIMEOUT,
         check=False,
     )
     errors = finished.stderr.strip().splitlines() or ["no message"]
     if finished.returncode != 0:
-        raise AssertionError(f"another process cannot make the problems: {errors[-1]}")
-    reply: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])  # what a module prints comes before
+        raise AssertionError(f"sampling the problems in another process failed: {errors[-1]}")
+    reply: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])  # imported modules may print before it
     if "unknown" in reply and isinstance(make, str):
         raise AssertionError(
-            f"another process cannot make {make!r}: {reply['unknown']}; name the module that registers it, as in "
+            f"cannot make {make!r} in another process: {reply['unknown']}; include the module that registers it, as in "
             "module:namespace/Name-v0"
         )
     problems: list[dict[str, str]] | None = reply.get("problems")
@@ -115,14 +115,14 @@ def problems_elsewhere(make: MakeEnv, addresses: Sequence[Address]) -> list[dict
 
 
 def answer(request: Mapping[str, Any]) -> None:
-    """What the other process does: writes the problems to standard output, or why there is no environment."""
+    """Entry point of the other process: writes the problems, or why the environment cannot be made, to stdout."""
     sys.stdout.write("\n" + json.dumps(_reply(request)) + "\n")
 
 
 def _reply(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         make: MakeEnv = pickle.loads(base64.b64decode(request["make"]))
-    except (AttributeError, ImportError) as error:  # it is defined where this process has nothing
+    except (AttributeError, ImportError) as error:  # defined in a script or module that this process cannot import
         return {"unknown": str(error)}
     try:
         env = make_env(make) if isinstance(make, str) else puzzle_env(make())

@@ -1,6 +1,6 @@
-"""A puzzle environment and a learner without a language model, for tests of what works with one; ours use them too.
+"""Fakes for tests: a puzzle environment, and a learner without a language model.
 
-A run takes a second with them::
+A training run with them takes a second::
 
     arms = make_arms(["dumpgym/KnightsKnaves2-v0", "dumpgym.testing.fakes:fakes/Doubling-v0"])
     learner = FakeLearner(reference_completions(*(arm.env for arm in arms)))
@@ -23,18 +23,18 @@ from dumpgym.contracts.puzzle_env import SPLITS, Problem, Prompt, PuzzleEnv, Ver
 from dumpgym.contracts.state import Stateful
 
 _VOCABULARY_SIZE = 50_000
-_END = "\0"  # the sign that ends a completion
+_END = "\0"  # end-of-sequence character
 
 
 class FakePuzzleEnv(PuzzleEnv):
-    """Asks for the double of a number: of even numbers in the train split, of odd ones in the test split.
+    """Asks for the double of a number; the numbers are even in the train split and odd in the test split.
 
     It is registered as ``fakes/Doubling-v0``. A completion is "correct" (reward 1), "wrong" (0), or "unparseable" if it
-    is no number (-1).
+    is not a number (-1).
 
     Args:
-        num_problems: number of problems in each split; None: no end.
-        chat: whether a system message stands before the question.
+        num_problems: number of problems in each split; None for unlimited problems.
+        chat: whether a system message precedes the question.
         split: see ``PuzzleEnv``.
         render_mode: see ``PuzzleEnv``.
     """
@@ -51,7 +51,7 @@ class FakePuzzleEnv(PuzzleEnv):
         self.num_problems, self.chat = num_problems, chat
 
     def sample_problem(self, seed: int, split: str, index: int) -> Problem:
-        """Returns the problem at an address, which is the same for every seed.
+        """Returns the problem at an address. The seed has no effect.
 
         Raises:
             InvalidValueError: for an index beyond the last problem.
@@ -70,26 +70,26 @@ class FakePuzzleEnv(PuzzleEnv):
         )
 
     def verify(self, problem: Problem, completion: object) -> Verdict:
-        """Judges a completion, in which white space around the number does not count."""
+        """Judges a completion, ignoring whitespace around the number."""
         text = completion.strip() if isinstance(completion, str) else ""
         if text == str(problem.solution["double"]):
             return Verdict("correct", {"answer": 1.0}, True, "The number is right.")
         if text.isdecimal():
-            return Verdict("wrong", {"answer": 0.0}, False, "The number is another one.")
-        return Verdict("unparseable", {"answer": -1.0}, False, "The completion is no number.")
+            return Verdict("wrong", {"answer": 0.0}, False, "The number is wrong.")
+        return Verdict("unparseable", {"answer": -1.0}, False, "The completion is not a number.")
 
 
-if "fakes/Doubling-v0" not in gym.registry:  # a module that is loaded twice would else warn
+if "fakes/Doubling-v0" not in gym.registry:  # registering again on a reload would warn
     gym.register("fakes/Doubling-v0", entry_point="dumpgym.testing.fakes:FakePuzzleEnv")
 
 
 def reference_completions(*envs: PuzzleEnv, seed: int = 0, num_problems: int = 100) -> dict[str, str]:
-    """The reference completions of the first problems of both splits, by prompt, for a ``FakeLearner`` to know.
+    """Returns the reference completions of the first problems of both splits by prompt, as ``FakeLearner`` takes them.
 
     Args:
         envs: the environments.
-        seed: of the problems.
-        num_problems: in each split of each environment; those that have an end may have fewer.
+        seed: seed of the problems.
+        num_problems: number of problems per split and environment; finite splits may have fewer.
     """
     answers: dict[str, str] = {}
     for env in envs:
@@ -97,7 +97,7 @@ def reference_completions(*envs: PuzzleEnv, seed: int = 0, num_problems: int = 1
             for index in range(num_problems):
                 try:
                     problem = env.sample_problem(seed, split, index)
-                except InvalidValueError:  # the end of a finite set
+                except InvalidValueError:  # the end of a finite split
                     break
                 answers[problem.prompt] = problem.reference_completion
     return answers
@@ -105,15 +105,15 @@ def reference_completions(*envs: PuzzleEnv, seed: int = 0, num_problems: int = 1
 
 @dataclass(frozen=True, slots=True)
 class GenerateCall:
-    """What ``FakeLearner.generate`` was called with and what it returned.
+    """The arguments and the result of a call of ``FakeLearner.generate``.
 
     Attributes:
-        prompts: as given.
-        num_generations: as given.
-        greedy: as given.
-        seed: as given.
-        max_completion_lengths: as given.
-        completions: what was returned.
+        prompts: the argument ``prompts``.
+        num_generations: the argument ``num_generations``.
+        greedy: the argument ``greedy``.
+        seed: the argument ``seed``.
+        max_completion_lengths: the argument ``max_completion_lengths``.
+        completions: the completions that it returned.
     """
 
     prompts: Sequence[Prompt]
@@ -125,35 +125,35 @@ class GenerateCall:
 
     @property
     def trains(self) -> bool:
-        """Whether the completions are those of a training step, not of an evaluation."""
+        """Whether the call belongs to training, as opposed to an evaluation."""
         return self.seed is None and not self.greedy
 
 
 class FakeLearner(Stateful):
-    """A learner without a model: it gives the reference completion with a chance that grows with every batch.
+    """A learner without a model: it writes the right completion with a probability that grows with every batch.
 
-    A token is a character, or ``token_length`` characters, and one more character is the end. ``calls`` and ``lessons``
-    record what it was asked and taught, for a test to look at.
+    A token is ``token_length`` characters; an end-of-sequence character is added to every completion. Tests can inspect
+    the arguments of ``generate`` in ``calls`` and those of ``learn`` in ``lessons``.
 
-    A subclass can say by ``answer`` what is right, by ``chance`` how probable it is that a completion is right, and by
-    ``learn`` what the learner learns. What changes in training belongs in ``state_fields``.
+    Subclasses may override ``answer`` (the right completion), ``chance`` (the probability that a completion is right)
+    and ``learn``. Attributes that change in training belong in ``state_fields``.
 
     Args:
-        answers: the right completion by prompt, a chat's as ``plain_text``; see ``reference_completions``.
-        seed: of the sampling stream, at least 0.
-        skill: chance at the start that a completion is right.
-        gain: by how much ``learn`` raises the chance.
-        best: the chance that it does not exceed.
-        wrong: every other completion.
-        token_length: characters in a token.
-        seconds: that generating is said to take; None: the learner does not tell.
+        answers: right completion by prompt, chats as ``plain_text``; see ``reference_completions``.
+        seed: seed of the sampling stream, at least 0.
+        skill: initial probability that a completion is right.
+        gain: increase of the probability per call of ``learn``.
+        best: upper limit of the probability.
+        wrong: text of all wrong completions.
+        token_length: characters per token.
+        seconds: generation time to report in the completions; None to report none.
 
     Attributes:
-        answers: as given, as a dictionary that may be added to.
-        skill: the present chance.
-        rng: the sampling stream of training.
-        calls: the calls of ``generate``, in order.
-        lessons: what ``learn`` was given, in order.
+        answers: right completion by prompt; entries may be added.
+        skill: current probability that a completion is right.
+        rng: sampling stream of training.
+        calls: calls of ``generate``, in order.
+        lessons: arguments of ``learn``, in order.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("skill", "rng")
@@ -178,21 +178,21 @@ class FakeLearner(Stateful):
         self.lessons: list[RewardedCompletions] = []
 
     def answer(self, prompt: str) -> str:
-        """The right completion of a prompt, which is given as plain text.
+        """Returns the right completion of a prompt in plain text.
 
         Raises:
-            InvalidValueError: if the learner was not told it.
+            InvalidValueError: if ``answers`` lacks the prompt.
         """
         if prompt not in self.answers:
             raise InvalidValueError("prompt", prompt, f"one of the {len(self.answers)} prompts in answers")
         return self.answers[prompt]
 
     def chance(self, prompt: str, k: int) -> float:
-        """The chance that completion ``k`` of a group is right; a greedy one is completion 0."""
+        """Returns the probability that completion ``k`` of a group is right; greedy completions use ``k = 0``."""
         return self.skill
 
     def evaluation_stream(self, seed: int) -> np.random.Generator:
-        """The random numbers of an evaluation."""
+        """Returns the sampling stream of an evaluation."""
         return np.random.default_rng(seed)
 
     def generate(
@@ -204,7 +204,7 @@ class FakeLearner(Stateful):
         seed: int | None = None,
         max_completion_lengths: Sequence[int] | None = None,
     ) -> Completions:
-        """Completes each prompt; see ``Learner.generate``. The greedy completions of a group are all the same."""
+        """Completes each prompt; see ``Learner.generate``. All greedy completions of a group are equal."""
         rng = self.rng if seed is None and not greedy else self.evaluation_stream(seed or 0)
         limits: Sequence[int | None] = max_completion_lengths or [None] * len(prompts)
         completions = [
@@ -230,19 +230,19 @@ class FakeLearner(Stateful):
         return [self.answer(prompt) if rng.random() < chance else self.wrong for chance in chances]
 
     def _tokens(self, text: str) -> tuple[int, ...]:
-        """A number for each piece of the text, the same one in every process."""
+        """Returns a token id per ``token_length`` characters, the same in every process."""
         pieces = [text[start : start + self.token_length] for start in range(0, len(text), self.token_length)]
         return tuple(zlib.crc32(piece.encode(errors="surrogatepass")) % _VOCABULARY_SIZE for piece in pieces)
 
     def _cut(self, text: str, limit: int | None) -> tuple[str, tuple[int, ...], bool]:
-        """The text, its token ids and whether it was cut off."""
+        """Returns the text and its token ids, truncated to the limit, and whether they were truncated."""
         ids = self._tokens(text + _END)
         if limit is None or len(ids) <= limit:
             return text, ids, False
         return text[: limit * self.token_length], ids[:limit], True
 
     def learn(self, rewarded: RewardedCompletions) -> Learned:
-        """Raises the chance, whatever the rewards."""
+        """Increases ``skill``, whatever the rewards."""
         self.lessons.append(rewarded)
         self.skill = min(self.best, self.skill + self.gain)
         return Learned({"loss": 0.0})
@@ -252,7 +252,7 @@ class FakeLearner(Stateful):
         (directory / "learner.json").write_text(json.dumps(self.state_dict()), encoding="utf-8")
 
     def load(self, directory: Path) -> None:
-        """Restores what ``save`` wrote.
+        """Restores the state that ``save`` wrote.
 
         Raises:
             InvalidValueError: if another class wrote it.
@@ -260,5 +260,5 @@ class FakeLearner(Stateful):
         self.load_state_dict(json.loads((directory / "learner.json").read_text(encoding="utf-8")))
 
     def describe(self) -> dict[str, Any]:
-        """The model type: "fake"."""
+        """Returns the model type, "fake"."""
         return {"model_type": "fake"}

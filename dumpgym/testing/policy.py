@@ -1,4 +1,4 @@
-"""Contract tests that authors inherit: run them on a policy of your own as we run them on ours."""
+"""The contract check of bandit policies, and a factory of feedback for tests."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from dumpgym.testing.expectation import expect
 MakePolicy = Callable[..., BanditPolicy]
 
 NUM_ARMS = 4
-STEPS = (0, 1, 2, 5, 3, 4, 4, 7)  # feedback comes late and out of order
+STEPS = (0, 1, 2, 5, 3, 4, 4, 7)  # late and out of order, as in asynchronous training
 
 
 def make_feedback(
@@ -27,17 +27,17 @@ def make_feedback(
     num_generations: ArrayLike = 8,
     successes: ArrayLike | None = None,
 ) -> Feedback:
-    """Feedback of which only the arms, their signals and their successes matter.
+    """Returns feedback with the given arms, signals and successes, and placeholders in the other fields.
 
     Args:
         arm: arm of each group, shape (..., groups).
-        signal: learnability of each group, shape (..., groups).
-        step: the step that it belongs to.
-        num_generations: completions in every group, one number for all, or of shape (..., groups).
-        successes: of each group, shape (..., groups); None for half of the completions.
+        signal: signal of each group, shape (..., groups).
+        step: training step of the feedback.
+        num_generations: completions in each group; one number for all groups, or an array of shape (..., groups).
+        successes: successful completions in each group, shape (..., groups); None for half of them.
 
     Returns:
-        Feedback whose arrays are new.
+        Feedback whose arrays are copies of the arguments.
     """
     arms = np.array(arm, dtype=np.int64)
     sizes = np.broadcast_to(np.array(num_generations, dtype=np.int64), arms.shape).copy()
@@ -47,24 +47,33 @@ def make_feedback(
 
 
 def check_policy(make: MakePolicy, *, symmetric: bool | None = None, vectorised: bool = False) -> None:
-    """Checks that a policy keeps the contract of ``BanditPolicy``.
+    """Checks that a policy follows the contract of ``BanditPolicy``.
+
+    - Probabilities: they are finite, sum to 1 and respect floor and cap. ``select_arms`` draws arms with these
+      probabilities, and the same seed draws the same arms.
+    - State: ``state_dict()`` is JSON, and a policy that is restored from it resumes bit for bit.
+    - Invalid input: ``update`` rejects unknown arms and non-finite signals, ``load_state_dict`` rejects the state of a
+      different policy; both raise ``InvalidValueError`` and leave the policy unchanged.
+    - Aliasing: the policy shares no arrays with its caller.
+    - Symmetry and lockstep: see ``symmetric`` and ``vectorised``.
 
     Args:
-        make: called as ``make(num_arms, seed)``, returns a new policy; it is asked for 1 and 4 arms.
+        make: called as ``make(num_arms, seed)``, returns a new policy; it is called with 1, 4 and 5 arms.
         symmetric: whether the policy must treat its arms alike, so that permuting them permutes the probabilities;
-            None for what the policy's class says of itself.
+            None to read it from
+            the attributes ``symmetric`` and ``draws_in_update`` of the policy.
         vectorised: whether the policy must also serve many runs in lockstep; ``make`` is called as
             ``make(num_arms, seed, num_runs=R)`` then.
 
     Raises:
-        AssertionError: if an invariant fails, with the invariant as its message.
+        AssertionError: if an invariant does not hold; the message names it.
     """
     for num_arms in (1, NUM_ARMS):
         _check_draws(make, num_arms)
     _check_seed(make)
     _check_saved_state(make)
-    _check_refused_feedback(make)
-    _check_refused_state(make)
+    _check_rejected_feedback(make)
+    _check_rejected_state(make)
     _check_aliasing(make)
     if symmetric is None:
         symmetric = make(NUM_ARMS, 0).symmetric and not make(NUM_ARMS, 0).draws_in_update
@@ -93,7 +102,7 @@ def _random_feedback(
 
 
 def _play(policy: BanditPolicy, rng: np.random.Generator, steps: Iterable[int] = STEPS) -> list[NDArray[Any]]:
-    """Runs some batches; returns the probabilities and the arms of each, to compare runs."""
+    """Runs one batch per step and returns the probabilities and arms of each, to compare runs."""
     record: list[NDArray[Any]] = []
     for step in steps:
         record += [policy.probabilities(), policy.select_arms(16)]
@@ -107,15 +116,18 @@ def _same(first: list[NDArray[Any]], second: list[NDArray[Any]]) -> bool:
 
 def _check_probabilities(policy: BanditPolicy) -> None:
     p = policy.probabilities()
-    expect(p.shape == (policy.num_arms,), f"probabilities() has shape {p.shape}, not ({policy.num_arms},)")
+    expect(p.shape == (policy.num_arms,), f"probabilities() has shape {p.shape}, expected ({policy.num_arms},)")
     expect(bool(np.isfinite(p).all()), f"probabilities() are not all finite: {p}")
     expect(abs(p.sum() - 1) < 1e-9, f"probabilities() sum to {p.sum()}, not 1: {p}")
-    expect(bool((p >= np.maximum(policy.floor - 1e-12, 0)).all()), f"probabilities() {p} fall below {policy.floor}")
+    expect(
+        bool((p >= np.maximum(policy.floor - 1e-12, 0)).all()),
+        f"probabilities() {p} fall below the floor {policy.floor}",
+    )
     expect(bool((p <= policy.cap + 1e-12).all()), f"probabilities() {p} exceed the cap {policy.cap}")
 
 
 def _check_draws(make: MakePolicy, num_arms: int) -> None:
-    """Of 20,000 draws, an arm's share is off by 0.03 with a chance below 1e-15 (Hoeffding)."""
+    """With 20,000 draws, an arm's share deviates by 0.03 with a probability below 1e-15 (Hoeffding)."""
     policy, rng = make(num_arms, 0), np.random.default_rng(0)
     for steps in ([], [0], STEPS[1:]):
         _play(policy, rng, steps)
@@ -123,11 +135,14 @@ def _check_draws(make: MakePolicy, num_arms: int) -> None:
         p = policy.probabilities()
         for size in (1, 20_000):
             arms = policy.select_arms(size)
-            expect(arms.shape == (size,), f"select_arms({size}) has shape {arms.shape}")
-            expect(arms.dtype == np.int64, f"select_arms() has dtype {arms.dtype}, not int64")
-            expect(bool(((arms >= 0) & (arms < num_arms)).all()), "select_arms() drew an arm that does not exist")
+            expect(arms.shape == (size,), f"select_arms({size}) has shape {arms.shape}, expected ({size},)")
+            expect(arms.dtype == np.int64, f"select_arms() has dtype {arms.dtype}, expected int64")
+            expect(
+                bool(((arms >= 0) & (arms < num_arms)).all()),
+                f"select_arms({size}) drew an arm outside [0, {num_arms})",
+            )
         share = np.bincount(arms, minlength=num_arms) / arms.size
-        expect(float(np.abs(share - p).max()) < 0.03, f"select_arms() drew shares {share}, probabilities() say {p}")
+        expect(float(np.abs(share - p).max()) < 0.03, f"select_arms() drew shares {share}, but probabilities() are {p}")
 
 
 def _check_seed(make: MakePolicy) -> None:
@@ -140,14 +155,14 @@ def _check_saved_state(make: MakePolicy) -> None:
     _play(policy, np.random.default_rng(2))
     state, saved = policy.state_dict(), _state(policy)
     expected = _play(policy, np.random.default_rng(3))
-    expect(json.dumps(state) == saved, "what state_dict() returned changes when the policy goes on")
+    expect(json.dumps(state) == saved, "the dictionary from state_dict() changes when the policy is updated")
     restored = make(NUM_ARMS, 4)
     restored.load_state_dict(json.loads(saved))
-    expect(_same(_play(restored, np.random.default_rng(3)), expected), "a restored policy does not go on bit for bit")
-    expect(_state(restored) == _state(policy), "a restored policy does not reach the same state")
+    expect(_same(_play(restored, np.random.default_rng(3)), expected), "restored policy does not resume bit for bit")
+    expect(_state(restored) == _state(policy), "restored policy does not reach the same state as the original")
 
 
-def _check_refused_feedback(make: MakePolicy) -> None:
+def _check_rejected_feedback(make: MakePolicy) -> None:
     policy = make(NUM_ARMS, 0)
     _play(policy, np.random.default_rng(5))
     before = _state(policy)
@@ -157,12 +172,12 @@ def _check_refused_feedback(make: MakePolicy) -> None:
         try:
             policy.update(make_feedback(arms, signals))
         except InvalidValueError:
-            expect(_state(policy) == before, f"refused {what} changed the policy")
+            expect(_state(policy) == before, f"update() rejected {what} but changed the policy")
         else:
-            raise AssertionError(f"{what} is not refused")
+            raise AssertionError(f"update() accepted {what}")
 
 
-def _check_refused_state(make: MakePolicy) -> None:
+def _check_rejected_state(make: MakePolicy) -> None:
     policy = make(NUM_ARMS, 0)
     _play(policy, np.random.default_rng(8))
     before = _state(policy)
@@ -173,9 +188,9 @@ def _check_refused_state(make: MakePolicy) -> None:
         try:
             policy.load_state_dict(state)
         except InvalidValueError:
-            expect(_state(policy) == before, f"a refused state of {what} changed the policy")
+            expect(_state(policy) == before, f"load_state_dict() rejected a state of {what} but changed the policy")
         else:
-            raise AssertionError(f"a state of {what} is not refused")
+            raise AssertionError(f"load_state_dict() accepted a state of {what}")
 
 
 def _check_aliasing(make: MakePolicy) -> None:
@@ -187,7 +202,7 @@ def _check_aliasing(make: MakePolicy) -> None:
         values.fill(1)
     policy.probabilities().fill(0.5)
     unchanged = _state(policy) == before and np.array_equal(policy.probabilities(), probabilities)
-    expect(unchanged, "the policy shares arrays with its caller")
+    expect(unchanged, "policy shares arrays with its caller")
 
 
 def _check_symmetry(make: MakePolicy) -> None:
@@ -198,25 +213,28 @@ def _check_symmetry(make: MakePolicy) -> None:
         first.update(feedback)
         second.update(dataclasses.replace(feedback, arm=new_index[feedback.arm]))
         p, q = first.probabilities(), second.probabilities()[new_index]
-        expect(bool(np.allclose(p, q, rtol=0, atol=1e-9)), f"permuting the arms does not permute {p}: it gives {q}")
+        expect(
+            bool(np.allclose(p, q, rtol=0, atol=1e-9)),
+            f"permuting the arms does not permute the probabilities: {p} != {q}",
+        )
 
 
 def _check_lockstep(make: MakePolicy) -> None:
-    """Runs in lockstep that are told what two policies by themselves are told must reach their probabilities."""
-    both, alone = make(NUM_ARMS, 0, num_runs=2), [make(NUM_ARMS, 0), make(NUM_ARMS, 0)]
+    """Two runs in lockstep must have the probabilities of two single policies that receive the same feedback."""
+    both, single = make(NUM_ARMS, 0, num_runs=2), [make(NUM_ARMS, 0), make(NUM_ARMS, 0)]
     stochastic, rng = both.draws_in_update, np.random.default_rng(9)
     for step in STEPS:
-        told = [_random_feedback(rng, NUM_ARMS, step, num_generations=8) for _ in alone]
-        p = np.stack([policy.probabilities() for policy in alone])
+        feedbacks = [_random_feedback(rng, NUM_ARMS, step, num_generations=8) for _ in single]
+        p = np.stack([policy.probabilities() for policy in single])
         same = stochastic or np.allclose(both.probabilities(), p, rtol=0, atol=1e-9)
-        expect(same, f"runs in lockstep have the probabilities {both.probabilities()}, by themselves {p}")
+        expect(same, f"runs in lockstep have the probabilities {both.probabilities()}, single runs have {p}")
         arms = both.select_arms(16)
-        expect(arms.shape == (2, 16), f"select_arms(16) of 2 runs has shape {arms.shape}")
-        for policy, feedback in zip(alone, told, strict=True):
+        expect(arms.shape == (2, 16), f"select_arms(16) of 2 runs has shape {arms.shape}, expected (2, 16)")
+        for policy, feedback in zip(single, feedbacks, strict=True):
             policy.update(feedback)
-        rows = [[getattr(feedback, name) for feedback in told] for name in ("arm", "signal", "successes")]
+        rows = [[getattr(feedback, name) for feedback in feedbacks] for name in ("arm", "signal", "successes")]
         both.update(make_feedback(rows[0], rows[1], step=step, successes=rows[2]))
     restored = make(NUM_ARMS, 1, num_runs=2)
     restored.load_state_dict(json.loads(_state(both)))
     same = np.array_equal(restored.select_arms(64), both.select_arms(64))
-    expect(same, "restored runs in lockstep do not go on bit for bit")
+    expect(same, "restored runs in lockstep do not resume bit for bit")

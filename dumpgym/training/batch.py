@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 
 from dumpgym.contracts.errors import DumpgymError, NonFiniteError
 from dumpgym.contracts.learner import Completions, Learned
-from dumpgym.contracts.puzzle_env import Problem, Verdict
+from dumpgym.contracts.puzzle_env import UNREADABLE, Problem, Verdict
 from dumpgym.contracts.student import GroupResults
 
-UNREADABLE = ("bad_format", "unparseable")
-"""Outcomes of completions in which the verifier found no answer to judge."""
 BY_GROUP = ("kl", "clip_ratio")
 """Numbers that a learner may report for every group, and that are logged for every arm."""
 _SHOWN_PROMPT = 80  # characters

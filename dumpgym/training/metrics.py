@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dumpgym.contracts.puzzle_env import UNREADABLE
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.finished import read_ledger
 from dumpgym.statistics.curves import effective_number
 from dumpgym.statistics.intervals import success_change
-from dumpgym.training.batch import BY_GROUP, UNREADABLE, TrainingBatch
+from dumpgym.training.batch import BY_GROUP, TrainingBatch
 from dumpgym.training.evaluation import Evaluation
 
 

@@ -168,7 +168,9 @@ def _puzzle(roles: Mapping[str, str], role_words: RoleWords) -> _Puzzle:
             raise InvalidValueError("roles", dict(roles), f"names, each with {role_words[0]!r} or {role_words[1]!r}")
         people[fold_name(name)] = name
     if len(people) < len(roles) or "" in people or not people:
-        raise InvalidValueError("roles", dict(roles), "at least one name, none empty, no two equal except in letter case")
+        raise InvalidValueError(
+            "roles", dict(roles), "at least one name, none empty, no two equal except in letter case"
+        )
     grammar = role_grammar(*role_words)
     lines = [f"({i}) {name} is {grammar.articled[role]}" for i, (name, role) in enumerate(roles.items(), start=1)]
     return _Puzzle(dict(roles), role_words, people, grammar, lines, {"\n".join(lines): _CORRECT})

@@ -1,4 +1,4 @@
-"""A learner that is no model, and gets better at what it practises: runs with curves in a second."""
+"""A learner without a model that improves at the puzzles it practises: a run with a learning curve takes a second."""
 
 import re
 
@@ -11,12 +11,12 @@ from dumpgym.training.loop import Trainer
 
 
 class Improver(FakeLearner):
-    """Solves a puzzle of n people with a chance that grows with the groups of that size which had variance."""
+    """Solves a puzzle of n people with a probability that grows with each such group whose rewards differ."""
 
     def __init__(self, arms, seed, num_problems):
         envs = [arm.env for arm in make_arms(arms)]
         super().__init__(reference_completions(*envs, seed=seed, num_problems=num_problems), seed=seed, token_length=10)
-        self.skill = np.zeros(8)  # by the number of people
+        self.skill = np.zeros(8)  # by number of people
 
     def chance(self, prompt, k):
         people = int(re.search(r"You meet (\d+)", prompt)[1])
@@ -38,5 +38,5 @@ class Improver(FakeLearner):
 
 
 def run(config):
-    """Trains it, and returns the summary."""
+    """Trains an ``Improver`` and returns the summary of the run."""
     return Trainer(config, learner=Improver(config.arms, config.seed, 500)).run()

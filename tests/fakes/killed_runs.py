@@ -1,12 +1,13 @@
-"""Runs ``dumpgym`` in forks of one process, and kills them where it is told; started by test_resume.py.
+"""Runs ``dumpgym`` in forks of one process and kills them on request; test_resume.py starts it.
 
-A fork of a process that has imported everything begins at once, so that a test can afford dozens of runs. Each line of
-standard input is a request, each line of standard output the answer to it, both JSON:
+A fork of a process that has already imported everything starts immediately, so a test can afford dozens of runs. Each
+line of standard input is a request and each line of standard output its answer, both JSON:
 
-- request: "arguments" of the command; "signal" to send, either "after" so many seconds or in the "call"-th of the calls
-  that change the disk (a write then stops in its middle); "full" is the number of the call from which the disk is full
-  for this process, "largest_file" the size in bytes beyond which a file cannot grow;
-- answer: "status" (negative: the signal that ended it), "errors" that were printed, "calls" that changed the disk.
+- request: "arguments" of the command; "signal" to send, either "after" a number of seconds or in the "call"-th call
+  that changes the disk (a write is then interrupted halfway); "full" is the number of the first call that finds the
+  disk full, for this process only; "largest_file" is the maximum file size in bytes;
+- answer: "status" (negative: the signal that ended the run), "errors" (standard error) and "calls" (the number of calls
+  that changed the disk).
 """
 
 import errno
@@ -19,7 +20,7 @@ import sys
 import time
 import traceback
 
-# Some of these are imported late, and would be anew in every fork.
+# dumpgym imports some of these lazily; without these imports, every fork would import them again.
 import huggingface_hub.repocard  # noqa: F401
 import torch
 import transformers.models.llama.modeling_llama  # noqa: F401
@@ -35,7 +36,7 @@ CALLS = ("write", "fsync", "rename", "replace", "mkdir", "unlink", "rmdir", "tru
 
 
 class Calls:
-    """Counts the calls that change the disk, and dies in one of them, or runs out of disk."""
+    """Counts the calls that change the disk, and raises the signal or simulates a full disk in the requested one."""
 
     def __init__(self, request):
         self.count, self.fatal, self.number = 0, request.get("call"), request.get("signal")
@@ -56,14 +57,14 @@ class Calls:
             elif not dies:
                 result = function(*arguments, **options)
             if dies:
-                signal.raise_signal(self.number)  # to this thread, so that it acts before the next line
+                signal.raise_signal(self.number)  # sent to this thread, so it takes effect before the next line
             return result
 
         return call
 
 
 def run(request, answer):
-    """The forked process: the command, with its standard error in the answer."""
+    """Runs the command in the forked process and writes its standard error to the answer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(answer, 2)
     if request.get("largest_file"):
@@ -72,7 +73,7 @@ def run(request, answer):
     status = 1
     try:
         status = main(request["arguments"])
-    finally:  # a fork must not go on in its parent's code
+    finally:  # a fork must not return into the code of its parent
         if sys.exc_info()[0] is not None:
             traceback.print_exc()
         sys.stderr.write(f"\n{calls.count}")
@@ -81,7 +82,7 @@ def run(request, answer):
 
 
 def serve(request):
-    """Starts a run, kills it if it is to be killed, and waits for its end."""
+    """Starts a run, kills it if requested, and waits until it ends."""
     answer, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -90,7 +91,7 @@ def serve(request):
     os.close(writing)
     if request.get("after") is not None:
         time.sleep(request["after"])
-        os.kill(pid, request["signal"])  # it is not reaped yet, so this is nobody else even if it has ended
+        os.kill(pid, request["signal"])  # not reaped yet, so the pid is still this run's even if it has ended
     with open(answer, encoding="utf-8") as file:
         errors, _, calls = file.read().rpartition("\n")
     _, status = os.waitpid(pid, 0)
@@ -101,12 +102,13 @@ def serve(request):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are begun with it ignored
+    # Shells start background jobs with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
+    # The registries are filled on first access; fill them before the forks.
     assert verb_registry
-    assert policy_registry  # both are filled at the first look-up
-    dumpgym.reporting.figures.one_run.save_training_figure = lambda directory: (
-        directory / "figure.png"
-    )  # drawing takes longer than the run
+    assert policy_registry
+    # Drawing the figure takes longer than the run.
+    dumpgym.reporting.figures.one_run.save_training_figure = lambda directory: directory / "figure.png"
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)

@@ -1,4 +1,4 @@
-"""A puzzle that a model of random weights solves now and then, so that a tiny run has something to learn."""
+"""A puzzle that a model with random weights solves occasionally, so that a tiny run receives varied rewards."""
 
 import gymnasium
 
@@ -6,9 +6,9 @@ import dumpgym
 
 
 class Letters(dumpgym.PuzzleEnv):
-    """Say something whose letters add up to a number in the upper half, modulo ``modulus``.
+    """A completion succeeds if the sum of its code points, modulo ``modulus``, is in the upper half.
 
-    With an ``unlucky_seed``, its verifier breaks in runs of that seed.
+    The verifier raises an error in runs with the seed ``unlucky_seed``.
     """
 
     def __init__(self, *, modulus=97, unlucky_seed=None, split="train", render_mode=None):

@@ -1,4 +1,4 @@
-"""Models of random weights, two layers and forty tokens, of all the architectures that tests try."""
+"""Models with random weights, two layers and a vocabulary of 40 tokens, for each architecture under test."""
 
 import torch
 import transformers
@@ -43,11 +43,11 @@ CONFIGS = {
     "lfm2": lambda: transformers.Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]),
 }
 RECURRENT = ("mamba", "lfm2")
-"""Those whose state is not all keys and values."""
+"""Architectures whose cache contains more than keys and values."""
 
 
 def make(kind):
-    """The model of a kind in evaluation mode, its weights so large that the most probable token is clearly so."""
+    """Returns a model in evaluation mode. Its weights are scaled up so that the most probable token clearly leads."""
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(CONFIGS[kind]()).eval()
     for parameter in model.parameters():
@@ -56,7 +56,7 @@ def make(kind):
 
 
 def save_tiny_llama(folder, phrases=(" knight", " knave"), num_layers=1):
-    """Writes a model of the embedded kind with random weights and its tokenizer, and returns the folder."""
+    """Saves an embedded model with random weights and its tokenizer, and returns the folder."""
     tokenizer = build_tokenizer(phrases)
     build_model(tokenizer, hidden_size=16, num_layers=num_layers, num_heads=2, seed=0).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

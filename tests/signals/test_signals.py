@@ -237,7 +237,10 @@ def test_what_cost_nothing_is_refused():
 
 
 def test_an_unknown_signal_is_answered_with_the_nearest_name():
-    with pytest.raises(UnknownNameError, match=r"'sucess_variance'; did you mean 'success_variance'\? accepted: .*mean_absolute_advantage"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"'sucess_variance'; did you mean 'success_variance'\? accepted: .*mean_absolute",
+    ):
         make_signal("sucess_variance", (1,))
     with pytest.raises(UnknownNameError, match="did you mean 'success_variance'"):
         make_signal("sucess_variance_per_token", (1,))

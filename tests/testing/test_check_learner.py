@@ -1,4 +1,4 @@
-"""The contract test of learners passes on all of ours, and names what is broken in others."""
+"""``check_learner`` passes on the built-in learners and names the broken invariant of others."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ ANSWERS = reference_completions(ENV)
 
 
 def check(learner, **options):
-    """Checks a class of fake learners."""
+    """Runs ``check_learner`` on a class of fake learners."""
     check_learner(lambda seed: learner(ANSWERS, seed=seed, wrong="I do not know", **options), prompts=PROMPTS)
 
 
@@ -56,7 +56,7 @@ def log_probs(value):
 
 
 def interleaved(values, groups):
-    """The first completion of every group, then the second ones, and so on."""
+    """Reorders the completions: the first of every group, then the second of every group, and so on."""
     size = len(values) // groups
     return tuple(values[group * size + k] for k in range(size) for group in range(groups))
 
@@ -107,7 +107,7 @@ class NotLearned(FakeLearner):
 
 
 class DividesByDeviation(FakeLearner):
-    """The deviation of equal rewards is 0."""
+    """Divides by the spread of the rewards, which is 0 if they are equal."""
 
     def learn(self, rewarded):
         rewards = rewarded.rewards[0] - rewarded.rewards[0][0]
@@ -120,7 +120,7 @@ class WrongGroups(FakeLearner):
         return Learned({}, {"kl": rewarded.rewards.mean(axis=1)[1:]})
 
 
-class BelievesAll(FakeLearner):
+class ReportsNonFiniteReward(FakeLearner):
     def learn(self, rewarded):
         super().learn(rewarded)
         return Learned({"reward": float(rewarded.rewards[0].mean())})
@@ -132,7 +132,7 @@ class Overflows(FakeLearner):
         return Learned({"power": float(np.square(np.nan_to_num(rewarded.rewards)).mean())})
 
 
-class ChangesBeforeItRefuses(FakeLearner):
+class ChangesBeforeRaising(FakeLearner):
     def learn(self, rewarded):
         learned = super().learn(rewarded)
         if not np.isfinite(rewarded.rewards).all():
@@ -162,48 +162,51 @@ class NotANumber(FakeLearner):
 @pytest.mark.parametrize(
     ("learner", "message"),
     [
-        (WithoutLoad, r"the learner has no method load\(\)"),
+        (WithoutLoad, r"the learner has no load\(\) method"),
         (NotJson, r"describe\(\) is not JSON: Object of type float32"),
         (NotANumber, r"describe\(\) is not JSON: Out of range"),
-        (NoCompletions, r"generate\(\) returns NoneType, not Completions"),
-        (with_completions(prompt_ids=lambda made: made.prompt_ids[1:]), "there are 2 prompt_ids of 3 prompts"),
+        (NoCompletions, r"generate\(\) returned NoneType, expected Completions"),
+        (with_completions(prompt_ids=lambda made: made.prompt_ids[1:]), "got 2 prompt_ids for 3 prompts"),
         (
             with_completions(texts=lambda made: made.texts[::4]),
-            "there are 3 texts of 3 prompts with 4 completions each",
+            "got 3 texts for 3 prompts with 4 completions each",
         ),
-        (with_completions(token_ids=lambda made: made.token_ids[1:]), "there are 11 token_ids of 3 prompts"),
-        (with_completions(truncated=lambda made: made.truncated.ravel()), r"no boolean array of shape \(3, 4\)"),
-        (with_completions(truncated=lambda made: made.truncated * 1), r"no boolean array of shape \(3, 4\)"),
-        (with_completions(token_ids=lambda made: ((),) * 12), "token ids of completion 0 are not at least one whole"),
-        (with_completions(texts=lambda made: tuple(map(str.encode, made.texts))), "text 0 is no str"),
+        (with_completions(token_ids=lambda made: made.token_ids[1:]), "got 11 token_ids for 3 prompts"),
+        (
+            with_completions(truncated=lambda made: made.truncated.ravel()),
+            r"truncated must be a boolean array of shape \(3, 4\)",
+        ),
+        (
+            with_completions(truncated=lambda made: made.truncated * 1),
+            r"truncated must be a boolean array of shape \(3, 4\)",
+        ),
+        (with_completions(token_ids=lambda made: ((),) * 12), r"token_ids\[0\] must be a non-empty sequence"),
+        (with_completions(texts=lambda made: tuple(map(str.encode, made.texts))), r"texts\[0\] must be a str"),
         (
             with_completions(token_ids=lambda made: interleaved(made.token_ids, len(made.prompt_ids))),
-            "completion 1 is cut off at 2 tokens, the limit of its prompt is 6",
+            "completion 1 is truncated at 2 tokens, but the limit of its prompt is 6",
         ),
-        (with_completions(log_probs=lambda made: ((-1.0,),) * 12), "completion 0 has 1 log_probs of [2-6] tokens"),
-        (with_completions(log_probs=lambda made: ()), "there are 0 log_probs"),
-        (log_probs(0.5), "the log_probs of completion 0 are not finite and at most 0"),
-        (log_probs(-np.inf), "the log_probs of completion 0 are not finite and at most 0"),
-        (IgnoresLimits, "has .* tokens, the limit of its prompt is 6"),
-        (CutsEarly, "is cut off at 5 tokens, the limit of its prompt is 6"),
-        (Unseeded, "two learners of the same seed give different completions"),
-        (EvaluatesOnTrainingStream, "an evaluation with {'seed': 11} gives other completions when it is repeated"),
-        (EvaluationMovesTraining, "an evaluation changes the training after it"),
-        (IgnoresGreedy, "the greedy completions of one prompt differ"),
-        (NotLearned, r"learn\(\) returns dict, not Learned"),
-        (DividesByDeviation, "metric 'advantage' of learning from equal rewards is not finite"),
-        (WrongGroups, r"by_group\['kl'\] of learning from different rewards has shape \(2,\), not \(3,\)"),
-        (BelievesAll, "metric 'reward' of learning from rewards that are not finite is not finite: nan"),
-        (Overflows, "metric 'power' of learning from rewards that are too large is not finite: inf"),
-        (
-            ChangesBeforeItRefuses,
-            "raises NonFiniteError for rewards that are not finite, and yet something has changed",
-        ),
-        (ForgetsStream, "a restored learner does not go on bit for bit"),
-        (ForgetsSkill, "a restored learner does not go on bit for bit"),
+        (with_completions(log_probs=lambda made: ((-1.0,),) * 12), "completion 0 has 1 log_probs for [2-6] tokens"),
+        (with_completions(log_probs=lambda made: ()), "got 0 log_probs"),
+        (log_probs(0.5), r"log_probs\[0\] must be finite and at most 0"),
+        (log_probs(-np.inf), r"log_probs\[0\] must be finite and at most 0"),
+        (IgnoresLimits, "has .* tokens, but the limit of its prompt is 6"),
+        (CutsEarly, "is truncated at 5 tokens, but the limit of its prompt is 6"),
+        (Unseeded, "two learners with the same seed generated different completions"),
+        (EvaluatesOnTrainingStream, "repeating an evaluation with {'seed': 11} generated different completions"),
+        (EvaluationMovesTraining, "an evaluation changed the training completions after it"),
+        (IgnoresGreedy, "greedy completions of the same prompt differ"),
+        (NotLearned, r"learn\(\) returned dict, expected Learned"),
+        (DividesByDeviation, "a non-finite metric for equal rewards: 'advantage' is nan"),
+        (WrongGroups, r"by_group\['kl'\] of shape \(2,\) for different rewards, expected \(3,\)"),
+        (ReportsNonFiniteReward, "a non-finite metric for non-finite rewards: 'reward' is nan"),
+        (Overflows, "a non-finite metric for very large rewards: 'power' is inf"),
+        (ChangesBeforeRaising, "raised NonFiniteError for non-finite rewards but changed the learner"),
+        (ForgetsStream, "restored learner does not resume bit for bit"),
+        (ForgetsSkill, "restored learner does not resume bit for bit"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
-def test_a_broken_learner_is_named(learner, message):
+def test_check_learner_names_the_broken_invariant(learner, message):
     with pytest.raises(AssertionError, match=message):
         check(learner, skill=0.4)

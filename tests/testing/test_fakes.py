@@ -1,4 +1,4 @@
-"""The fakes that tests share: what they say, what they record, and that a run needs no more."""
+"""The public fakes: their verdicts and completions, the calls they record, and a training run with them."""
 
 import gymnasium as gym
 import numpy as np
@@ -25,7 +25,7 @@ def test_the_fake_environment_asks_for_the_double(completion, outcome, reward):
     assert (info["outcome"], found) == (outcome, reward)
 
 
-def test_the_fake_environment_may_have_an_end_and_a_system_message():
+def test_the_fake_environment_can_be_finite_and_have_a_system_message():
     env = FakePuzzleEnv(num_problems=3, chat=True)
     assert [message["role"] for message in env.sample_problem(0, "test", 2).messages] == ["system", "user"]
     with pytest.raises(InvalidValueError, match="index is 3; accepted: a whole number at least 0 and at most 2"):
@@ -33,8 +33,8 @@ def test_the_fake_environment_may_have_an_end_and_a_system_message():
     assert list(reference_completions(env, num_problems=9).values()) == ["0", "4", "8", "2", "6", "10"]
 
 
-def test_the_chance_to_be_right_is_the_skill_and_grows_with_every_batch():
-    """Of 4000 completions the share is off by 0.05 with a chance below 1e-8 (Hoeffding)."""
+def test_the_success_rate_is_the_skill_and_grows_with_every_batch():
+    """With 4000 completions, the success rate deviates by 0.05 with a probability below 1e-8 (Hoeffding)."""
     learner = FakeLearner({"2 + 2?": "4"}, skill=0.3, gain=0.4, best=0.6)
     for chance in (0.3, 0.6, 0.6):
         made = learner.generate(["2 + 2?"], 4000)
@@ -43,7 +43,7 @@ def test_the_chance_to_be_right_is_the_skill_and_grows_with_every_batch():
     assert len(learner.lessons) == 3
 
 
-def test_a_completion_is_cut_off_at_the_limit_and_its_end_is_a_token():
+def test_a_completion_is_truncated_at_the_limit_and_ends_with_a_token():
     learner = FakeLearner({"a": "12345", "b": "12345"}, skill=1, best=1, token_length=2)
     made = learner.generate(["a", "b"], 1, max_completion_lengths=[3, 2])
     assert made.texts == ("12345", "1234")
@@ -52,7 +52,7 @@ def test_a_completion_is_cut_off_at_the_limit_and_its_end_is_a_token():
     assert made.token_ids[0][:2] == made.token_ids[1]
 
 
-def test_the_learner_records_what_it_is_asked():
+def test_the_learner_records_its_calls():
     learner = FakeLearner({"a": "1", "Say\nb": "2"})
     chat = ({"role": "system", "content": "Say"}, {"role": "user", "content": "b"})
     learner.generate(["a", chat], 3, max_completion_lengths=[9, 8])
@@ -66,7 +66,7 @@ def test_the_learner_records_what_it_is_asked():
         FakeLearner(learner.answers, skill=1).generate(["c"], 1)
 
 
-def test_a_state_of_another_class_is_refused(tmp_path):
+def test_the_state_of_another_class_is_rejected(tmp_path):
     class Other(FakeLearner):
         pass
 
@@ -75,7 +75,7 @@ def test_a_state_of_another_class_is_refused(tmp_path):
         Other().load(tmp_path)
 
 
-def test_a_run_needs_no_more_than_the_fakes(tmp_path):
+def test_the_fakes_suffice_for_a_training_run(tmp_path):
     few = {"steps": 8, "prompts_per_step": 4, "evaluation_problems": 4, "final_evaluation_problems": 30}
     config = TrainConfig(output=tmp_path / "run", arms=(DOUBLING, f"{DOUBLING}?chat=True"), **few)
     learner = FakeLearner(reference_completions(*(arm.env for arm in make_arms(config.arms))), gain=0.1)

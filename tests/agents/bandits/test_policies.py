@@ -228,16 +228,16 @@ class AcceptsAnyState(Softest):
     ("policy", "message"),
     [
         (Unnormalised, "sum to"),
-        (Floorless, "fall below"),
+        (Floorless, "fall below the floor"),
         (Capless, "exceed the cap"),
         (DrawsOtherwise, "drew shares"),
-        (Unseeded, "same seed"),
-        (Forgetful, "bit for bit"),
+        (Unseeded, "two policies with the same seed"),
+        (Forgetful, "restored policy does not resume bit for bit"),
         (NotJson, "not JSON"),
         (KeepsArrays, "shares arrays"),
-        (AcceptsAll, "not refused"),
+        (AcceptsAll, r"update\(\) accepted feedback with arms \[0, 4\] of 4"),
         (PrefersAnArm, "permuting"),
-        (AcceptsAnyState, "a state of 5 arms is not refused"),
+        (AcceptsAnyState, r"load_state_dict\(\) accepted a state of 5 arms"),
     ],
 )
 def test_check_policy_names_what_is_broken(policy, message):
