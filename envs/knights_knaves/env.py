@@ -3,10 +3,9 @@
 import dataclasses
 from typing import Any
 
-from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict
 from dumpgym.envs.knights_knaves.logic.puzzle import Puzzle
-from dumpgym.envs.knights_knaves.problems import ProblemBlock, PuzzleSettings, problem_block
+from dumpgym.envs.knights_knaves.problems import ProblemBlock, PuzzleSettings, block_and_row, problem_block
 from dumpgym.envs.knights_knaves.verifier import TAGS, reward_rule, verify
 
 _MAX_PROMPT_LENGTH = 65_536  # 100 people take about 10,000 characters, and about 30,000 with deep statements
@@ -216,7 +215,7 @@ class KnightsKnavesEnv(PuzzleEnv):
         The environment keeps its current block. ``problem_block`` has a cache too, but all environments share it; with
         many arms they would evict each other's blocks, and each problem would cost the sampling of a whole block.
         """
-        number, row = divmod(require_number("index", index, low=0, whole=True), self.settings.block_size(split))
+        number, row = block_and_row(self.settings, split, index)
         address = (seed, split, number)
         if self._kept is None or self._kept[0] != address:
             self._kept = address, problem_block(self.settings, *address)

@@ -177,9 +177,17 @@ def locate(settings: PuzzleSettings, seed: int, split: str, index: int) -> tuple
     Raises:
         InvalidValueError: for an address that does not exist, or settings that no puzzle meets.
     """
-    require_number("index", index, low=0, whole=True)
-    number, row = divmod(index, settings.block_size(split))
+    number, row = block_and_row(settings, split, index)
     return problem_block(settings, seed, split, number), row
+
+
+def block_and_row(settings: PuzzleSettings, split: str, index: int) -> tuple[int, int]:
+    """Returns the number of the block that holds a problem, and the problem's row in it.
+
+    Raises:
+        InvalidValueError: if the index is not a whole number of at least 0, or there is no such split.
+    """
+    return divmod(require_number("index", index, low=0, whole=True), settings.block_size(split))
 
 
 @lru_cache(maxsize=64)

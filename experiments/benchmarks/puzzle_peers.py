@@ -208,9 +208,8 @@ def reasoned(rng: np.random.Generator, names: Sequence[str], tokens: int, answer
 def reasoning(rng: np.random.Generator, names: Sequence[str], length: int) -> str:
     """Sentences about these people, without angle brackets, cut at a number of characters."""
     count = max(0, length) // min(map(len, THOUGHTS)) + 1
-    drawn = zip(
-        rng.integers(len(THOUGHTS), size=count), *rng.integers(len(names), size=(2, count)), strict=True
-    )  # indices of a sentence and two people
+    sentences, people = rng.integers(len(THOUGHTS), size=count), rng.integers(len(names), size=(2, count))
+    drawn = zip(sentences, *people, strict=True)
     return "".join(THOUGHTS[i].format(a=names[a], b=names[b]) for i, a, b in drawn)[: max(0, length)]
 
 
