@@ -4,7 +4,7 @@ import dumpgym
 
 arms = dumpgym.make_arms([f"dumpgym/KnightsKnaves{n}-v0" for n in (2, 3, 4)])
 agent = dumpgym.GRPOAgent(dumpgym.GRPOConfig(model="embedded"), seed=0)
-student = dumpgym.PuzzleStudent(agent, arms, seed=0, evaluation_problems=8)
+student = dumpgym.PuzzleStudent(agent, arms, seed=0, evaluation_problems=4)
 policy = dumpgym.make_policy("dump", num_arms=len(arms), seed=0, draw="quota")
 signal = dumpgym.make_signal("mean_absolute_advantage", policy.shape)
 
