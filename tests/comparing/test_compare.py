@@ -1,4 +1,4 @@
-"""Experiments: what their file may say, which runs come of it, and that these go on after whatever stopped them."""
+"""Experiments: what their file may say, which runs it has, and that these resume after whatever stopped them."""
 
 import json
 import re
@@ -132,7 +132,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
 
 
 def results(output):
-    """Everything that the runs of a comparison leave, but for the times in it."""
+    """Everything that the runs of a comparison leave, except the times in it."""
     found = {}
     for path in sorted(output.rglob("*")):
         name = str(path.relative_to(output))
@@ -164,7 +164,7 @@ def test_every_cell_has_its_paired_runs(unbroken, capsys):
     assert command == [Path(sys.argv[0]).name.replace("__main__.py", "dumpgym"), *sys.argv[1:]]
 
 
-def test_a_killed_comparison_goes_on_to_the_same_files(unbroken, tmp_path, model):
+def test_a_killed_comparison_resumes_to_the_same_files(unbroken, tmp_path, model):
     path, output = small(tmp_path, model), tmp_path / "runs"
     command = [sys.executable, "-m", "dumpgym", "compare", str(path), "--output", str(output), "--processes", "2"]
     for moment in ("uniform/seed0/metrics.jsonl", "uniform/seed1/config.json"):
@@ -223,7 +223,7 @@ def test_two_comparisons_do_not_work_in_one_directory(tmp_path, model, capsys):
     assert "in which no other comparison is at work" in capsys.readouterr().err
 
 
-def test_a_run_that_fails_is_told_with_its_last_lines_and_the_others_go_on(tmp_path, model, capsys):
+def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_others_continue(tmp_path, model, capsys):
     path, output = small(tmp_path, model, steps=1, arms=(f"{LETTERS}?unlucky_seed=1",)), tmp_path / "runs"
     assert main(["compare", str(path), "--output", str(output), "--processes", "2"]) == 2
     errors = capsys.readouterr().err

@@ -16,7 +16,7 @@ from dumpgym.training.loop import Trainer
 
 
 class Adding(dumpgym.PuzzleEnv):
-    """Sums, asked for in chat messages; ``words`` stands in the prompt."""
+    """Sums, asked for in chat messages; ``words`` appears in the prompt."""
 
     def __init__(self, *, words="one/two", size=1, split="train", render_mode=None):
         super().__init__(split=split, render_mode=render_mode)

@@ -345,7 +345,7 @@ def test_a_state_of_another_number_of_runs_is_refused(mine, theirs):
 
 
 @pytest.mark.parametrize("runs", [None, 3])
-def test_quotas_that_are_saved_and_restored_go_on_bit_for_bit(runs):
+def test_quotas_that_are_saved_and_restored_resume_bit_for_bit(runs):
     policy, restored = (Given(3, seed=seed, num_runs=runs, draw="quota") for seed in (1, 2))
     policy.weights = restored.weights = policy.weights * np.array([0.3, 1.2, 1.5])
     for _ in range(3):

@@ -40,7 +40,7 @@ def test_the_reference_completion_earns_the_top_reward_and_a_flipped_role_does_n
             assert (reward, info["outcome"], info["is_success"]) == (-0.5, "wrong", False)
 
 
-def test_the_stream_goes_on_where_no_seed_is_given_and_starts_anew_where_one_is():
+def test_the_stream_resumes_where_no_seed_is_given_and_starts_anew_where_one_is():
     env = gym.make("dumpgym/KnightsKnaves4-v0")
     first = [env.reset(seed=5)[0], env.reset()[0], env.reset()[0]]
     assert len(set(first)) == 3

@@ -16,7 +16,7 @@ from dumpgym.envs.knights_knaves.verifier import REWARDS
 SCRIPT = Path(__file__).parents[2] / "experiments" / "gallery" / "run.py"
 GALLERY = runpy.run_path(str(SCRIPT))
 COMMITTED = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
-STALE = "run experiments/gallery/run.py anew"
+STALE = "run experiments/gallery/run.py again"
 
 
 @pytest.mark.parametrize("section", ["sizes", "variants", "verdicts"])

@@ -246,7 +246,7 @@ def test_an_unknown_signal_is_answered_with_the_nearest_name():
         make_signal("sucess_variance_per_token", (1,))
 
 
-def test_a_signal_of_ones_own_is_registered_once(monkeypatch):
+def test_a_signal_of_your_own_is_registered_once(monkeypatch):
     monkeypatch.setattr("dumpgym.signals.signal.signal_registry", signal_registry.copy())
     register_signal("share-solved", lambda rewards, successes: successes.mean(axis=-1))
     assert make_signal("share-solved", (1,))(results([0], [6])).tolist() == [0.75]

@@ -1,4 +1,4 @@
-"""Simulations: paired, the same in lockstep as one by one, and open to policies and students of one's own."""
+"""Simulations: paired, the same in lockstep as one by one, and open to your own policies and students."""
 
 import json
 import subprocess
@@ -124,7 +124,7 @@ dumpgym.register_policy("flip", Flip)
 '''
 
 
-def test_a_policy_and_a_student_of_ones_own_are_simulated_from_outside_the_repository(tmp_path):
+def test_a_policy_and_a_student_of_your_own_are_simulated_from_outside_the_repository(tmp_path):
     (tmp_path / "mine.py").write_text(OWN_POLICY)
     arguments = [*FLAGS, "--policies", "mine:flip", "--output", "out", "--students", STUDENT, "mine:Pupil?start=0.4"]
     command = [str(Path(sys.executable).with_name("dumpgym")), "simulate", *arguments]

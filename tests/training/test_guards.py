@@ -108,7 +108,7 @@ def test_two_arms_may_take_turns_in_a_batch():
     assert not any(found)
 
 
-def test_restored_guards_go_on_as_they_were():
+def test_restored_alarms_continue_as_they_were():
     first, second = PolicyAlarms(NAMES), PolicyAlarms(NAMES)
     watch(first, 7, np.full(12, 1 / 12), uniformly)
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))

@@ -121,7 +121,7 @@ def test_one_group_with_variance_is_enough():
     assert watch(health, 1) == [[]]
 
 
-def test_restored_health_goes_on_as_it_was():
+def test_restored_health_resumes_as_it_was():
     first, second = LearnerAlarms(NAMES), LearnerAlarms(NAMES)
     watch(first, 3, equal=[0])
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))

@@ -70,7 +70,7 @@ def test_a_run_ends_when_its_time_is_over(tmp_path):
     assert summary["steps"] == 1
 
 
-def test_a_budget_may_be_raised_when_a_run_goes_on(tmp_path):
+def test_a_budget_may_be_raised_when_a_run_resumes(tmp_path):
     run(tmp_path / "short", steps=50, budget_tokens=3000)
     make_trainer(make_config(tmp_path / "short", steps=50, budget_tokens=9000), resume=True).run()
     run(tmp_path / "long", steps=50, budget_tokens=9000)

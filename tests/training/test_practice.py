@@ -1,4 +1,4 @@
-"""A learner with its puzzles is a student; no puzzle stands twice in its batch."""
+"""A learner with its puzzles is a student; no puzzle appears twice in its batch."""
 
 import math
 
@@ -15,7 +15,7 @@ from dumpgym.training.puzzle_student import PuzzleStudent
 
 
 class Numbers(dumpgym.PuzzleEnv):
-    """Names one of ``size`` numbers; begins anew after them."""
+    """Names one of ``size`` numbers; starts over after them."""
 
     def __init__(self, size, first=0, unlucky=None):
         super().__init__()
@@ -112,7 +112,7 @@ def test_an_arm_with_fewer_puzzles_than_slots_repeats_itself():
     assert set(batch) == {"train 0", "train 1"}
 
 
-def test_a_restored_student_goes_on_with_the_next_problems():
+def test_a_restored_student_resumes_with_the_next_problems():
     student, restored = make_student((100, 0)), make_student((100, 0))
     student.practise(np.zeros(3, dtype=np.int64), 2)
     restored.load_state_dict(student.state_dict())

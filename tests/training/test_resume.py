@@ -34,7 +34,7 @@ class Runner:
         self.process = subprocess.Popen(command, **pipes, text=True, cwd=Path(__file__).parents[2])
 
     def __call__(self, output, *arguments, **request):
-        """Goes on with a run, or begins it if it is none yet."""
+        """Resumes a run, or starts it if there is none yet."""
         begun = (output / "config.json").exists()
         own = ["--resume"] if begun else ["--agent.model", str(output.parent / "model"), *JOB]
         request["arguments"] = ["train", "--output", str(output), *own, *arguments]
@@ -85,7 +85,7 @@ def unbroken(runner, folder):
 
 
 def without_times(value):
-    """A record, or what stands in it, but for what is measured with a clock."""
+    """A record, or a part of it, except what is measured with a clock."""
     if isinstance(value, list):
         return [without_times(item) for item in value]
     if not isinstance(value, dict):
@@ -98,7 +98,7 @@ def without_times(value):
 
 
 def results(directory):
-    """Everything that a run leaves, but for the times in it."""
+    """Everything that a run leaves, except the times in it."""
     run = RunDirectory(directory)
     last = directory / "checkpoints" / f"step_{STEPS:06d}"
     return {
@@ -114,7 +114,7 @@ def results(directory):
     }
 
 
-def test_a_run_killed_at_any_time_goes_on_to_the_bit(runner, folder, unbroken):
+def test_a_run_killed_at_any_time_resumes_bit_for_bit(runner, folder, unbroken):
     """Chains of kills and resumed runs; each chain ends with one that was done before it was killed."""
     rng = np.random.default_rng(0)
     kills = chain = 0
@@ -129,7 +129,7 @@ def test_a_run_killed_at_any_time_goes_on_to_the_bit(runner, folder, unbroken):
         assert results(output) == unbroken.results
 
 
-def test_a_run_killed_while_it_writes_goes_on_to_the_bit(runner, folder, unbroken):
+def test_a_run_killed_while_it_writes_resumes_bit_for_bit(runner, folder, unbroken):
     rng = np.random.default_rng(1)
     for number, call in enumerate(rng.choice(unbroken.calls, size=10, replace=False) + 1):
         output = folder / f"written_{number}"
@@ -141,7 +141,7 @@ def test_a_run_killed_while_it_writes_goes_on_to_the_bit(runner, folder, unbroke
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_says_how_to_go_on_and_does(runner, folder, unbroken, number):
+def test_an_interrupted_run_says_how_to_resume_and_does(runner, folder, unbroken, number):
     output = folder / f"interrupted_{number}"
     rng = np.random.default_rng(number)
     for call in rng.integers(unbroken.calls // 4, unbroken.calls // 2, size=2):
@@ -168,7 +168,7 @@ def test_a_file_that_the_disk_does_not_take_is_named(runner, folder, unbroken, l
     assert results(output) == unbroken.results
 
 
-def test_a_run_on_a_full_disk_goes_on_when_there_is_space(runner, folder, unbroken):
+def test_a_run_on_a_full_disk_resumes_when_there_is_space(runner, folder, unbroken):
     """A full disk takes a part of a line, and nothing more."""
     rng = np.random.default_rng(2)
     for number, call in enumerate(rng.integers(unbroken.calls // 4, unbroken.calls // 2, size=3)):
@@ -184,7 +184,7 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_space(runner, folder, unbrok
         assert results(output) == unbroken.results
 
 
-def test_a_run_goes_on_from_the_checkpoint_before_a_broken_one(runner, folder, unbroken):
+def test_a_run_resumes_from_the_checkpoint_before_a_broken_one(runner, folder, unbroken):
     output = folder / "damaged"
     runner(output, signal=signal.SIGKILL, call=unbroken.calls * 3 // 4)
     newest = max((output / "checkpoints").glob("step_??????"))

@@ -162,7 +162,7 @@ def test_a_schedule_lasts_as_long_as_the_run(tmp_path):
         *((policy, "mean_absolute_advantage", 3) for policy in sorted(policy_registry)),
     ],
 )
-def test_an_interrupted_run_goes_on_to_the_bit(tmp_path, policy, signal, stop_after):
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, policy, signal, stop_after):
     whole = make_config(tmp_path / "whole", policy=policy, signal=signal)
     make_trainer(whole).run()
     cut = make_config(tmp_path / "cut", policy=policy, signal=signal)
@@ -211,7 +211,7 @@ def test_a_finished_run_can_be_extended(tmp_path):
     make_trainer(short).run()
     make_trainer(make_config(tmp_path / "short", steps=6), resume=True).run()
     make_trainer(make_config(tmp_path / "long", steps=6)).run()
-    assert RunDirectory.stored_config(short.output).steps == 6  # which holds when it is stopped and goes on again
+    assert RunDirectory.stored_config(short.output).steps == 6  # which holds when it is stopped and resumed again
     assert logs(short.output)[0][:4] == logs(tmp_path / "long")[0][:4]
     assert len(logs(short.output)[0]) == 6
 
@@ -366,7 +366,7 @@ def test_a_learner_without_a_model_leaves_none(tmp_path):
 
 
 def test_of_several_processes_one_writes_and_all_come_to_the_same_decisions(tmp_path):
-    """Threads stand for the processes: each has a trainer of its own, and they wait for each other."""
+    """Threads play the processes: each has its own trainer, and they wait for each other."""
     barrier, saved = threading.Barrier(2, timeout=30), []
 
     class Threads:
@@ -480,7 +480,7 @@ def finish(process):
     return output
 
 
-def test_a_killed_run_of_the_embedded_model_goes_on_to_the_bit(tmp_path):
+def test_a_killed_run_of_the_embedded_model_resumes_bit_for_bit(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     finish(dumpgym_train("--output", str(whole), *SMALL_JOB))
     victim = dumpgym_train("--output", str(killed), *SMALL_JOB)

@@ -136,7 +136,7 @@ def test_an_exponential_mean_takes_one_step_a_group_or_one_a_batch(told, step_si
 
 @pytest.mark.parametrize("name", MAKERS)
 @given(batches, st.integers(0, 7))
-def test_runs_in_lockstep_remember_what_they_would_alone_and_go_on_from_a_saved_state(name, told, cut):
+def test_runs_in_lockstep_remember_what_they_would_alone_and_resume_from_a_saved_state(name, told, cut):
     """The second run is told the same of the arms in opposite order, and is saved and restored in between."""
     alone = tell(MAKERS[name]((NUM_ARMS,)), told)
     both = MAKERS[name]((2, NUM_ARMS))

@@ -128,7 +128,7 @@ def test_an_arm_that_failed_once_and_is_never_drawn_keeps_a_way_back(policy_id):
     assert np.exp(log_missed) < 0.01
 
 
-# A policy of one's own
+# Your own policy
 
 
 class Softest(BanditPolicy):
@@ -148,7 +148,7 @@ class Softest(BanditPolicy):
         np.add.at(self.total, feedback.arm, feedback.signal)
 
 
-def test_a_policy_of_ones_own_is_registered_made_and_checked_like_ours(monkeypatch):
+def test_a_policy_of_your_own_is_registered_made_and_checked_like_ours(monkeypatch):
     monkeypatch.setattr(registration, "policy_registry", policy_registry.copy())
     register_policy("softest", Softest)
     check_policy(lambda num_arms, seed: make_policy("softest", num_arms=num_arms, seed=seed, floor=0.1, strength=0.2))

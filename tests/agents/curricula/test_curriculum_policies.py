@@ -95,7 +95,7 @@ def test_dump_has_its_formula(told, **options):
 
 
 @given(told=batches, window=st.integers(1, 60), cut=st.integers(0, 8))
-def test_dump_saved_at_any_time_goes_on_bit_for_bit(told, window, cut):
+def test_dump_saved_at_any_time_resumes_bit_for_bit(told, window, cut):
     policy, restored = (make_policy("dump", num_arms=NUM_ARMS, window=window, seed=seed) for seed in (1, 2))
     tell_all(policy, told[:cut])
     restored.load_state_dict(json.loads(json.dumps(policy.state_dict())))

@@ -34,7 +34,7 @@ def test_the_loss_falls():
 
 
 @pytest.mark.parametrize("stop_after", [3, 5, 8])
-def test_an_interrupted_recipe_goes_on_to_the_bit(tmp_path, stop_after):
+def test_an_interrupted_recipe_resumes_bit_for_bit(tmp_path, stop_after):
     whole = make_pretrainer()
     expected = list(whole.run())
     cut = make_pretrainer()

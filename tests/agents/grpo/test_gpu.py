@@ -52,7 +52,7 @@ def test_sampling_on_the_gpu_has_the_log_probabilities_of_a_pass_on_the_cpu(kind
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_saved_agent_goes_on_from_where_it_stood(tmp_path, dtype):
+def test_a_saved_agent_resumes_from_where_it_stood(tmp_path, dtype):
     config = GRPOConfig(device="cuda", dtype=dtype, max_completion_length=32, learning_rate=1e-3, mini_batches=2)
     agent = GRPOAgent(config)
     prompts = ["Is it?", "And if not, what then?"]

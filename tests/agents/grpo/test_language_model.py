@@ -208,7 +208,7 @@ print(json.dumps(answers))
 
 
 @pytest.mark.parametrize("lora_rank", [0, 2])
-def test_a_saved_agent_goes_on_bit_for_bit(folder, tmp_path, lora_rank):
+def test_a_saved_agent_resumes_bit_for_bit(folder, tmp_path, lora_rank):
     agent = make_agent(folder, lora_rank=lora_rank, learning_rate=0.01)
     agent.learn(make_rewarded(agent))
     agent.save(tmp_path)

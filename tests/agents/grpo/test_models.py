@@ -113,7 +113,7 @@ def test_an_adapter_is_trained_on_from_where_it_stands(folder, tmp_path):
     assert all("lora" in name for name in trained)
 
 
-def test_the_reference_of_an_adapter_that_goes_on_is_the_adapter_as_it_was(folder, tmp_path):
+def test_the_reference_of_an_adapter_that_resumes_is_the_adapter_as_it_was(folder, tmp_path):
     first = make_adapter(folder, tmp_path / "adapter")
     agent = GRPOAgent(GRPOConfig(model=str(tmp_path / "adapter"), max_completion_length=8, beta=0.1))
     for parameter in agent.optimizer.parameters.values():

@@ -58,7 +58,7 @@ def test_a_parameter_without_gradient_counts_as_one_of_zeros():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_saved_optimizer_goes_on_bit_for_bit(tmp_path, dtype):
+def test_a_saved_optimizer_resumes_bit_for_bit(tmp_path, dtype):
     parameters = make_parameters(dtype)
     optimizer = Optimizer(parameters, **OPTIONS)
     for _ in range(3):

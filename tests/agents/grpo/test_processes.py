@@ -79,7 +79,7 @@ def test_two_processes_have_the_losses_and_the_bandit_of_one(folder, alone):
     assert_same_run(run, alone)
 
 
-def test_an_optimizer_state_in_parts_is_saved_whole_and_one_process_goes_on_with_it(folder, alone):
+def test_an_optimizer_state_in_parts_is_saved_whole_and_one_process_resumes_from_it(folder, alone):
     run = folder / "parts"
     arguments = [
         "train",

@@ -56,7 +56,7 @@ def test_greedy_completions_are_those_of_generate(model):
 
 
 def test_tokens_and_log_probabilities_are_those_of_a_teacher_forced_pass(model):
-    """The random numbers of every row are known, so every token can be drawn anew from a full forward pass."""
+    """The random numbers of every row are known, so every token can be drawn again from a full forward pass."""
     limits, group = [40, 4, 15, 9], 3
     sampled = make_sampler(model, [3, 4])(PROMPTS, group, max_completion_lengths=limits, temperature=1.3, key=(7, 2))
     uniform = torch.from_numpy(uniform_numbers((7, 2), range(12), 40))

@@ -213,7 +213,7 @@ def test_rows_are_enough_and_come_in_few_numbers(needed):
     assert ON_CPU.rows(needed) == needed
 
 
-def test_a_row_that_ends_at_once_makes_room_for_one_that_goes_on(llama):
+def test_a_row_that_ends_at_once_makes_room_for_one_that_resumes(llama):
     token_ids, log_probs, _ = sample(StaticDecoder(llama, ends_with(3), ON_CPU), limits=(1, 1, 1, 30))
     assert [len(ids) for ids in token_ids[:9]] == [1] * 9
     assert_teacher_forced(llama, token_ids, log_probs, 3, (1, 1))

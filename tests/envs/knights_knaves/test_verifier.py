@@ -386,7 +386,7 @@ WORD_PAIRS = [*ROLE_WORDS, *(RoleWords(*reversed(pair)) for pair in ROLE_WORDS)]
 
 
 def in_words(text, words):
-    """A text about knights and knaves in the words of another puzzle; the truthful word stands for the knight."""
+    """A text about knights and knaves in the words of another puzzle; the truthful word replaces the knight."""
     of = {"knight": words[0], "knave": words[1]}
 
     def translated(match):
@@ -830,7 +830,9 @@ def test_any_text_gets_one_of_the_four_verdicts(text, puzzle, reward):
     assert dict(verdict.reward_terms) == REWARDS[reward].terms[verdict.outcome]
     assert verdict.success == (verdict.outcome == "correct")
     assert verdict.reason.endswith(".")
-    again = verify(text, dict(roles), role_words=words, reward=reward)  # reads anew what the first call may remember
+    again = verify(
+        text, dict(roles), role_words=words, reward=reward
+    )  # reads again what the first call may have cached
     assert (verdict, verdict.reason) == (again, again.reason)
 
 
@@ -923,7 +925,7 @@ def test_roles_that_change_are_read_anew():
 
 
 def test_many_puzzles_do_not_mix_up():
-    for i in range(3000):  # new mappings come to stand where dropped ones stood
+    for i in range(3000):  # new mappings take the addresses of dropped ones
         roles = {"Zoey": KNIGHT_KNAVE[i % 2], "Oliver": KNIGHT_KNAVE[i // 2 % 2]}
         answer = f"(1) Zoey is a {roles['Zoey']}\n(2) Oliver is a {roles['Oliver']}"
         assert outcome_of(answer, roles) == "correct"

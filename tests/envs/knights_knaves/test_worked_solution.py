@@ -20,7 +20,7 @@ def puzzle_with_text(num_people, index):
 
 
 @given(addresses)
-def test_a_search_that_goes_on_ends_in_the_solution(address):
+def test_a_search_that_resumes_ends_in_the_solution(address):
     puzzle, names, _ = puzzle_with_text(*address)
     roles = {name: "knight" if knight else "knave" for name, knight in zip(names, puzzle.solution, strict=True)}
     assert verify(worked_solution.worked_solution(puzzle, names), roles).outcome == "correct"

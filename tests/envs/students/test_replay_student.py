@@ -191,7 +191,7 @@ def test_an_arm_s_problem_has_the_same_luck_whatever_is_practised_beside_it():
     assert other.tolist() != alone.tolist()
 
 
-def test_a_batch_goes_on_with_the_problems_where_the_last_one_ended():
+def test_a_batch_resumes_with_the_problems_where_the_last_one_ended():
     flat = [ArmCurves("a", line(0.5), line(0.5), line(1))]
     whole, divided = ReplayStudent(flat), ReplayStudent(flat)
     arms = np.zeros(20, dtype=np.int64)
@@ -202,7 +202,7 @@ def test_a_batch_goes_on_with_the_problems_where_the_last_one_ended():
 
 
 @pytest.mark.parametrize(("seeds", "arms"), [(3, [0, 1, 1]), ([3, 5], [[0, 1, 1], [1, 1, 0]])])
-def test_saved_at_any_time_it_goes_on_bit_for_bit(seeds, arms):
+def test_saved_at_any_time_it_resumes_bit_for_bit(seeds, arms):
     student = ReplayStudent(CURVES, seeds=seeds)
     restored = ReplayStudent(CURVES, seeds=0 if seeds == 3 else [0, 1])
     student.practise(np.array(arms), 8)

@@ -129,7 +129,7 @@ def test_harder_arms_take_more_tokens():
     assert student.practise(np.arange(4), 2).tokens.tolist() == [200, 600, 1000, 600]
 
 
-def test_a_restored_student_goes_on_bit_for_bit():
+def test_a_restored_student_resumes_bit_for_bit():
     student = SkillsStudent(4, seeds=[1, 2], nuisance="noisy")
     rng = np.random.default_rng(0)
     for arms in random_batches(rng, 5):

@@ -166,7 +166,7 @@ def test_an_arm_has_the_same_problems_and_luck_whatever_is_practised_beside_it()
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=6), st.data())
 @settings(max_examples=15)
-def test_saved_at_any_time_it_goes_on_bit_for_bit(batches, data):
+def test_saved_at_any_time_it_resumes_bit_for_bit(batches, data):
     cut = data.draw(st.integers(0, len(batches)))
     student, restored = SoftmaxStudent((2, 3, 4), seed=1), SoftmaxStudent((2, 3, 4), seed=2)
     for batch in batches[:cut]:

@@ -185,7 +185,7 @@ def test_answers_are_written_in_the_published_format():
     assert english.render_answers(np.array([[True, False]]), wording) == ["(1) Jack is an angel\n(2) Zoey is a devil"]
 
 
-def test_names_go_on_beyond_the_published_ones():
+def test_names_continue_beyond_the_published_ones():
     assert name_pool("common", 51) == NAMES
     names = name_pool("common", 100)
     assert len(names) >= 100
