@@ -86,13 +86,12 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def _load(self) -> None:
         if self._is_loaded:
             return
-        # The flag is set first, because an import below may come back here through a look-up or a registration. If an
-        # import fails, the flag is cleared, so that the next look-up tries again and does not silently miss entries.
-        self._is_loaded = True
+        self._is_loaded = True  # set first, because the files below come back here to register
+        loaded = False
         try:
             for room in self.rooms:
                 for module in pkgutil.iter_modules(importlib.import_module(room).__path__):
                     importlib.import_module(f"{room}.{module.name}")
-        except BaseException:
-            self._is_loaded = False
-            raise
+            loaded = True
+        finally:
+            self._is_loaded = loaded  # a file that cannot be imported is tried again at the next look-up

@@ -50,7 +50,7 @@ def tell(policy, steps):
 
 
 def weight(age, window, discount):
-    """Of a group that is so many steps old."""
+    """The weight of a group of this age in steps."""
     return float(age < window) if window else (discount or 1) ** age
 
 
