@@ -30,7 +30,6 @@ def make_trainer(
     if config.prompts_per_step % config.agent.mini_batches:
         accepted = f"a divisor of prompts_per_step, {config.prompts_per_step}"
         raise InvalidValueError("mini_batches", config.agent.mini_batches, accepted)
-    processes.start_processes(config.agent.device)
     agent = GRPOAgent(config.agent, seed=config.seed)
     return Trainer(config, agent, resume=resume, observer=observer, processes=processes)
 
@@ -54,7 +53,7 @@ def train(
         DumpgymError: if the configuration cannot be run, a number is not finite, or a file cannot be written.
         KeyboardInterrupt: at Ctrl-C, or at SIGTERM.
     """
-    processes.start_processes(config.agent.device)
+    processes.start_processes(config.agent.device)  # the trackers need to know which process is the main one
     with Trackers(config, is_main=processes.is_main_process()) as trackers:
 
         def observe(log: str, record: Mapping[str, Any]) -> None:
