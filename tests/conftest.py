@@ -7,6 +7,7 @@ from hypothesis import settings
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that needs a download is a broken test
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models of the tests are so small that threads only get in the way
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a test that wants two threads must not spin for a busy core
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns when a test starts a subprocess
 
 # The same examples on every run, and no deadline: a busy machine is no failure.

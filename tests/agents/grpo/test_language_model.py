@@ -256,7 +256,7 @@ def test_threads_do_not_change_the_order_of_sums(two_threads):
     for deterministic in (False, True):
         torch.use_deterministic_algorithms(deterministic)
         try:
-            agent = GRPOAgent(GRPOConfig(model="embedded"), seed=0)
+            agent = GRPOAgent(GRPOConfig(model="embedded", max_completion_length=48), seed=0)
             completions = agent.generate([problem.prompt for problem in problems], 4)
             agent.learn(RewardedCompletions(completions, np.tile([1.0, 0.0, 0.0, 1.0], (3, 1))))
         finally:
