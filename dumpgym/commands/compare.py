@@ -29,9 +29,15 @@ class Compare(CompareConfig, PlainVerb):
         """Runs what is left of the experiment."""
         from rich.console import Console
 
+        from dumpgym.commands.progress import CommandProgress
+
         values = dataclasses.asdict(self)
         values.pop("experiment")
         console = Console()
-        output = compare(self.experiment, validated(values, CompareConfig), console)
-        if not self.dry_run:
-            console.print(f"runs: {output}; for a report: dumpgym report {output}", soft_wrap=True)
+        config = validated(values, CompareConfig)
+        if self.dry_run:
+            compare(self.experiment, config, console)
+            return
+        with CommandProgress(console) as progress:
+            output = compare(self.experiment, config, console, on_progress=progress)
+        console.print(f"runs: {output}; for a report: dumpgym report {output}", soft_wrap=True)

@@ -5,51 +5,70 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
+from dumpgym.commands.progress import Pace, bar
+from dumpgym.commands.tables import Column, FittingTable
 from dumpgym.contracts.arms import make_arms
 from dumpgym.runs.config import TrainConfig
+
+_STEPS = 10  # from one line about a step to the next, where there is no terminal
+_COLUMNS = (
+    Column("requested", "req.", 2),
+    Column("share", "share", 1),
+    Column("signal", "signal", 3),
+    Column("success in\ntraining", "train", 4),
+    Column("held-out success,\nstart -> now", "held-out"),
+)
 
 
 class TrainDisplay:
     """An observer that shows the progress of a training run.
 
-    Without a terminal it prints a line per evaluation and one for every tenth step.
+    Without a terminal it prints lines: one per evaluation, one for every tenth step, and more where steps are slow.
 
     Args:
         config: configuration of the run.
         quiet: print nothing, as in all processes of a run except the main one.
+        console: where to show it; by default standard output.
     """
 
-    def __init__(self, config: TrainConfig, *, quiet: bool = False) -> None:
+    def __init__(self, config: TrainConfig, *, quiet: bool = False, console: Console | None = None) -> None:
         self.config = config
-        self.console = Console(quiet=quiet)
+        self.console = console or Console(quiet=quiet)
         self.names = [arm.name for arm in make_arms(config.arms)]
         self.latest: dict[str, Any] = {}
         self.success: dict[str, tuple[float, float]] = {}  # per arm, at the start and now
         self.alarms: list[str] = []
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        self.progress = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=self.console)
+        self.pace = Pace()
+        self.progress = bar(self.console)
         self.task = self.progress.add_task("evaluating", total=1.0)
-        self.live = Live(self._render(), console=self.console, refresh_per_second=2)
+        self.live = Live(console=self.console, refresh_per_second=2, get_renderable=self._render)
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
-            self.live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.live.transient = not self._has_records()  # an error before the first record leaves nothing behind
         self.live.stop()
 
     def start(self, progress: float) -> None:
-        """Sets the bar to the point where the run starts or resumes, from 0 to 1."""
+        """Starts to show a run at the point where it begins or resumes, from 0 to 1.
+
+        Until then nothing is drawn, so that a model that cannot be loaded leaves one line and no empty table.
+        """
         self.progress.update(self.task, completed=progress)
+        self.pace.start(progress)
+        if self.console.is_terminal:
+            self.live.start()
+        elif progress == 0:
+            self.console.print("evaluating before training", soft_wrap=True)
+        else:
+            self.console.print(f"resuming at {progress:.0%}", soft_wrap=True)
 
     def observe(self, log: str, record: Mapping[str, Any]) -> None:
         """Shows a record that the run logged."""
@@ -57,12 +76,8 @@ class TrainDisplay:
             self.latest.update(record)
             self._take_alarms(record["alarms"])
             self.progress.update(self.task, completed=record["time/progress"], description=f"step {record['step']}")
-            if not self.console.is_terminal and record["step"] % 10 == 0:
-                self.console.print(
-                    f"step {record['step']}, {record['time/progress']:.0%}  reward {record['reward']:.2f}  "
-                    f"tokens {record['num_tokens']:,}  {record['time/seconds']:.0f} s",
-                    soft_wrap=True,
-                )
+            if not self.console.is_terminal and (self.pace.is_due() or record["step"] % _STEPS == 0):
+                self._print_step(record)
         elif log == "evaluations.jsonl":
             if record["step"] == 0:
                 self._take_alarms(record["alarms"])
@@ -74,7 +89,17 @@ class TrainDisplay:
                 line = f"step {record['step']}  held-out success {record['eval/success']:.3f}  {arms}"
                 self.console.print(line, soft_wrap=True)
         if self.live.is_started:
-            self.live.update(self._render())
+            self.live.refresh()
+
+    def _print_step(self, record: Mapping[str, Any]) -> None:
+        parts = [
+            f"step {record['step']}, {record['time/progress']:.0%}",
+            f"reward {record['reward']:.2f}",
+            f"tokens {record['num_tokens']:,}",
+            f"{record['time/seconds']:.0f} s",
+            self.pace.left(record["time/progress"]),
+        ]
+        self.console.print("  ".join(filter(None, parts)), soft_wrap=True)
 
     def _take_alarms(self, alarms: list[str]) -> None:
         if not self.console.is_terminal:
@@ -84,16 +109,20 @@ class TrainDisplay:
                     self.console.print(f"alarm: {escape(alarm)}", soft_wrap=True)
         self.alarms = alarms
 
-    def _render(self) -> Group:
-        table = Table("arm", "requested", "share", "signal", "success in training", "held-out success, start -> now")
+    def _has_records(self) -> bool:
+        return bool(self.latest or self.success)
+
+    def _render(self) -> RenderableType:
+        if not self._has_records():
+            return self.progress
+        rows = []
         for name in self.names:
-            cells = [
-                _cell(self.latest.get(f"arms/{name}/{key}")) for key in ("requested_share", "share", "learnability")
-            ]
             first, now = self.success.get(name, (None, None))
-            trained = _cell(self.latest.get(f"arms/{name}/success"))
-            table.add_row(escape(name), *cells, trained, f"{_cell(first)} -> {_cell(now)}")
-        return Group(table, *(f"[bold red]alarm:[/] {escape(alarm)}" for alarm in self.alarms), self.progress)
+            keys = ("requested_share", "share", "learnability", "success")
+            cells = [_cell(self.latest.get(f"arms/{name}/{key}")) for key in keys]
+            rows.append([name, *cells, f"{_cell(first)} -> {_cell(now)}"])
+        alarms = (f"[bold red]alarm:[/] {escape(alarm)}" for alarm in self.alarms)
+        return Group(FittingTable("arm", _COLUMNS, rows), *alarms, self.progress)
 
     def show_summary(self, summary: Mapping[str, Any], figure: Path) -> None:
         """Prints the results of a finished run."""

@@ -31,8 +31,13 @@ class Report(PlainVerb):
         if not self.runs:
             raise DumpgymError("the runs are missing; accepted: dumpgym report DIR... [FLAGS]")
 
+        from rich.console import Console
+
+        from dumpgym.commands.progress import CommandProgress
         from dumpgym.reporting.page import report
 
-        _, files = report(self.runs, output=self.output, figure=self.figure)
+        # On standard error, because programs may read the names of the files.
+        with CommandProgress(Console(stderr=True)) as progress:
+            _, files = report(self.runs, output=self.output, figure=self.figure, on_progress=progress)
         shown = files if self.figure is not None else files[:1]  # the page, which has all the figures
         sys.stdout.write("".join(f"{file}\n" for file in shown))

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,6 @@ from annotated_types import Ge, Gt
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dumpgym.comparing.experiment import EXPERIMENT, Experiment, PlannedCell, cells_of, load_experiment, to_record
 from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan
@@ -55,14 +54,21 @@ class CompareConfig:
     dry_run: bool = False
 
 
-def compare(path: Path, config: CompareConfig, console: Console, command: Sequence[str] | None = None) -> Path:
+def compare(
+    path: Path,
+    config: CompareConfig,
+    console: Console,
+    command: Sequence[str] | None = None,
+    on_progress: Callable[[str, float], None] = lambda text, share: None,
+) -> Path:
     """Runs what is left of an experiment.
 
     Args:
         path: path of the experiment's file.
         config: how to run it.
-        console: shows the progress.
+        console: shows the plan, and a line for every run that ends.
         command: the command that the runs record as the one that started them; by default that of this process.
+        on_progress: called several times a second with what is being done, and with the share that is done, 0 to 1.
 
     Returns:
         The directory of the runs.
@@ -84,7 +90,7 @@ def compare(path: Path, config: CompareConfig, console: Console, command: Sequen
         with FileLock(output / "logs" / "lock", timeout=0):
             with writing(output / EXPERIMENT):
                 write_file(output / EXPERIMENT, json.dumps(to_record(experiment), indent=2) + "\n")
-            failed = _Pool(config, runs, console, list(command or sys.argv)).run()
+            failed = _Pool(config, runs, console, list(command or sys.argv)).run(on_progress)
     except Timeout as error:
         raise InvalidValueError("output", str(output), "a directory in which no other comparison is at work") from error
     if failed:
@@ -141,24 +147,23 @@ class _Pool:
         self.failed: list[PlannedRun] = []
         self.started = time.monotonic()
 
-    def run(self) -> list[PlannedRun]:
+    def run(self, on_progress: Callable[[str, float], None]) -> list[PlannedRun]:
         """Returns the runs that failed."""
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"))
-        with Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True) as bar:
-            task = bar.add_task("comparing", total=float(len(self.runs)))
-            try:
-                while self.waiting or self.active:
-                    while self.waiting and len(self.active) < self._processes():
-                        self._start(self.waiting.pop(0))
-                    time.sleep(0.2)
-                    self._collect()
-                    under_way = sum(run.progress() for run in self.active.values())
-                    done = self.finished + len(self.failed)
-                    text = f"{done} of {len(self.runs)} runs, {len(self.active)} running"
-                    bar.update(task, completed=done + under_way, description=text)
-            finally:
-                self._stop()
+        try:
+            while self.waiting or self.active:
+                while self.waiting and len(self.active) < self._processes():
+                    self._start(self.waiting.pop(0))
+                on_progress(*self._progress())
+                time.sleep(0.2)
+                self._collect()
+        finally:
+            self._stop()
         return self.failed
+
+    def _progress(self) -> tuple[str, float]:
+        done, number = self.finished + len(self.failed), len(self.runs)
+        under_way = sum(run.progress() for run in self.active.values())
+        return f"{done} of {number} runs, {len(self.active)} running", (done + under_way) / number
 
     def _processes(self) -> int:
         if self.config.processes:

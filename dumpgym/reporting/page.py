@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,11 @@ code { background: #f3f3f3; padding: 0 .2rem; }
 
 
 def report(
-    runs: Sequence[Path], *, output: Path | None = None, figure: str | None = None
+    runs: Sequence[Path],
+    *,
+    output: Path | None = None,
+    figure: str | None = None,
+    on_progress: Callable[[str, float], None] = lambda text, share: None,
 ) -> tuple[Comparison, list[Path]]:
     """Writes the report of finished runs, or one of its figures.
 
@@ -47,6 +51,7 @@ def report(
         runs: directories of runs, or of comparisons.
         output: directory of report.html, results.json and figures/; by default that of the runs.
         figure: write only this figure, by name, or "my_module:name" for your own.
+        on_progress: called with what is being done, and with the share that is done, from 0 to 1.
 
     Returns:
         The comparison, and the files that were written.
@@ -56,6 +61,7 @@ def report(
     """
     if figure is not None:
         FIGURES.find(figure)  # first, because reading many runs takes a while
+    on_progress(f"reading the runs of {', '.join(map(str, runs))}", 0.0)
     comparison = load_comparison(runs)
     output = output or runs[0]
     with writing(output):
@@ -63,7 +69,10 @@ def report(
         names = (
             [figure.rpartition(":")[2]] if figure is not None else sorted(FIGURES, key=lambda name: FIGURES[name].place)
         )
-        images = {name: _write_figure(comparison, name, output / "figures") for name in names}
+        images = {}
+        for done, name in enumerate(names):
+            on_progress(f"drawing figure {done + 1} of {len(names)}, {name}", done / len(names))
+            images[name] = _write_figure(comparison, name, output / "figures")
         files = [output / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "svg")]
         if figure is None:
             write_file(output / "report.html", page(comparison, images))

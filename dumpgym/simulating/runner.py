@@ -4,7 +4,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Annotated
 
 from annotated_types import Ge, Le, MinLen
 from rich.console import Console
-from rich.progress import Progress
 
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.policy_registry import policy_for_run, policy_registry
@@ -73,12 +72,17 @@ class SimulateConfig:
         return SimulationPlan(self.steps, self.prompts_per_step, self.num_generations, self.signal)
 
 
-def simulate(config: SimulateConfig, console: Console | None = None) -> dict[str, StudentResult]:
+def simulate(
+    config: SimulateConfig,
+    console: Console | None = None,
+    on_progress: Callable[[str, float], None] = lambda text, share: None,
+) -> dict[str, StudentResult]:
     """Runs the comparison and writes its files.
 
     Args:
         config: the comparison.
-        console: console for the progress and the tables; None for no output.
+        console: console for the tables; None for no output.
+        on_progress: called with what is being done, and with the share that is done, from 0 to 1.
 
     Returns:
         The results by student.
@@ -90,7 +94,7 @@ def simulate(config: SimulateConfig, console: Console | None = None) -> dict[str
     policies = tuple(dict.fromkeys((CONTROL, *(config.policies or policy_registry))))
     _check(config, policies)
     found: dict[str, dict[str, PolicyResult]] = {student: {} for student in config.students}
-    for student, policy, result in _run_all(config, policies, console):
+    for student, policy, result in _run_all(config, policies, on_progress):
         found[student][policy] = result
     config.output.mkdir(parents=True, exist_ok=True)
     results = {
@@ -125,18 +129,18 @@ def _has_oracle(student: str) -> bool:
 
 
 def _run_all(
-    config: SimulateConfig, policies: Sequence[str], console: Console | None
+    config: SimulateConfig, policies: Sequence[str], on_progress: Callable[[str, float], None]
 ) -> Iterator[tuple[str, str, PolicyResult]]:
     """Yields every student and policy with their result, in the order of completion."""
     # The oracle's pairs come first, because their search takes the longest.
     pairs = [(student, ORACLE) for student in config.students if config.oracle and _has_oracle(student)]
     pairs += [(student, policy) for student in config.students for policy in policies]
     workers = min(config.processes or os.cpu_count() or 1, len(pairs))
-    with Progress(console=console, disable=console is None, transient=True) as progress:
-        task = progress.add_task("simulating", total=len(pairs))
-        for pair, result in _in_process(config, pairs) if workers == 1 else _in_pool(config, pairs, workers):
-            yield *pair, result
-            progress.advance(task)
+    on_progress(f"simulating {len(pairs)} policies", 0.0)
+    results = _in_process(config, pairs) if workers == 1 else _in_pool(config, pairs, workers)
+    for done, (pair, result) in enumerate(results, 1):
+        yield *pair, result
+        on_progress(f"simulated {done} of {len(pairs)} policies", done / len(pairs))
 
 
 Pair = tuple[str, str]

@@ -145,6 +145,7 @@ def show(display, *alarms):
     display.names = [ARM]
     audited = [f"{ARM}: wrong format, 90% of 100 completions have no answer to read"]
     with display:
+        display.start(0.0)
         display.observe(
             "evaluations.jsonl", {"step": 0, "alarms": audited, "eval/success": 0.1, f"eval/{ARM}/success": 0.1}
         )
