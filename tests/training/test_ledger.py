@@ -1,13 +1,17 @@
 """What a run has spent, by arm and by phase, and the limits that end it."""
 
+import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from dumpgym.contracts.learner import Learned
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.finished import TOKEN_COLUMNS, read_ledger
 from dumpgym.testing.fakes import FakeLearner
+from dumpgym.training.ledger import Ledger
 from tests.training.test_training import make_config, make_trainer
 
 PHASES = ("generate", "verify", "learn", "evaluate", "other")
@@ -77,3 +81,48 @@ def test_a_budget_may_be_raised_when_a_run_resumes(tmp_path):
     ledgers = [read_ledger(RunDirectory(tmp_path / name)) for name in ("short", "long")]
     assert ledgers[0]["steps"] == ledgers[1]["steps"]
     assert ledgers[0]["tokens"]["num_tokens"] == ledgers[1]["tokens"]["num_tokens"]
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_batch_and_an_evaluation_are_added_to_what_was_spent(reported):
+    """Without a report of the learner, groups whose rewards differ count as trained on."""
+    ledger = Ledger(["a", "b"])
+    batch = SimpleNamespace(
+        results=SimpleNamespace(arm=np.array([1, 1, 0]), tokens=np.array([5, 7, 11])),
+        kept=np.array([True, False, True]),
+        without_variance=np.array([False, True, True]),
+        learned=Learned({}, {"num_tokens": np.array([4.0, np.nan, 0.0])} if reported else {}),
+        seconds={"generate": 3.0, "verify": 1.0, "learn": 2.0},
+    )
+    for _ in range(2):
+        ledger.add_batch(batch, 7.0)
+        ledger.add_evaluation({"a": 30, "b": 20}, 10.0)
+    assert ledger.seconds == {"generate": 6, "verify": 2, "learn": 4, "evaluate": 20, "other": 2}
+    assert ledger.training_seconds == 14
+    record = ledger.record()
+    assert [record[f"arms/{name}/num_tokens"] for name in "ab"] == [22, 24]
+    assert [record[f"arms/{name}/redrawn_tokens"] for name in "ab"] == [0, 14]
+    assert [record[f"arms/{name}/trained_tokens"] for name in "ab"] == [0, 8 if reported else 10]
+    assert [record[f"arms/{name}/evaluation_tokens"] for name in "ab"] == [60, 40]
+    assert (record["num_tokens"], record["time/learn"], record["time/seconds"]) == (46, 4, 34)
+
+
+def test_the_seconds_of_a_run_that_resumes_are_those_of_one_that_was_not_stopped(tmp_path, monkeypatch):
+    """The clock advances by a second at every look, and the run looks at it the same number of times."""
+    clock = itertools.count().__next__
+    for module in ("loop", "puzzle_student"):
+        monkeypatch.setattr(f"dumpgym.training.{module}.perf_counter", clock)
+
+    def stop(log, record):
+        if log == "metrics.jsonl" and record["step"] == 4:
+            raise KeyboardInterrupt
+
+    learner, whole = run(tmp_path / "whole", max_redraws=2)
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(make_config(tmp_path / "cut", max_redraws=2), observer=stop).run()
+    cut = make_trainer(make_config(tmp_path / "cut", max_redraws=2), resume=True).run()
+    seconds = whole["ledger"]["seconds"]
+    assert cut["ledger"]["seconds"] == seconds
+    attempts = sum(call.trains for call in learner.calls)
+    assert attempts > 6
+    assert seconds == {"generate": attempts, "verify": attempts, "learn": 6, "evaluate": 4, "other": attempts + 12}

@@ -1,5 +1,6 @@
 """A learner with its puzzles is a student; no puzzle appears twice in its batch."""
 
+import itertools
 import math
 
 import numpy as np
@@ -193,8 +194,8 @@ class Uneven(Parrot):
         return Learned(super().learn(rewarded).metrics, {"kl": np.arange(len(rewarded.rewards), dtype=float)})
 
 
-def filtered(size, max_redraws, arms=(0, 0, 0, 0)):
-    student = PuzzleStudent(Uneven(), [Arm("a", Numbers(size)), Arm("b", Numbers(100, 500))])
+def filtered(size, max_redraws, arms=(0, 0, 0, 0), **options):
+    student = PuzzleStudent(Uneven(**options), [Arm("a", Numbers(size)), Arm("b", Numbers(100, 500))])
     asked = []
 
     def redraw(size):
@@ -223,6 +224,15 @@ def test_groups_without_variance_are_left_out_and_others_drawn_in_their_place():
         [np.nan, 0, np.nan, 1, np.nan, 2, np.nan, 3], nan_ok=True
     )
     assert student.practised.tolist() == [4, 4]
+
+
+def test_redraws_cost_the_time_that_they_take(monkeypatch):
+    monkeypatch.setattr("dumpgym.training.puzzle_student.perf_counter", itertools.count().__next__)
+    _, batch, asked = filtered(100, 5)
+    assert len(asked) == 3
+    assert batch.seconds == {"generate": 4, "verify": 4, "learn": 1}
+    assert batch.results.seconds == 4
+    assert filtered(100, 5, seconds=2.5)[1].results.seconds == 10
 
 
 def test_after_the_last_redraw_what_lacks_stays_out():

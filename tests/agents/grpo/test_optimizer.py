@@ -86,3 +86,15 @@ def test_the_state_of_other_parameters_is_refused(tmp_path):
     other = Optimizer({"b": make_parameters()["b"]}, **OPTIONS)
     with pytest.raises(InvalidValueError, match=r"optimiser state is 'a\.weight\.exp_avg'; accepted: that of the"):
         other.load(tmp_path)
+
+
+@pytest.mark.parametrize("message", [2**26, 1])  # all parameters in one message, and one message each
+@pytest.mark.parametrize("largest", [0.3, 1e9])
+def test_a_gradient_is_scaled_down_to_the_largest_norm_over_all_parameters(monkeypatch, message, largest):
+    monkeypatch.setattr("dumpgym.agents.grpo.optimizer._MESSAGE", message)
+    optimizer = Optimizer(make_parameters(), **{**OPTIONS, "max_grad_norm": largest})
+    sum(p.sin().sum() for p in optimizer.parameters.values()).backward()
+    gradient = torch.cat([p.grad.flatten() for p in optimizer.parameters.values()])
+    assert optimizer.gather() == pytest.approx(gradient.norm().item())
+    scaled = torch.cat([master.grad.flatten() for master in optimizer.masters.values()])
+    torch.testing.assert_close(scaled, gradient * min(1.0, largest / gradient.norm().item()))
