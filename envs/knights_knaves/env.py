@@ -54,6 +54,10 @@ class KnightsKnavesEnv(PuzzleEnv):
 
     The other rules are ``"logic-rl"`` (the same rewards, but text outside the tags is allowed), ``"binary"`` (1 or 0)
     and ``"answer-only"`` (only the term ``answer``). A full id such as ``"dump-v0"`` selects a version of a rule.
+    An answer may have any of the forms that models write: one person at a time ("Zoey is a knight", "Zoey: knight",
+    "(Zoey, knight)"), groups ("Knights: Zoey, Jack"), a table or JSON; with numbers, bullets, titles, emphasis, block
+    quotes, check marks, TeX, and a remark in brackets on what a role means. It must be nothing but an answer: hedges,
+    alternatives, negated sentences, conditions, reasons and contradictions are `unparseable`.
     ``dumpgym.envs.knights_knaves.verifier`` documents the rules, and
     ``dumpgym.envs.knights_knaves.language.answer_reader`` documents how an answer is read.
 

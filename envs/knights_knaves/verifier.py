@@ -16,7 +16,8 @@ outcome          when                                                     ``dump
 ``answer-only`` is the metric of the paper's evaluation: only the term ``answer``. ``binary`` gives 1 for a right
 answer, in the term ``answer``. All three require the same format: ``<think>``, ``</think>``, ``<answer>`` and
 ``</answer>`` once each and in this order, with only white space before ``<think>``, between ``</think>`` and
-``<answer>`` and after ``</answer>``, except that one end-of-turn marker may follow ``</answer>``.
+``<answer>`` and after ``</answer>``, except that end-of-turn markers may follow ``</answer>``: a chat template may
+close a turn with one marker and a text with another, and batches are padded with them.
 
 ``logic-rl`` gives the same rewards as ``dump`` but requires the looser format of Logic-RL's code (Xie et al., arXiv
 2502.14768): the four tags once each and in this order. It allows any text before ``<think>``, between ``</think>`` and
@@ -33,20 +34,15 @@ retract its answer. If an answer were only searched for matching phrases, it cou
 answer in an unforeseen form counts as ``unparseable``; the verdict's reason quotes the part that could not be read.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
 from dumpgym.contracts.puzzle_env import Verdict
-from dumpgym.envs.knights_knaves.language.answer_reader import (
-    WHITE,
-    Grammar,
-    fold_name,
-    quoted,
-    read_answer,
-    role_grammar,
-)
+from dumpgym.envs.knights_knaves.language.answer_reader import Grammar, quoted, read_answer, role_grammar
+from dumpgym.envs.knights_knaves.language.markup import WHITE, fold_name
 from dumpgym.envs.knights_knaves.language.words import KNIGHT_KNAVE, RoleWords
 
 
@@ -85,6 +81,7 @@ END_OF_TURN = (
     *("<|im_end|>", "<|endoftext|>", "</s>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>", "<eos>"),
     "<\uff5cend\u2581of\u2581sentence\uff5c>",
 )
+_END_OF_TURNS = re.compile(f"(?:(?:{'|'.join(map(re.escape, END_OF_TURN))})[{WHITE}]*+)++")
 
 
 class _Puzzle(NamedTuple):
@@ -255,7 +252,7 @@ def _framed(text: str, is_strict: bool) -> tuple[str, str]:
             return "", f"Text appears before <think>: {quoted(before)}."
         if between and (between := between.strip(WHITE)):
             return "", f"Text appears between </think> and <answer>: {quoted(between)}."
-        if after and (after := after.strip(WHITE)) and after not in END_OF_TURN:
+        if after and (after := after.strip(WHITE)) and not _END_OF_TURNS.fullmatch(after):
             return "", f"Text appears after </answer>: {quoted(after)}."
     return text[start + 8 : end], ""
 

@@ -9,8 +9,12 @@ Accepted are claims that give everyone exactly one role, in any order, in the fo
 - one person at a time: "Zoey is a knight", "Zoey: knight", "Zoey (a knight)", "Zoey is not a knave";
 - several people at a time: "Knights: Zoey and Jack", "Zoey and Jack are both knights", "Knaves: none";
 - exhaustive claims, with which all other claims must agree: "Oliver is the only knave", "the knights are Zoey, Jack";
-- decoration: numbers, bullets, emphasis, a table, JSON, a code fence, ``\boxed``, a title such as "The roles are:", a
-  remark on what a role means ("a knight (tells the truth)"), and the same claim twice.
+- pairs: "(Zoey, knight), (Oliver, knave)";
+- titles and lead-in words: "The roles are:", "So:", "Therefore, the final answer is", also before a repetition;
+- decoration: numbers, bullets, emphasis, check marks and emoji that introduce a claim, block quotes, a table, JSON, a
+  code fence, TeX (``$\boxed{\text{Zoey}\text{ is a knight}}$``, aligned lines, lists; see ``tex``), the full-width
+  punctuation of Chinese and Japanese, a remark in brackets on what a role means ("a knight (tells the truth)"), and
+  the same claim twice.
 
 Refused is everything else, because its meaning is open or because it would let an answer claim more than one thing:
 
@@ -20,65 +24,53 @@ Refused is everything else, because its meaning is open or because it would let 
 - strangers, that is names that are not in the puzzle, and role words of other puzzles: where people are saints and
   sinners, "knight" has no meaning;
 - people without a role, even if the other claims imply it: "Knights: Zoey" says nothing of Oliver;
-- odd characters: look-alike letters, invisible characters and unusual punctuation.
+- odd characters: look-alike letters, full-width letters, invisible characters, unusual punctuation and other emoji;
+- TeX that may change what a text claims, such as ``\neg`` or ``\cancel``, and TeX that does not close.
 
-The parser folds the answer (differences such as letter case no longer matter), unwraps it from boxes, tables and
-objects, and reads it claim by claim from beginning to end. The time is linear in its length, since no pattern has a
-repetition inside a repetition: a completion cannot stall training with an input that makes a pattern backtrack.
+The parser folds the answer (differences such as letter case no longer matter), unwraps it from quotes, TeX, objects and
+tables (see ``markup``), and reads it claim by claim from beginning to end. The time is linear in its length, since no
+pattern has a repetition inside a repetition: a completion cannot stall training with an input that makes a pattern
+backtrack.
 """
 
-import json
 import re
-import unicodedata
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from dumpgym.envs.knights_knaves.language.markup import readings
 from dumpgym.envs.knights_knaves.language.words import plural, with_article
 
-_BLANKS = " \t\v\f\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-WHITE = _BLANKS + "\r\n"  # what may surround an answer and its tags
-
-# How a text is folded before it is read. Case folding would turn long s, the Kelvin sign and ligatures into plain
-# letters, and composing accents would turn the Greek question mark and varia into ";" and "`". Answers with such odd
-# characters must be refused, so folding first replaces them by a private-use character that no pattern matches.
-_FOLDED = {0x2018: "'", 0x2019: "'", 0x2BC: "'", 0x2010: "-", 0x2011: "-"} | dict.fromkeys(
-    [0x17F, 0x212A, 0x37E, 0x1FEF, *range(0xFB00, 0xFB07)], "\ue000"
-)
-_COMPOSED = re.compile(r".?[^\x00-\x7f]{1,32}")  # in pieces: composing a long run of accents takes quadratic time
-_EMPHASIS = re.compile(r"(?<![*_`])[*_`]++(?![^\W_])|(?<![\w*`])[*_`]++")  # beside a word, never inside one
-_BLANK_RUN = re.compile(f"[{_BLANKS}]+")
-_LINE_BREAKS = re.compile(r" ?[\r\n][ \r\n]*")
-
-# What an answer, or a part of it, may be wrapped in.
-_FENCE = re.compile(r"```(?:json|python|te?xt|plaintext|markdown|md|ya?ml)?\r?\n([^`]*+)```")
-_RULE = re.compile(r"(?:\A|\n)-{3,}+(?=\n|\Z)")
-_LATEX = re.compile(r"(?<!\w)\\(?:boxed|text(?:bf|it|rm)?|math(?:bf|rm)) ?\{ ?([^{}\\]*+)\}(?!\w)")
-_MATH = re.compile(r"(?:\$\$?|\\[\[(])[ \n]?([^$\\]*+)(?:\$\$?|\\[\])])")
-_QUOTES = re.compile(r"[\"\u201c\u201d\[\]]|(?<!\w)'|'(?!\w)")
-_ESCAPES = re.compile(r"(?:\\u[0-9a-f]{4})++")  # JSON's; whole runs, because a character may be two surrogates
-_TABLE_ROW = re.compile(  # becomes "name: role"
-    r"^\|? ?(?:(?:[0-9]{1,4}\.?|#|no\.?|:?-++:?) ?\| ?)?([^|\n]+?) ?\| ?([^|\n]+?) ?\|?$", re.MULTILINE
-)
-
 # The grammar of a folded answer, in which each run of blanks is one space and each run of line breaks is one newline.
-_BULLET = "(?:[-+•◦▪●‣·\u2013\u2014] ?)?"
-_ITEM = re.compile(rf"{_BULLET}(?:#[0-9]{{1,4}}[.:)]? ?|[(\[]?[0-9]{{1,4}}(?:[)\]][.:]?|\.\)?|:| [-\u2013](?= )) ?)?")
+# Emoji that introduce or approve; none that rejects, doubts or guesses. The selector asks for a coloured picture.
+_APPROVAL = "(?:[✅✔✓☑]\ufe0f?)"
+_EMOJI = f"(?:{_APPROVAL}|[🎯🏁👉➡🔹🔸🔷🔶⭐🌟✨🧩💡📝📌📍🔑🎉🏆📋🧠⚔🛡🏰🔍🔎📜👑]\ufe0f?) ?"
+_BULLET = f"(?:[-+•◦▪●‣·\u2013\u2014] ?)?(?:{_EMOJI}){{0,2}}"
+_NUMBER = r"#[0-9]{1,4}[.:)]? ?|[(\[]?[0-9]{1,4}(?:[)\]][.:]?|\.\)?|[:、]|\ufe0f?\u20e3| [-\u2013](?= )) ?"
+_ITEM = re.compile(rf"{_BULLET}(?:(?:{_NUMBER})(?:{_EMOJI})?)?")
 _LETTER = re.compile(rf"{_BULLET}\(?(?P<label>[ivx]{{1,5}}|[a-p])[.)] ?")
 _LABELS = tuple(zip("abcdefghijklmnop", "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi".split(), strict=True))
 _LINK = r" ?(?:[:=]|:=|==|[\u2013\u2014→⇒]|--?>|=>) ?| - "
-_JOIN = "(?:and|but|while|whereas) "
-_SEPARATOR = re.compile(rf"(?: ?(?:[,;.!]\n?|\n) ?| & | (?={_JOIN}|[#(\[]?[0-9]|\([a-p]\)))(?P<join>(?:{_JOIN})?)")
-_END = re.compile(r" ?[,;.!]?\Z")
+_JOIN = "(?:and|but|while|whereas)[ \n]"
+_SEPARATOR = re.compile(
+    rf"(?: ?{_APPROVAL})?(?:(?P<stop> ?(?:[;.!]\n?|,?\n) ?)| ?[,、] ?| & | (?={_JOIN}|[#(\[]?[0-9]|\((?:[a-p]\)|\D)))"
+    rf"(?:{_APPROVAL}\n)?(?P<join>(?:{_JOIN})?)"
+)
+_END = re.compile(rf"(?: ?{_APPROVAL})? ?[,;.!]?(?: ?{_APPROVAL})?\Z")
 _NOBODY = re.compile(r"none|nobody|no one|\(none\)")
-_NEXT_NAME = re.compile(rf" ?,[ \n]?(?:and )?| (?:and|&) |\n{_ITEM.pattern}")
-_NAME_END = re.compile(r" ?[,;.!:=\n]| (?:and|&|are|but|while|whereas|[-=\u2013\u2014→⇒]{1,2}>?) |\Z")
+_NEXT_NAME = re.compile(rf" ?[,、][ \n]?(?:and )?| (?:and|&) |\n{_ITEM.pattern}")
+_NAME_END = re.compile(r" ?[,、;.!:=\n✅✔✓☑]| (?:and|&|are|but|while|whereas|[-=\u2013\u2014→⇒]{1,2}>?) |\Z")
 _PEOPLE = "(?:people|persons|inhabitants|islanders|characters)"
 _EVERYONE = (
     rf"(?:(?:each|every) (?:person|inhabitant|islander|character)|each(?: of the {_PEOPLE})?|everyone|everybody"
     rf"|(?:all )?(?:the )?{_PEOPLE})"
 )
-_SO = "(?:(?:therefore|thus|hence|so|in conclusion|finally)[,:]?[ \n])?"
+_SO = (
+    "(?:therefore|thus|hence|so|consequently|accordingly|finally|overall|in (?:conclusion|summary|short)"
+    "|to (?:conclude|summari[sz]e)|as a result)(?:[,:][ \n]?|[ \n])"
+    "|(?:we (?:have|get|find|(?:can )?conclude)|it follows)(?: that)?[,:]?[ \n]"
+)
+_MOST_PIECES = 8  # of a title; "## ✅ So, the final answer is: therefore, we conclude that " has six
 _CELL = "(?:name|person|inhabitant|islander|character)"
 
 
@@ -91,9 +83,10 @@ class Grammar(NamedTuple):
         singular: the role word of each singular and plural, e.g. "knights": "knight", "knight": "knight".
         other: the other role word, e.g. "knight": "knave".
         claim: pattern that follows one person's name, e.g. " is a knight" or ": knight".
+        pair: pattern that follows one person's name behind an opening bracket, e.g. ", knight)".
         group: pattern that precedes a list of names, e.g. "knights: " or "the knaves are ".
         plural: pattern that follows a list of names, e.g. " are both knights".
-        header: pattern of a title before the first claim, e.g. "the roles are:"; also matches no title.
+        title: pattern of one piece of a title, e.g. "the roles are:" or "so,".
         gloss: pattern of a role word and a remark on its meaning, e.g. "knight (tells the truth)".
     """
 
@@ -102,9 +95,10 @@ class Grammar(NamedTuple):
     singular: Mapping[str, str]
     other: Mapping[str, str]
     claim: re.Pattern[str]
+    pair: re.Pattern[str]
     group: re.Pattern[str]
     plural: re.Pattern[str]
-    header: re.Pattern[str]
+    title: re.Pattern[str]
     gloss: re.Pattern[str]
 
 
@@ -135,10 +129,14 @@ def read_answer(answer: str, people: Mapping[str, str], grammar: Grammar) -> dic
     Returns:
         everyone's role by name, or a sentence that says why the answer does not give it.
     """
-    if fenced := _FENCE.fullmatch(answer):
-        answer = fenced[1]
-    text = _unwrapped(_fold(answer), grammar)
-    claims = _claims(text, sorted(people, key=len, reverse=True), grammar)
+    names = sorted(people, key=len, reverse=True)
+    claims: list[_Claim] | str = ""
+    for text in readings(answer, names):
+        claims = _claims(text, names, grammar)
+        if isinstance(claims, str) and (plain := grammar.gloss.sub(r"\1\2", text)) != text:
+            claims = _claims(plain, names, grammar)
+        if not isinstance(claims, str):
+            break
     if isinstance(claims, str):
         return claims
     # Claims may repeat each other, but everyone must have a role and nobody may have both. Nothing is inferred:
@@ -169,10 +167,7 @@ def _claims(text: str, people: Collection[str], grammar: Grammar) -> list[_Claim
         people: the folded names, longest first, so that "Emma" does not match the beginning of "Emma-Liam".
         grammar: the grammar for the puzzle's role words.
     """
-    claim = _claim_at(text, 0, people, grammar, 0)
-    # A title is tried second, because a person may be called "Answer".
-    if claim is None and (header := grammar.header.match(text)):
-        claim = _claim_at(text, header.end(), people, grammar, 0)
+    claim = _titled_claim_at(text, 0, people, grammar, 0)
     claims: list[_Claim] = []
     position = 0
     while claim is not None:
@@ -185,7 +180,22 @@ def _claims(text: str, people: Collection[str], grammar: Grammar) -> list[_Claim
             claim = _claim_at(text, separator.end(), people, grammar, len(claims))
             if claim is None and separator["join"]:
                 claim = _claim_at(text, separator.start("join"), people, grammar, len(claims))
+            # Models often write an answer once in words, and once more under a title.
+            if claim is None and separator["stop"]:
+                claim = _titled_claim_at(text, separator.end(), people, grammar, len(claims))
     return f"The answer says nobody's role in {quoted(text[position:])}." if text else "The answer is empty."
+
+
+def _titled_claim_at(text: str, start: int, people: Collection[str], grammar: Grammar, index: int) -> _Claim | None:
+    """Returns the claim that begins at a position, after an optional title; see ``_claim_at``."""
+    # A claim is tried before each piece of a title, because a person may be called "Answer" or "So".
+    for _ in range(_MOST_PIECES):
+        if claim := _claim_at(text, start, people, grammar, index):
+            return claim
+        if not (piece := grammar.title.match(text, start)):
+            break
+        start = piece.end()
+    return None
 
 
 def _claim_at(text: str, start: int, people: Collection[str], grammar: Grammar, index: int) -> _Claim | None:
@@ -205,6 +215,8 @@ def _claim_at(text: str, start: int, people: Collection[str], grammar: Grammar, 
     if (lead := _LETTER.match(text, start)) and index < len(_LABELS) and lead["label"] in _LABELS[index]:
         starts.append(lead.end())
     for at in starts:
+        if text.startswith("(", at) and (pair := _pair_at(text, at + 1, people, grammar)):
+            return pair
         for name in people:
             if text.startswith(name, at) and (match := grammar.claim.match(text, at + len(name))):
                 role = match["role"] or match["bracketed"]
@@ -224,6 +236,15 @@ def _claim_at(text: str, start: int, people: Collection[str], grammar: Grammar, 
         names, end = _names_at(text, at + 5 if text.startswith("both ", at) else at, people)
         if len(names) > 1 and (match := grammar.plural.match(text, end)):
             return _Claim(names, grammar.singular[match["role"]], match.end(), match["the"] is not None)
+    return None
+
+
+def _pair_at(text: str, start: int, people: Collection[str], grammar: Grammar) -> _Claim | None:
+    """Returns the claim that is a pair such as ``zoey, knight)``, behind its opening bracket; None if there is none."""
+    start += text.startswith(("'", '"'), start)
+    for name in people:
+        if text.startswith(name, start) and (match := grammar.pair.match(text, start + len(name))):
+            return _Claim((name,), match["role"], match.end(), exhaustive=False)
     return None
 
 
@@ -265,18 +286,25 @@ def role_grammar(truthful: str, lying: str) -> Grammar:
         rf"(?:#{{1,6}} )?(?:(?P<the>the )(?:only )?)?(?P<role>{many}|{both})"
         rf"(?: ?[:=\u2013\u2014]| -| are:?| is:?|(?=\n))[ \n]?{_ITEM.pattern}"
     )
-    what = r"(?:answers?|solutions?|results?|roles?|types?|identit(?:y|ies)|conclusion|assignments?)"
+    what = r"(?:answers?|solutions?|results?|roles?|types?|identit(?:y|ies)|conclusion|assignments?|scenario)"
+    kind = "(?:(?:final|correct|complete|only|unique|consistent|valid) ){0,2}"
     title = (
-        rf"(?:(?:(?:here (?:is|are) )?(?:(?:(?:the|my) )?(?:(?:final|correct|complete) )?{what}"
+        rf"(?:(?:here (?:is|are) )?(?:(?:(?:the|my) {kind}|(?:final|correct|complete) )?{what}"
         rf"(?: (?:of|for) {_EVERYONE})?|{_EVERYONE}'?s? {what})|{either} ?(?:or|and|/) ?{either}(?: for {_EVERYONE})?)"
-        rf"(?: is| are)?(?: as follows)?|who is (?:an? )?{either} and who is (?:an? )?{either}\??)"
     )
-    table = rf"(?:{_CELL}: (?:{what}|{either} ?(?:/|or) ?{either})\n:?-++:?: :?-++:?\n)?"
-    header = rf"(?:(?:#{{1,6}} )?{_SO}{title}(?: ?:[ \n]?|\n)){{0,2}}{_SO}{table}"
-    honest = "(?:always )?(?:tells? the truth|truth-?tellers?|truthful|honest)"
-    false = "(?:always )?(?:lies?|liars?|lying)"
+    question = rf"who is (?:an? )?{either} and who is (?:an? )?{either}\??"
+    titled = (
+        rf"(?:(?:{title}(?: is| are)?(?: as follows)?|{question})(?: ?:[ \n]?|\n| [-\u2013\u2014] )"
+        rf"|{title} (?:is|are)(?: that)? )"
+    )
+    table = rf"{_CELL}: (?:{what}|{either} ?(?:/|or) ?{either})\n(?::?-++:?: :?-++:?\n)?"
+    honest = "(?:(?:tell|speak)(?:s|ing)? (?:only )?(?:the )?truth|truth[- ]?tellers?|truthful|honest)"
+    false = "(?:lie|lies|lying|tells? lies|liars?|untruthful|dishonest)"
+    # What may precede a remark. A pronoun stands for the person of the claim, whose role the remark must fit.
+    aside = r"(?:(?:i\.e\.,?|that is,?|=|who|he|she|they|it) )?(?:(?:an?|the|is an?) )?(?:always )?"
     gloss = (
-        rf"(?<!\w)(?:({truthful}|{plural(truthful)}) \((?:a )?{honest}\)|({lying}|{plural(lying)}) \((?:a )?{false}\))"
+        rf"(?<!\w)(?:({truthful}|{plural(truthful)}) ?\({aside}{honest}\)"
+        rf"|({lying}|{plural(lying)}) ?\({aside}{false}\))"
     )
     return Grammar(
         articled={word: with_article(word) for word in other},
@@ -284,43 +312,12 @@ def role_grammar(truthful: str, lying: str) -> Grammar:
         singular=singular,
         other=other,
         claim=re.compile(claim),
+        pair=re.compile(rf"['\"]?(?: ?[,、] ?| is |{_LINK})['\"]?(?:(?:an?|the) )?(?P<role>{both})['\"]? ?\)"),
         group=re.compile(group),
         plural=re.compile(rf"(?: are (?:both |all )?|{_LINK})(?P<the>the (?:only )?)?(?P<role>{many})"),
-        header=re.compile(header),
+        title=re.compile(rf"#{{1,6}} |{_EMOJI}|{_SO}|{titled}|{table}"),
         gloss=re.compile(gloss),
     )
-
-
-def _fold(text: str) -> str:
-    """Removes emphasis and differences of letter case, of composed accents and of white space."""
-    if not text.isascii():
-        text = _COMPOSED.sub(lambda piece: unicodedata.normalize("NFC", piece[0]), text.translate(_FOLDED))
-    text = text.casefold()
-    if "*" in text or "_" in text or "`" in text:
-        text = _EMPHASIS.sub("", text)
-    return _LINE_BREAKS.sub("\n", _BLANK_RUN.sub(" ", text)).strip(" \n")
-
-
-@lru_cache(maxsize=4096)
-def fold_name(name: str) -> str:
-    """Folds a name as answers are folded. Two names with the same result cannot be told apart."""
-    return _fold(name)
-
-
-def _unwrapped(text: str, grammar: Grammar) -> str:
-    """Removes rules, boxes, the punctuation of objects and tables, and remarks on what a role means, after folding."""
-    if "---" in text:
-        text = _RULE.sub("", text).strip("\n")
-    if "\\" in text or "$" in text:
-        text = _LATEX.sub(r"\1", _LATEX.sub(r"\1", text))
-        text = math[1] if (math := _MATH.fullmatch(text)) else text
-    if text.startswith(("{", "[")) and text.endswith(("}", "]")):
-        if "\\u" in text:
-            text = _fold(_ESCAPES.sub(lambda escapes: str(json.loads(f'"{escapes[0]}"')), text))
-        text = _QUOTES.sub("", text[1:-1].replace("[]", "none")).strip(" \n")
-    if "|" in text:
-        text = _TABLE_ROW.sub(r"\1: \2", text)
-    return grammar.gloss.sub(r"\1\2", text).strip(" \n")
 
 
 def _listed(names: Collection[str]) -> str:

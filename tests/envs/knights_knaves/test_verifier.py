@@ -192,6 +192,8 @@ WELL_FORMED = named(
     odd_characters_in_thought=completion(RIGHT, "\ud800 \x00 \u202e \U0001f600"),
     **{f"marker_{marker}": completion(RIGHT) + marker for marker in END_OF_TURN},
     marker_after_newline=completion(RIGHT) + "\n<|im_end|>\n",
+    two_markers=completion(RIGHT) + "<|im_end|>\n<|endoftext|>",
+    padding=completion(RIGHT) + "<|im_end|>" + "<|endoftext|>" * 9,
 )
 
 
@@ -229,9 +231,9 @@ BADLY_FORMED = named(
     text_after=completion(RIGHT) + "\nDone.",
     retraction_after=completion(RIGHT) + " No: Zoey is a knave.",
     zero_width_after=completion(RIGHT) + "\u200b",
-    two_markers_after=completion(RIGHT) + "<|im_end|><|im_end|>",
     further_turn_after=completion(FLIPPED) + "<|im_end|>\n<|im_start|>assistant\n" + completion(RIGHT),
     marker_before_text=completion(RIGHT) + "<|im_end|>thanks",
+    text_between_markers=completion(RIGHT) + "<|im_end|>thanks<|im_end|>",
     upper_case_tags=completion(RIGHT).replace("answer>", "ANSWER>"),
     spaced_tags=completion(RIGHT).replace("answer>", "answer >"),
     attribute=completion(RIGHT).replace("<answer>", "<answer n=1>"),
