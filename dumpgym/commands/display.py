@@ -124,14 +124,20 @@ class TrainDisplay:
         alarms = (f"[bold red]alarm:[/] {escape(alarm)}" for alarm in self.alarms)
         return Group(FittingTable("arm", _COLUMNS, rows), *alarms, self.progress)
 
-    def show_summary(self, summary: Mapping[str, Any], figure: Path) -> None:
-        """Prints the results of a finished run."""
+    def show_summary(self, summary: Mapping[str, Any], directory: Path, figure: str) -> None:
+        """Prints the results of a finished run.
+
+        Args:
+            summary: summary of the run.
+            directory: directory of the run.
+            figure: path of the figure, or why there is none.
+        """
         low, high = summary["success_difference_interval"]
         self.console.print(
             f"held-out success {summary['success_before']:.3f} -> {summary['success_after']:.3f}, difference "
             f"{summary['success_difference']:+.3f} [{low:+.3f}, {high:+.3f}] (95 %), "
             f"{summary['generated_tokens']:,} tokens, {summary['seconds']:.0f} s, one seed\n"
-            f"figure: {figure}\nsummary: {figure.with_name('summary.json')}",
+            f"figure: {escape(figure)}\nsummary: {escape(str(directory / 'summary.json'))}",
             soft_wrap=True,
         )
 

@@ -167,6 +167,20 @@ class Comparison:
         areas = [[area_under_curve(run.of_evaluations("step"), run.success, steps) for run in pair] for pair in pairs]
         return np.array([mine - its for mine, its in areas])
 
+    def difference_curves(self, label: str, at: Array, other: str | None = None) -> Array:
+        """A cell's held-out success minus another's, by default the control's, on the seeds that both have.
+
+        Args:
+            label: label of the cell.
+            at: numbers of generated tokens, (points,).
+            other: label of the cell to subtract.
+
+        Returns:
+            The paired differences, interpolated between evaluations, (seeds, points).
+        """
+        curves = [[np.interp(at, run.tokens, run.success) for run in pair] for pair in self._pairs(label, other)]
+        return np.array([mine - its for mine, its in curves])
+
     def _pairs(self, label: str, other: str | None) -> list[tuple[FinishedRun, FinishedRun]]:
         if other is None:
             assert self.control is not None

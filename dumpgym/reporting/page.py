@@ -1,7 +1,6 @@
 """``dumpgym report``: one HTML page that needs no network, and its figures as PNG and SVG files."""
 
 import base64
-import io
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +10,9 @@ from typing import Any
 
 from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison
 from dumpgym.comparing.loading import load_comparison
+from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.reporting.figures import FIGURES
+from dumpgym.reporting.figures.canvas import drawing, image
 from dumpgym.reporting.tables import (
     Table,
     differences_table,
@@ -63,17 +64,19 @@ def report(
         FIGURES.find(figure)  # first, because reading many runs takes a while
     on_progress(f"reading the runs of {', '.join(map(str, runs))}", 0.0)
     comparison = load_comparison(runs)
+    names = [figure.rpartition(":")[2]] if figure is not None else sorted(FIGURES, key=lambda name: FIGURES[name].place)
+    shown = [name for name in names if FIGURES[name].applies(comparison)]
+    if figure is not None and not shown:
+        applicable = ", ".join(sorted(name for name in FIGURES if FIGURES[name].applies(comparison)))
+        raise InvalidValueError("figure", figure, f"one that shows something for these runs: {applicable}")
     output = output or runs[0]
     with writing(output):
         (output / "figures").mkdir(parents=True, exist_ok=True)
-        names = (
-            [figure.rpartition(":")[2]] if figure is not None else sorted(FIGURES, key=lambda name: FIGURES[name].place)
-        )
         images = {}
-        for done, name in enumerate(names):
-            on_progress(f"drawing figure {done + 1} of {len(names)}, {name}", done / len(names))
+        for done, name in enumerate(shown):
+            on_progress(f"drawing figure {done + 1} of {len(shown)}, {name}", done / len(shown))
             images[name] = _write_figure(comparison, name, output / "figures")
-        files = [output / "figures" / f"{name}.{kind}" for name in names for kind in ("png", "svg")]
+        files = [output / "figures" / f"{name}.{kind}" for name in shown for kind in ("png", "svg")]
         if figure is None:
             write_file(output / "report.html", page(comparison, images))
             write_file(output / "results.json", json.dumps(comparison_record(comparison), indent=1) + "\n")
@@ -82,12 +85,12 @@ def report(
 
 
 def _write_figure(comparison: Comparison, name: str, folder: Path) -> bytes:
-    figure = FIGURES[name](comparison)
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=130)
-    (folder / f"{name}.png").write_bytes(png.getvalue())
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})  # no date, so equal runs give equal files
-    return png.getvalue()
+    with drawing(folder / f"{name}.png"):
+        figure = FIGURES[name](comparison)
+        png = image(figure, "png")
+        write_file(folder / f"{name}.png", png)
+        write_file(folder / f"{name}.svg", image(figure, "svg"))
+    return png
 
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:

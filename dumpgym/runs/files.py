@@ -50,13 +50,13 @@ def append_line(path: Path, line: str) -> None:
         os.close(descriptor)
 
 
-def write_file(path: Path, text: str) -> None:
-    """Writes a file, or replaces it."""
+def write_file(path: Path, content: str | bytes) -> None:
+    """Writes a file, or replaces it. Text is written in UTF-8."""
     # Aside: a crash while these bytes are written leaves the old file as it was.
     partial = partial_of(path)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        _write_all(descriptor, text.encode())
+        _write_all(descriptor, content.encode() if isinstance(content, str) else content)
         # Sync before the rename: a file system may put the new name on the disk before the data, and a power failure
         # between the two would leave an empty file in place of the old one.
         os.fsync(descriptor)

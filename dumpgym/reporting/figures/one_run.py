@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from dumpgym.reporting.figures.canvas import drawing, save_png
 from dumpgym.runs.directory import RunDirectory
 
 
@@ -38,14 +39,18 @@ def training_figure(directory: Path) -> Figure:
         axes.set_xlabel("generated tokens")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlim(0, tokens[-1])
-        axes.spines[["top", "right"]].set_visible(False)
     success.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     figure.suptitle(f"{config.policy}, seed {config.seed} (one seed: an anecdote)", fontsize="medium")
     return figure
 
 
 def save_training_figure(directory: Path) -> Path:
-    """Writes the figure into the run's directory as ``figure.png`` and returns its path."""
+    """Writes the figure into the run's directory as ``figure.png`` and returns its path.
+
+    Raises:
+        DumpgymError: if the figure cannot be drawn or written; nothing else in the directory changes.
+    """
     path = directory / "figure.png"
-    training_figure(directory).savefig(path, dpi=150)
+    with drawing(path):
+        save_png(training_figure(directory), path)
     return path

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dumpgym.reporting.figures.canvas import drawing, save_png
 from dumpgym.reporting.figures.style import COLOURS
 from dumpgym.simulating.lockstep import ORACLE
 from dumpgym.simulating.results import CONTROL, StudentResult
@@ -60,6 +61,11 @@ def save_simulation_figures(output: Path, results: Mapping[str, StudentResult]) 
     Args:
         output: an existing directory.
         results: results by the specification of the student.
+
+    Raises:
+        DumpgymError: if a figure cannot be drawn or written.
     """
     for i, (student, result) in enumerate(results.items()):
-        simulation_figure(student, result).savefig(output / f"figure{i or ''}.png", dpi=150)
+        path = output / f"figure{i or ''}.png"
+        with drawing(path):
+            save_png(simulation_figure(student, result), path)

@@ -10,7 +10,7 @@ from dumpgym.reporting.figures.style import COLOURS, new_figure
 from dumpgym.runs.finished import TOKEN_COLUMNS
 
 
-@report_figure("ledger", place=15, caption="Tokens by purpose and seconds by phase.")
+@report_figure("ledger", place=50, section="Cost", caption="Tokens by purpose and seconds by phase.")
 def ledger(comparison: Comparison) -> Figure:
     """Tokens by purpose and seconds by phase of every cell, averaged over seeds."""
     figure, axes = new_figure(comparison, "What was spent, mean over seeds", 1, 2, 1.8 + 0.35 * len(comparison.cells))
