@@ -1,4 +1,4 @@
-"""Tables that fit a terminal without cutting a cell: headings become shorter, then columns go, then rows are stacked."""
+"""Tables that fit a terminal without cutting a name: headings get shorter, then columns go, then rows are stacked."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """Where a command says how far it is: a bar on a terminal, plain lines elsewhere."""
 
 import io
+import itertools
 
 import pytest
 from rich.console import Console
@@ -38,7 +39,7 @@ def test_lines_become_rarer():
     for second in range(2 * 3600):
         clock.now = second
         due += [second] * pace.is_due()
-    gaps = [later - sooner for sooner, later in zip(due, due[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in itertools.pairwise(due)]
     assert due[0] == 10
     assert gaps == sorted(gaps)
     assert max(gaps) == 300
