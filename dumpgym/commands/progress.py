@@ -42,9 +42,9 @@ class Pace:
         return True
 
     def left(self, share: float) -> str:
-        """The time left when ``share`` of the work is done, in words; empty if it cannot be estimated yet."""
+        """The time left when ``share`` of the work is done, in words; empty at the end, or if it is not known yet."""
         seconds = self.clock() - self.started
-        if share <= self.share or seconds <= 0:
+        if not self.share < share < 1 or seconds <= 0:
             return ""
         return f"about {duration(seconds * (1 - share) / (share - self.share))} left"
 

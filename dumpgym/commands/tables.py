@@ -59,7 +59,7 @@ class FittingTable:
             yield self._table([i for i in everything if self.columns[i].dropped <= most], full=False)
 
     def _table(self, chosen: Sequence[int], *, full: bool) -> Table:
-        table = Table(title=self.title, title_justify="left")
+        table = Table(title=None if self.title is None else Text(self.title), title_justify="left")
         table.add_column(self.first, no_wrap=True)
         for i in chosen:
             column = self.columns[i]

@@ -1,13 +1,14 @@
 """Evaluation of a learner on held-out problems."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from dumpgym.contracts.arms import Arm, limits_of
 from dumpgym.contracts.learner import Learner
 from dumpgym.contracts.puzzle_env import Problem, Verdict
 
-_EVALUATION_BATCH = 128  # prompts completed together
+EVALUATION_BATCH = 128
+"""Completions generated together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +25,36 @@ class Evaluation:
     """The results of a learner on held-out problems.
 
     Attributes:
-        completions: by arm name, one judged completion per problem.
+        completions: by arm name, the judged completions: ``num_generations`` of the first problem, then of the next.
         tokens: by arm name, the tokens generated.
+        truncated: by arm name, the number of completions that were cut off at the length limit.
+        num_generations: completions per problem.
     """
 
     completions: dict[str, list[JudgedCompletion]]
     tokens: dict[str, int]
+    truncated: dict[str, int] = field(default_factory=dict)
+    num_generations: int = 1
 
     @property
     def successes(self) -> dict[str, list[bool]]:
-        """By arm name, whether each problem was solved."""
+        """By arm name, whether each completion solves its problem."""
         return {name: [one.verdict.success for one in completions] for name, completions in self.completions.items()}
 
 
 def evaluate(
-    learner: Learner, arms: Sequence[Arm], num_problems: int, *, seed: int = 0, greedy: bool = True
+    learner: Learner,
+    arms: Sequence[Arm],
+    num_problems: int,
+    *,
+    seed: int = 0,
+    greedy: bool = True,
+    split: str = "test",
+    num_generations: int = 1,
+    batch_size: int = EVALUATION_BATCH,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Evaluation:
-    """Lets the learner complete the first ``num_problems`` test problems of each arm, once each.
+    """Lets the learner complete the first ``num_problems`` test problems of each arm.
 
     Evaluation samples from its own stream, which depends only on the seed, so training continues as if it had not
     happened.
@@ -51,20 +65,30 @@ def evaluate(
         num_problems: held-out problems per arm.
         seed: seed of the problems and of the sampling.
         greedy: take the most probable tokens instead of sampling at the learner's temperature.
+        split: "test", or "train" for the problems that training starts with.
+        num_generations: completions per problem.
+        batch_size: completions generated together; another number draws other samples.
+        on_progress: called after every batch with the share of the problems that is done, up to 1.
     """
-    cases = [(arm, arm.env.sample_problem(seed, "test", i)) for arm in arms for i in range(num_problems)]
+    cases = [(arm, arm.env.sample_problem(seed, split, i)) for arm in arms for i in range(num_problems)]
     judged: dict[str, list[JudgedCompletion]] = {arm.name: [] for arm in arms}
-    tokens = dict.fromkeys(judged, 0)
-    for start in range(0, len(cases), _EVALUATION_BATCH):
-        batch = cases[start : start + _EVALUATION_BATCH]
+    tokens, truncated = dict.fromkeys(judged, 0), dict.fromkeys(judged, 0)
+    size = max(1, batch_size // num_generations)
+    for start in range(0, len(cases), size):
+        batch = cases[start : start + size]
         completions = learner.generate(
             [problem.learner_prompt for _, problem in batch],
-            1,
+            num_generations,
             greedy=greedy,
             seed=seed * len(cases) + start,
             max_completion_lengths=limits_of(arm for arm, _ in batch),
         )
-        for (arm, problem), text, ids in zip(batch, completions.texts, completions.token_ids, strict=True):
-            tokens[arm.name] += len(ids)
-            judged[arm.name].append(JudgedCompletion(problem, text, arm.env.verify(problem, text)))
-    return Evaluation(judged, tokens)
+        lengths, cut, texts = completions.num_tokens, completions.truncated, iter(completions.texts)
+        for group, (arm, problem) in enumerate(batch):
+            tokens[arm.name] += int(lengths[group].sum())
+            truncated[arm.name] += int(cut[group].sum())
+            for _ in range(num_generations):
+                text = next(texts)
+                judged[arm.name].append(JudgedCompletion(problem, text, arm.env.verify(problem, text)))
+        on_progress(min(1.0, (start + len(batch)) / len(cases)))
+    return Evaluation(judged, tokens, truncated, num_generations)

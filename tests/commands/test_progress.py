@@ -53,7 +53,7 @@ def test_the_time_left_counts_only_what_was_done_since_the_start():
     assert pace.left(0.5) == ""
     clock.now = 60.0
     assert pace.left(0.6) == "about 4 min left"
-    assert pace.left(1.0) == "about 0 s left"
+    assert pace.left(1.0) == ""
 
 
 def test_a_pipe_gets_a_line_at_once_and_then_now_and_then_without_cursor_codes():

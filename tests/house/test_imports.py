@@ -45,6 +45,9 @@ MAY_IMPORT = {
         "dumpgym/contracts", "dumpgym/signals", "dumpgym/statistics", "dumpgym/runs", "agents/grpo", "agents/embedded",
         "envs/knights_knaves",
     },
+    "dumpgym/evaluating": {
+        "dumpgym/contracts", "dumpgym/statistics", "dumpgym/runs", "dumpgym/training", "agents/grpo",
+    },
     "dumpgym/simulating": {"dumpgym/contracts", "dumpgym/signals", "dumpgym/statistics", "agents/curricula"},
     "dumpgym/comparing": {"dumpgym/contracts", "dumpgym/statistics", "dumpgym/runs", "dumpgym/training"},
     "dumpgym/reporting": {
@@ -52,7 +55,8 @@ MAY_IMPORT = {
     },
     "dumpgym/commands": {
         "dumpgym/contracts", "dumpgym/signals", "dumpgym/runs", "dumpgym/training", "dumpgym/simulating",
-        "dumpgym/comparing", "dumpgym/reporting", "agents/grpo", "agents/embedded", "envs/knights_knaves",
+        "dumpgym/comparing", "dumpgym/evaluating", "dumpgym/reporting", "agents/grpo", "agents/embedded",
+        "envs/knights_knaves",
     },
 }  # fmt: skip
 FACE = "dumpgym"
@@ -183,7 +187,7 @@ def test_libraries_that_a_room_brings_along(room, allowed):
         assert found <= allowed, f"{module} brings along {sorted(found - allowed)}"
 
 
-LANGUAGE_MODEL_MODULES = {"dumpgym.training.launch", "dumpgym.training.warm_start"}
+LANGUAGE_MODEL_MODULES = {"dumpgym.evaluating.runner", "dumpgym.training.launch", "dumpgym.training.warm_start"}
 
 
 def test_only_the_grpo_agent_and_who_launches_it_bring_torch_along():
