@@ -2,9 +2,8 @@
 
 import dataclasses
 import importlib
-import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import yaml
 from mkdocs.structure.pages import Page
 
 import dumpgym
+from dumpgym.commands.docstrings import file_of, read_docstring
 from dumpgym.commands.list import registered
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def policies() -> str:
             _table(("id", "what it does"), [(f"[`{name}`](#{name})", _summary(made)) for name, made in entries.items()])
         )
         for name, made in entries.items():
-            blocks.append(f"\n### {name}\n\n`{_file_of(made)}`, options: {_options(options[name]) or 'none'}\n")
+            blocks.append(f"\n### {name}\n\n`{file_of(made)}`, options: {_options(options[name]) or 'none'}\n")
             blocks.append(_manual(made))
     return "\n".join(blocks)
 
@@ -66,7 +66,7 @@ def signals() -> str:
     blocks = []
     for name, made in sorted(dumpgym.signal_registry.items()):
         defined = made.args[0] if isinstance(made, partial) else made
-        blocks += [f"## {name}\n\n`{_file_of(defined)}`\n", _manual(defined)]
+        blocks += [f"## {name}\n\n`{file_of(defined)}`\n", _manual(defined)]
     return "\n".join(blocks)
 
 
@@ -75,7 +75,7 @@ def students() -> str:
     blocks = []
     for name, made in sorted(dumpgym.student_registry.items()):
         defined = getattr(made, "__self__", made)  # of a class method, the class
-        blocks += [f"## {name}\n\n`{_file_of(defined)}`\n", _manual(defined)]
+        blocks += [f"## {name}\n\n`{file_of(defined)}`\n", _manual(defined)]
         if made is not defined:
             blocks.append(_manual(made))
     return "\n".join(blocks)
@@ -92,7 +92,7 @@ def experiment_fields() -> str:
     """The keys of an experiment's file."""
     from dumpgym.comparing.experiment import Experiment
 
-    documented = dict(_attributes(Experiment))
+    documented = read_docstring(Experiment).sections["Attributes"]
     fields = {field.name: field for field in dataclasses.fields(Experiment)}
     return "\n".join(f"`{name}`{_default(fields[name])}\n:   {text}\n" for name, text in documented.items())
 
@@ -122,14 +122,6 @@ GENERATORS: dict[str, Callable[[], str]] = {
 }
 
 
-def _attributes(documented: type) -> Iterator[tuple[str, str]]:
-    """The entries of a docstring's section "Attributes"."""
-    section = inspect.cleandoc(documented.__doc__ or "").partition("Attributes:\n")[2]
-    for entry in re.split(r"\n(?=    \w)", section):
-        name, _, text = entry.strip().partition(": ")
-        yield name, " ".join(text.split())
-
-
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default_factory is not dataclasses.MISSING:
         return ""
@@ -137,14 +129,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def _summary(documented: Any) -> str:
-    return (inspect.getdoc(documented) or "").partition("\n")[0]
-
-
-def _file_of(defined: Any) -> str:
-    name: str = defined.__module__
-    if name.startswith(("dumpgym.agents.", "dumpgym.envs.")):  # these two rooms are at the top level of the checkout
-        name = name.removeprefix("dumpgym.")
-    return name.replace(".", "/") + ".py"
+    return read_docstring(documented).summary
 
 
 def _manual(defined: Any) -> str:
