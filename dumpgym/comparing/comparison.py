@@ -11,28 +11,12 @@ import numpy as np
 
 from dumpgym.comparing.experiment import Metric
 from dumpgym.comparing.labels import cell_label, compared_settings, value_text
+from dumpgym.comparing.summary import FEWEST_SEEDS as FEWEST_SEEDS
+from dumpgym.comparing.summary import summary_rows
 from dumpgym.contracts.policy_registry import find_policy
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.finished import Array, FinishedRun
-from dumpgym.statistics.curves import area_under_curve, forgetting, median_time, tokens_to_threshold
-from dumpgym.statistics.intervals import (
-    Interval,
-    interquartile_mean_interval,
-    interval_over_runs,
-    probability_of_improvement,
-    restricted_mean,
-)
-from dumpgym.statistics.significance import (
-    detectable_difference,
-    difference_p_value,
-    equivalence_p_value,
-    holm,
-    pairs_needed,
-    verdict,
-)
-
-FEWEST_SEEDS = 8
-"""A comparison with fewer seeds is called an anecdote: with a handful of runs, bootstrap intervals are too narrow."""
+from dumpgym.statistics.curves import area_under_curve, speedup_of_area, tokens_at_crossing, tokens_to_threshold
 
 
 @dataclass(frozen=True)
@@ -58,11 +42,13 @@ class Comparison:
         metric: the primary metric.
         threshold: mean success to reach, for the number of tokens until then.
         margin: differences of the primary metric below this do not matter; used by the equivalence test.
-        settings_tried: number of settings tried for every policy beforehand.
+        settings_tried: number of settings tried for every policy beforehand; None if nobody said.
         control: label of the cell that all others are compared with; None if it has no run.
         budget: generated tokens up to which runs are compared.
         cells: cells by label, the control first.
         notes: what a reader must know, e.g. which runs are left out.
+        machine_shared: whether the machine did other work during the runs, so that their seconds cannot be compared;
+            None if nobody said.
     """
 
     name: str
@@ -70,11 +56,12 @@ class Comparison:
     metric: Metric
     threshold: float
     margin: float
-    settings_tried: int
+    settings_tried: int | None
     control: str | None
     budget: float
     cells: dict[str, FinishedCell]
     notes: list[str]
+    machine_shared: bool | None = None
 
     @property
     def arms(self) -> list[str]:
@@ -85,6 +72,21 @@ class Comparison:
     def margin_in_units(self) -> float:
         """The margin in units of the primary metric. For ``tokens_to_threshold`` it is that share of the budget."""
         return self.margin * (1.0 if self.higher_is_better() else self.budget)
+
+    @cached_property
+    def margin_as_speedup(self) -> float:
+        """The margin as a speed-up of the control: 1.1 if the control, 1.1 times as fast, would gain the margin.
+
+        For the area see ``speedup_of_area``; for ``tokens_to_threshold`` it is the mean divided by the mean minus the
+        margin. NaN without a control, and for the final success, which no speed-up of a finished curve changes.
+        """
+        if self.control is None or self.metric == "final":
+            return float("nan")
+        if self.metric == "area":
+            curves = [(run.tokens, run.success) for run in self.cells[self.control].runs.values()]
+            return speedup_of_area(curves, self.margin, self.budget)
+        mean = float(self.values(self.control).mean())
+        return mean / (mean - self.margin_in_units) if mean > self.margin_in_units else float("inf")
 
     @cached_property
     def table(self) -> list[dict[str, Any]]:
@@ -136,12 +138,17 @@ class Comparison:
         """The primary metric of a cell's runs in the order of their seeds, (seeds,)."""
         return np.array([self.primary(run) for run in self.cells[label].runs.values()])
 
-    def values_by_arm(self, label: str) -> Array:
+    def values_by_arm(self, label: str, seeds_of: str | None = None) -> Array:
         """The primary metric of a cell's runs for every arm, (seeds, arms).
 
         For ``tokens_to_threshold`` it is the final success, because a run may never reach the threshold on some arms.
+
+        Args:
+            label: label of the cell.
+            seeds_of: label of another cell; the values are those of the seeds that both have.
         """
-        runs = self.cells[label].runs.values()
+        others = self.cells[seeds_of or label].runs
+        runs = [run for seed, run in self.cells[label].runs.items() if seed in others]
         if self.metric != "area":
             return np.stack([run.success_by_arm[-1] for run in runs])
         columns = [[area_under_curve(run.tokens, arm, self.budget) for arm in run.success_by_arm.T] for run in runs]
@@ -152,7 +159,8 @@ class Comparison:
         # Paired: runs of one seed start from the same weights, draw the same problems on each arm and are evaluated on
         # the same problems. Luck with these cancels in the difference, so its interval is narrower than that of the
         # difference of two independent means.
-        return np.array([self.primary(mine) - self.primary(its) for mine, its in self._pairs(label, other)])
+        mine, its = self.paired_values(label, other)
+        return mine - its
 
     def differences_over_steps(self, label: str, other: str | None = None) -> Array:
         """The same differences for the area under success over optimiser steps, (seeds,).
@@ -181,79 +189,28 @@ class Comparison:
         curves = [[np.interp(at, run.tokens, run.success) for run in pair] for pair in self._pairs(label, other)]
         return np.array([mine - its for mine, its in curves])
 
+    def speedups(self, label: str, other: str | None = None) -> Array:
+        """How many times sooner, in tokens, a cell reaches the threshold than another cell, on common seeds, (seeds,).
+
+        NaN if one of the two runs does not reach it, or reaches it before training.
+        """
+        times = [
+            [tokens_at_crossing(run.tokens, run.success, self.threshold) or np.nan for run in pair]
+            for pair in self._pairs(label, other)
+        ]
+        return np.array([its / mine for mine, its in times])
+
+    def paired_values(self, label: str, other: str | None = None) -> tuple[Array, Array]:
+        """The primary metric of a cell and of another, by default the control, on the seeds of both, each (seeds,)."""
+        pairs = self._pairs(label, other)
+        return np.array([self.primary(mine) for mine, _ in pairs]), np.array([self.primary(its) for _, its in pairs])
+
     def _pairs(self, label: str, other: str | None) -> list[tuple[FinishedRun, FinishedRun]]:
         if other is None:
             assert self.control is not None
             other = self.control
         mine, its = self.cells[label].runs, self.cells[other].runs
         return [(mine[seed], its[seed]) for seed in mine if seed in its]
-
-
-def summary_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """One row per cell with all its numbers, the control first and the others from best to worst.
-
-    Every ``Interval`` is an estimate with its 95 % interval; for a cell with one run, the ends are NaN. p-values of
-    differences are adjusted by Holm's method for all cells that are compared with the control.
-    """
-    rows = [_row(comparison, label) for label in comparison.cells]
-    # With many policies against one control, the luckiest looks better than it is. Holm's method keeps the chance of
-    # one or more false differences in the table below the level.
-    others = [row for row in rows if "difference" in row]
-    tested = [row for row in others if not np.isnan(row["p"])]
-    for row, adjusted in zip(tested, holm([row["p"] for row in tested]) if tested else (), strict=True):
-        row["p_holm"] = float(adjusted)
-    for row in others:
-        row["verdict"] = verdict(row.get("p_holm", np.nan), row["equivalence_p"])
-    sign = -1 if comparison.higher_is_better() else 1
-    return sorted(rows, key=lambda row: (row["label"] != comparison.control, sign * row["primary"][0]))
-
-
-def _row(comparison: Comparison, label: str) -> dict[str, Any]:
-    runs = list(comparison.cells[label].runs.values())
-    values = comparison.values(label)
-    reached = np.array([tokens_to_threshold(run.tokens, run.success, comparison.threshold) for run in runs])
-    row: dict[str, Any] = {
-        "label": label,
-        "seeds": len(runs),
-        "is_anecdote": len(runs) < FEWEST_SEEDS,
-        "primary": _interval(values),
-        "final": _interval(np.array([run.success[-1] for run in runs])),
-        "tokens_to_threshold": restricted_mean(reached, comparison.budget) if len(runs) > 1 else _interval(reached),
-        "median_to_threshold": median_time(reached),
-        "runs_that_reached": int(np.isfinite(reached).sum()),
-        "forgetting": _interval(np.array([forgetting(run.success_by_arm).mean() for run in runs])),
-        "effective_arms": _interval(np.array([run.of_steps("policy/effective_arms").mean() for run in runs])),
-        "largest_share": _interval(np.array([run.of_steps("policy/largest_share").mean() for run in runs])),
-        "kl_from_uniform": _interval(np.array([run.of_steps("policy/kl_from_uniform").mean() for run in runs])),
-        "zero_variance": _interval(np.array([run.of_steps("frac_reward_zero_std").mean() for run in runs])),
-        "truncated": _interval(np.array([run.of_steps("completions/clipped_ratio").mean() for run in runs])),
-    }
-    if len(runs) > 1:
-        row["interquartile_mean"] = interquartile_mean_interval(comparison.values_by_arm(label))
-    if comparison.control is None or label == comparison.control:
-        return row
-    differences = comparison.differences(label)
-    if not len(differences):
-        return row
-    row |= {
-        "pairs": len(differences),
-        "difference": _interval(differences),
-        "difference_over_steps": _interval(comparison.differences_over_steps(label)),
-        "p": difference_p_value(differences),
-        "equivalence_p": equivalence_p_value(differences, comparison.margin_in_units),
-    }
-    if len(differences) > 1:
-        row |= {"pairs_needed": pairs_needed(differences), "detectable": detectable_difference(differences)}
-    control = comparison.values_by_arm(comparison.control)
-    if len(runs) > 1 and len(control) > 1:
-        row["improvement"] = probability_of_improvement(comparison.values_by_arm(label), control)
-    return row
-
-
-def _interval(values: Array) -> Interval:
-    if len(values) == 1 or not np.isfinite(values).all():
-        return float(np.mean(values)), float("nan"), float("nan")
-    return interval_over_runs(values)
 
 
 def option_of(config: TrainConfig, name: str) -> Any:

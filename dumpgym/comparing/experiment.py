@@ -66,7 +66,10 @@ class Experiment:
         seeds: paired runs per cell.
         first_seed: the seeds are first_seed, first_seed + 1, ...
         control: the policy that all others are compared with.
-        settings_tried: number of settings tried for every policy, on other seeds, before this experiment.
+        settings_tried: number of settings tried for every policy, on other seeds, before this experiment; 0 says that
+            there was no tuning.
+        machine_shared: whether the machine did other work during the runs, so that their seconds cannot be compared;
+            true by itself if several runs are at work at the same time.
         grids: the policies and settings to compare.
         train: settings of all runs, by their names in ``TrainConfig``.
     """
@@ -79,7 +82,8 @@ class Experiment:
     seeds: Annotated[int, Ge(1)] = 8
     first_seed: Annotated[int, Ge(0)] = 0
     control: str = "uniform"
-    settings_tried: Annotated[int, Ge(0)] = 0
+    settings_tried: Annotated[int, Ge(0)] | None = None
+    machine_shared: bool | None = None
     grids: Annotated[tuple[Grid, ...], MinLen(1)]
     train: dict[str, Any] = field(default_factory=dict)
 
@@ -178,4 +182,7 @@ def to_record(experiment: Experiment) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> Experiment:
     """The experiment that ``to_record`` wrote."""
-    return validated(dict(record), Experiment)
+    values = dict(record)
+    if "machine_shared" not in values and values.get("settings_tried") == 0:
+        del values["settings_tried"]  # files that are older than the key have 0 where nothing was said
+    return validated(values, Experiment)

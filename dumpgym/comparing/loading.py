@@ -81,7 +81,7 @@ def _refuse_unlike(runs: Sequence[FinishedRun]) -> list[str]:
 
 
 def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:
-    kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "control")
+    kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "machine_shared", "control")
     records = {file.read_text(encoding="utf-8") for path in paths for file in _experiments_at(path)}
     settings = [{key: getattr(from_record(json.loads(record)), key) for key in kept} for record in records]
     for other in settings[1:]:
@@ -95,7 +95,8 @@ def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:
         "metric": "area",
         "threshold": 0.5,
         "margin": 0.02,
-        "settings_tried": 0,
+        "settings_tried": None,
+        "machine_shared": None,
     }
     return {"name": re.sub(r"\W+", " ", paths[0].resolve().name), **default, "control": "uniform"}
 

@@ -88,9 +88,11 @@ def compare(
         (output / "logs").mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / "logs" / "lock", timeout=0):
+            pool = _Pool(config, runs, console, list(command or sys.argv))
+            stated = pool.with_machine_shared(experiment, output)
             with writing(output / EXPERIMENT):
-                write_file(output / EXPERIMENT, json.dumps(to_record(experiment), indent=2) + "\n")
-            failed = _Pool(config, runs, console, list(command or sys.argv)).run(on_progress)
+                write_file(output / EXPERIMENT, json.dumps(to_record(stated), indent=2) + "\n")
+            failed = pool.run(on_progress)
     except Timeout as error:
         raise InvalidValueError("output", str(output), "a directory in which no other comparison is at work") from error
     if failed:
@@ -164,6 +166,15 @@ class _Pool:
         done, number = self.finished + len(self.failed), len(self.runs)
         under_way = sum(run.progress() for run in self.active.values())
         return f"{done} of {number} runs, {len(self.active)} running", (done + under_way) / number
+
+    def with_machine_shared(self, experiment: Experiment, output: Path) -> Experiment:
+        """The experiment with ``machine_shared`` set if runs slow each other down now or did in an earlier call."""
+        if experiment.machine_shared is not None:
+            return experiment
+        path = output / EXPERIMENT
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        is_shared = min(self._processes(), len(self.waiting)) > 1 or earlier.get("machine_shared")
+        return replace(experiment, machine_shared=True) if is_shared else experiment
 
     def _processes(self) -> int:
         if self.config.processes:

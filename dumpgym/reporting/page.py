@@ -18,6 +18,9 @@ from dumpgym.reporting.tables import (
     differences_table,
     power_lines,
     results_table,
+    scale_line,
+    seconds_line,
+    skew_lines,
     spending_table,
     steering_table,
 )
@@ -95,10 +98,12 @@ def _write_figure(comparison: Comparison, name: str, folder: Path) -> bytes:
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
     """The settings, seeds and table of a comparison, JSON-compatible; numbers that are not finite become None."""
-    kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "control", "budget", "notes")
+    kept = ("name", "question", "metric", "threshold", "margin", "margin_as_speedup", "settings_tried",
+            "machine_shared", "control", "budget", "notes")  # fmt: skip
     rows = [{key: _finite(value) for key, value in row.items()} for row in comparison.table]
     seeds = {label: sorted(cell.runs) for label, cell in comparison.cells.items()}
-    return {key: getattr(comparison, key) for key in kept} | {"arms": comparison.arms, "seeds": seeds, "table": rows}
+    settings = {key: _finite(getattr(comparison, key)) for key in kept}
+    return settings | {"arms": comparison.arms, "seeds": seeds, "table": rows}
 
 
 def _finite(value: Any) -> Any:
@@ -132,12 +137,13 @@ def page(comparison: Comparison, images: dict[str, bytes]) -> str:
 {_html_table(results_table(comparison))}
 <h2>Compared with {escape(comparison.control or "no control")}</h2>
 {_html_table(differences_table(comparison))}
-{"".join(f"<p>{escape(line)}</p>" for line in power_lines(comparison))}
+{"".join(f"<p>{escape(line)}</p>" for line in [*skew_lines(comparison), *power_lines(comparison)])}
 <h2>Steering and health</h2>
 {_html_table(steering_table(comparison))}
 <h2>Figures</h2>
 {figures}<h2>Ledger</h2>
 {_html_table(spending_table(comparison))}
+<p>{escape(seconds_line(comparison))}</p>
 </body></html>
 """
 
@@ -149,14 +155,16 @@ def _notes(comparison: Comparison) -> list[str]:
 
 
 def _protocol(comparison: Comparison) -> str:
-    tried = comparison.settings_tried
-    tuning = f"{tried} settings tried for every policy on other seeds" if tried else "none recorded"
+    tried, speedup = comparison.settings_tried, comparison.margin_as_speedup
+    tuning = f"{tried} settings of every policy on other seeds" if tried else "none, as the experiment says"
+    margin = "" if math.isnan(speedup) else f", which the control would gain by being {speedup:.2f} times as fast,"
     return (
         f"Primary metric: {comparison.metric}. Runs are compared up to {comparison.budget:,.0f} generated tokens each. "
-        f"The success threshold is {comparison.threshold:g}; differences below {comparison.margin:g} do not matter. "
-        "Intervals are 95 % bootstrap intervals over seeds. Differences are paired by seed; their p-values are "
-        "adjusted by Holm's method, those of the equivalence test are not. Over steps, two policies are compared up to "
-        f"the last step that all their runs reached. Tuning beforehand: {tuning}."
+        f"The success threshold is {comparison.threshold:g}; differences below {comparison.margin:g}{margin} do not "
+        "matter. Intervals are of 95 %: Student's over seeds, and for statistics by arm jackknife intervals over whole "
+        "runs. Differences are paired by seed. p-values of differences and of equivalence are each adjusted by Holm's "
+        "method. Over steps, two policies are compared up to the last step that all their runs reached. "
+        f"{scale_line(comparison)} Tuning beforehand: {'not stated' if tried is None else tuning}."
     )
 
 

@@ -3,26 +3,55 @@
 import math
 
 from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison
+from dumpgym.comparing.timing import STALLED, median_seconds
 from dumpgym.statistics.intervals import Interval
 
 Table = list[list[str]]
 """Rows of cells, the header first."""
+_NO_WIDTH = 1e-9
 
 
 def power_lines(comparison: Comparison) -> list[str]:
-    """For every cell, the seeds that its observed difference needs, and the difference that its own seeds can show."""
+    """For every cell, the seeds that the margin needs given the observed spread, and what its own seeds can show."""
+    margin = _number(comparison, comparison.margin_in_units)
     return [
-        f"{row['label']}: a difference of the observed size needs {_count(row['pairs_needed'])} seeds for a power of "
-        f"0.8; {row['pairs']} seeds show one of {_number(comparison, row['detectable'])}."
+        f"{row['label']}: to detect a difference of the margin, {margin}, takes {_count(row['pairs_needed'])} seeds at "
+        f"a power of 0.8; to show equivalence, if there is no difference, {_count(row['pairs_for_equivalence'])}. "
+        f"{row['pairs']} seeds show a difference of {_number(comparison, row['detectable'])}."
         for row in comparison.table
         if "detectable" in row
     ]
 
 
+def skew_lines(comparison: Comparison) -> list[str]:
+    """For every cell whose differences are skewed, the interval of the studentised bootstrap beside Student's."""
+    large = comparison.metric == "tokens_to_threshold"
+    return [
+        f"{row['label']}: the differences are skewed ({row['skewness']:+.1f}, more than two standard errors). The "
+        f"studentised bootstrap gives {format_interval(row['difference_studentised'], large, sign='+')}."
+        for row in comparison.table
+        if "difference_studentised" in row
+    ]
+
+
+def scale_line(comparison: Comparison) -> str:
+    """At what scale the cells ran: how many completions an arm gets in a step, beside DUMP's published runs."""
+    batches = {cell.config.prompts_per_step * cell.config.num_generations for cell in comparison.cells.values()}
+    batch = " or ".join(f"{size:,}" for size in sorted(batches))
+    arms = len(comparison.arms)
+    per_arm = " or ".join(f"{size / arms:,.1f}" for size in sorted(batches))
+    return (
+        f"Scale: {batch} rollouts a step on {arms} arms, {per_arm} an arm under uniform sampling. DUMP's published "
+        "runs have 171 (128 prompts of 16 completions, 12 arms): a window of 300 rollouts is two steps there, and "
+        f"{' or '.join(f'{300 * arms / size:,.0f}' for size in sorted(batches, reverse=True))} here."
+    )
+
+
 def results_table(comparison: Comparison) -> Table:
     """The primary metric, final success, tokens to the threshold, and forgetting of every cell."""
     head = ["policy", "seeds", f"{comparison.metric} (primary)", "interquartile mean by arm", "final success"]
-    rows = [[*head, f"tokens to {comparison.threshold:g}, mean", "median", "reached", "forgetting"]]
+    head += [f"tokens to {comparison.threshold:g}, mean", "median", "reached", "forgetting"]
+    rows = [[*head, "rollouts an arm and step"]]
     for row in comparison.table:
         seeds = f"{row['seeds']}{', an anecdote' if row['is_anecdote'] else ''}"
         several = format_interval(row["interquartile_mean"]) if "interquartile_mean" in row else "-"
@@ -33,13 +62,15 @@ def results_table(comparison: Comparison) -> Table:
         rows.append([row["label"], seeds, primary, several, format_interval(row["final"]), times])
         rows[-1] += [never if math.isnan(median) else f"{median:,.0f}"]
         rows[-1] += [f"{row['runs_that_reached']}/{row['seeds']}", format_interval(row["forgetting"])]
+        rows[-1] += [f"{row['rollouts_per_arm'][0]:,.1f}"]
     return rows
 
 
 def differences_table(comparison: Comparison) -> Table:
     """Paired differences of every cell from the control, with p-values, verdicts, and differences over steps."""
-    head = ["policy", "pairs", "difference", "p, Holm", "p, equivalence", "verdict", "probability of improvement"]
-    rows = [[*head, "area over steps, difference"]]
+    head = ["policy", "pairs", "difference", "p, Holm", "p, equivalence, Holm", "verdict"]
+    head += [f"speed-up to {comparison.threshold:g}", "probability of improvement"]
+    rows = [[*head, "area over steps, difference", "variance removed by pairing"]]
     for row in comparison.table:
         if "difference" in row:
             rows.append(
@@ -48,10 +79,12 @@ def differences_table(comparison: Comparison) -> Table:
                     f"{row['pairs']}{', an anecdote' if row['pairs'] < FEWEST_SEEDS else ''}",
                     format_interval(row["difference"], comparison.metric == "tokens_to_threshold", sign="+"),
                     format_p_value(row.get("p_holm", math.nan)),
-                    format_p_value(row["equivalence_p"]),
+                    format_p_value(row.get("equivalence_p_holm", math.nan)),
                     row["verdict"],
+                    format_speedup(row["speedup"]),
                     format_interval(row["improvement"]) if "improvement" in row else "-",
                     format_interval(row["difference_over_steps"], sign="+"),
+                    "-" if math.isnan(row["variance_removed"]) else f"{row['variance_removed']:.0%}",
                 ]
             )
     return rows
@@ -76,18 +109,34 @@ def steering_table(comparison: Comparison) -> Table:
 
 
 def spending_table(comparison: Comparison) -> Table:
-    """Tokens by purpose and seconds by phase of every cell, averaged over seeds."""
+    """Tokens by purpose, means over seeds, and seconds by phase, medians over seeds, of every cell.
+
+    Without the seconds, if the machine was shared; see ``seconds_line``.
+    """
     names = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
-    head = ["policy", "seeds", "generated", "redrawn", "trained on", "in evaluation"]
-    first = next(iter(comparison.cells.values()))
-    phases = list(next(iter(first.runs.values())).ledger["seconds"])
-    rows = [[*head, *(f"{phase}, s" for phase in phases)]]
+    rows = [["policy", "seeds", "generated", "redrawn", "trained on", "in evaluation"]]
     for label, cell in comparison.cells.items():
         ledgers = [run.ledger for run in cell.runs.values()]
         means = [sum(one["tokens"][name] for one in ledgers) / len(ledgers) for name in names]
-        seconds = [sum(one["seconds"][phase] for one in ledgers) / len(ledgers) for phase in phases]
-        rows.append([label, str(len(ledgers)), *(f"{m:,.0f}" for m in means), *(f"{s:,.1f}" for s in seconds)])
+        rows.append([label, str(len(ledgers)), *(f"{m:,.0f}" for m in means)])
+    if not comparison.machine_shared:
+        medians = {label: median_seconds(cell.runs) for label, cell in comparison.cells.items()}
+        stalled = {row["label"]: row["stalled_seeds"] for row in comparison.table}
+        rows[0] += [*(f"{phase}, s" for phase in medians[rows[1][0]]), "stalled seeds"]
+        for row in rows[1:]:
+            row += [*(f"{seconds:,.1f}" for seconds in medians[row[0]].values())]
+            row.append(", ".join(map(str, stalled[row[0]])) or "-")
     return rows
+
+
+def seconds_line(comparison: Comparison) -> str:
+    """What may be made of the seconds of these runs."""
+    if comparison.machine_shared:
+        return "Seconds are not shown: the machine did other work during the runs (machine_shared in the experiment)."
+    known = "" if comparison.machine_shared is False else " The experiment does not say if the machine did other work."
+    return (
+        f"Seconds are medians over seeds.{known} Stalled seeds have a step that took over {STALLED:g} times the median."
+    )
 
 
 def markdown(rows: Table) -> str:
@@ -104,12 +153,29 @@ def markdown_tables(comparison: Comparison) -> str:
 
 
 def format_interval(interval: Interval, large: bool = False, sign: str = "") -> str:
-    """An estimate with its interval, to three decimals, or none if it is large; sign "+" for differences."""
-    form = f"{sign},.0f" if large else f"{sign}.3f"
+    """An estimate with its interval, to three decimals, or none if it is large; sign "+" for differences.
+
+    The estimate stands alone if there is no interval: for one run, and where all runs have the same value. A narrow
+    interval gets as many decimals as it needs to differ from a point.
+    """
     value, low, high = interval
     if math.isnan(value):
         return "-"
-    return f"{value:{form}}" + ("" if math.isnan(low) else f" [{low:{form}}, {high:{form}}]")
+    places = 0 if large else 3
+    if math.isnan(low) or math.isclose(low, high, abs_tol=_NO_WIDTH):
+        return f"{value:{sign},.{places}f}"
+    while round(low, places) == round(high, places):
+        places += 1
+    form = f"{sign},.{places}f"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def format_speedup(interval: Interval) -> str:
+    """A speed-up with its interval, such as "x1.04 [0.91, 1.18]"; "-" if it is not known."""
+    value, low, high = interval
+    if math.isnan(value):
+        return "-"
+    return f"x{value:.2f}" + ("" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
 def _number(comparison: Comparison, value: float) -> str:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dumpgym.simulating.lockstep import ORACLE, Trajectories
-from dumpgym.statistics.intervals import interval_over_runs
+from dumpgym.statistics.intervals import interval_over_runs, median_interval
 
 CONTROL = "uniform"
 """The policy with which all others are compared."""
@@ -63,7 +63,8 @@ class StudentResult:
 def policy_rows(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[str, Any]]:
     """Makes the rows of the table, one per policy, best area first.
 
-    Every estimate is a tuple (value, lower, upper) with a 95 % bootstrap interval. Differences are paired: run s of the
+    Every estimate is a tuple (value, lower, upper) with a 95 % interval: Student's for means, that of order statistics
+    for the median. Differences are paired: run s of the
     policy minus run s of uniform sampling. "regret" is run s of the oracle minus run s of the policy.
     "steps_to_threshold" is a median, in which a run that never reaches the threshold counts as steps + 1.
 
@@ -80,7 +81,7 @@ def policy_rows(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[s
             "policy": name,
             **{key: interval_over_runs(measures[key]) for key in ("area", "final", "effective_arms", "tokens")},
             "area_minus_uniform": interval_over_runs(areas[name] - areas[CONTROL]),
-            "steps_to_threshold": interval_over_runs(np.nan_to_num(reached, nan=steps + 1), np.median),
+            "steps_to_threshold": median_interval(np.nan_to_num(reached, nan=steps + 1)),
             "runs_that_reached": int(np.isfinite(reached).sum()),
             "runs": len(reached),
         }

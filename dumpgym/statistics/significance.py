@@ -5,7 +5,7 @@ signed-rank test has a two-sided p-value below .05, whatever the differences.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from scipy.optimize import brentq
 from dumpgym.contracts.errors import InvalidValueError, require_number
 
 _MOST_PAIRS = 10_000
+# Nodes and weights of Gauss and Legendre's rule from 0 to 1.
+_QUANTILES, _WEIGHTS = (np.polynomial.legendre.leggauss(100) + np.array([[1.0], [0.0]])) / 2
 _CERTAIN = 50.0  # effect, in standard deviations, that even two pairs detect almost certainly
 
 
@@ -57,7 +59,7 @@ def verdict(difference_p: float, equivalence_p: float, level: float = 0.05) -> s
 
     Args:
         difference_p: p-value of ``difference_p_value``, adjusted for the number of comparisons.
-        equivalence_p: p-value of ``equivalence_p_value``.
+        equivalence_p: p-value of ``equivalence_p_value``, adjusted likewise.
         level: significance level of both tests.
 
     Returns:
@@ -101,33 +103,69 @@ def power_of_pairs(effect: float, pairs: float, level: float = 0.05) -> float:
         level: significance level of the two-sided test.
     """
     # Given the sample's standard deviation, the test rejects if the sample mean exceeds a bound, which has a normal
-    # probability; the power is its expectation over the chi distribution of the standard deviation. This equals the
-    # tails of the noncentral t distribution, but scipy.stats.nct returns NaN for large effects.
-    freedom = pairs - 1
-    bound, shift = stats.t.isf(level / 2, freedom), abs(effect) * np.sqrt(pairs)
-
-    def seen(chi: float) -> float:
-        needed = bound * chi / np.sqrt(freedom)
-        return float(stats.norm.sf(needed - shift) + stats.norm.sf(needed + shift))
-
-    return float(stats.chi(freedom).expect(seen))
+    # probability; the power is its expectation over the standard deviation. This equals the tails of the noncentral t
+    # distribution, but scipy.stats.nct returns NaN for large effects.
+    bounds, shift = stats.t.isf(level / 2, pairs - 1) * _deviations(pairs), abs(effect) * np.sqrt(pairs)
+    return float((stats.norm.sf(bounds - shift) + stats.norm.sf(bounds + shift)) @ _WEIGHTS)
 
 
-def pairs_needed(differences: NDArray[np.float64], power: float = 0.8) -> float:
-    """Returns the number of seeds with which a test would detect a difference of the observed size.
+def _deviations(pairs: float) -> NDArray[np.float64]:
+    """Standard deviations of samples of normal values of deviation 1, at the quantiles ``_QUANTILES``."""
+    deviations: NDArray[np.float64] = np.sqrt(stats.chi2.ppf(_QUANTILES, pairs - 1) / (pairs - 1))
+    return deviations
+
+
+def power_of_equivalence(margin: float, pairs: float, level: float = 0.05) -> float:
+    """Computes the probability that two one-sided tests show equivalence, if the true difference is 0.
 
     Args:
-        differences: difference of every pair so far, at least 2.
+        margin: largest difference that does not matter, divided by the standard deviation of the differences.
+        pairs: number of seeds, above 1.
+        level: significance level of each one-sided test.
+    """
+    bounds, room = stats.t.isf(level, pairs - 1) * _deviations(pairs), margin * np.sqrt(pairs)
+    return float(np.maximum(2 * stats.norm.cdf(room - bounds) - 1, 0) @ _WEIGHTS)
+
+
+def pairs_needed(differences: NDArray[np.float64], size: float, power: float = 0.8) -> float:
+    """Returns the number of seeds with which a test would detect a mean difference of a given size.
+
+    The size is one that would matter, such as the margin, and not the observed one: the number of seeds for that says
+    no more than the p-value, and swings between a handful and thousands with the luck of a few seeds.
+
+    Args:
+        differences: difference of every pair so far, at least 2. Only their standard deviation counts; from 8 seeds it
+            is known to a factor of 2 or so, and the number of seeds to a factor of 4.
+        size: mean difference to detect, above 0.
         power: probability with which the difference is to be detected.
 
     Returns:
-        The number of seeds; infinite if the mean difference is 0 or more than 10,000 seeds are needed.
+        The number of seeds; infinite if more than 10,000 are needed.
     """
-    mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
-    if mean == 0:
-        return float("inf")
-    effect = min(abs(mean) / deviation, _CERTAIN) if deviation > 0 else _CERTAIN
-    first = bisect_left(range(2, _MOST_PAIRS), power, key=lambda pairs: power_of_pairs(effect, pairs))
+    return _fewest_pairs(differences, size, power, power_of_pairs)
+
+
+def pairs_for_equivalence(differences: NDArray[np.float64], margin: float, power: float = 0.8) -> float:
+    """Returns the number of seeds with which a test would show equivalence, if the true difference is 0.
+
+    Args:
+        differences: difference of every pair so far, at least 2. Only their standard deviation counts.
+        margin: largest difference that does not matter, above 0.
+        power: probability with which equivalence is to be shown.
+
+    Returns:
+        The number of seeds; infinite if more than 10,000 are needed.
+    """
+    return _fewest_pairs(differences, margin, power, power_of_equivalence)
+
+
+def _fewest_pairs(
+    differences: NDArray[np.float64], size: float, power: float, power_of: Callable[[float, float], float]
+) -> float:
+    require_number("size of the difference", size, above=0)
+    deviation = float(np.std(differences, ddof=1))
+    effect = min(size / deviation, _CERTAIN) if deviation > 0 else _CERTAIN
+    first = bisect_left(range(2, _MOST_PAIRS), power, key=lambda pairs: power_of(effect, pairs))
     return float(2 + first) if first < _MOST_PAIRS - 2 else float("inf")
 
 

@@ -54,7 +54,7 @@ def card_text(config: TrainConfig, summary: Mapping[str, Any], made_by: Mapping[
 
 ## Success on {config.final_evaluation_problems} held-out problems of each arm
 
-Greedy, with the 95 % interval of the difference (paired bootstrap over problems).
+Greedy, with the 95 % interval of the difference (paired, over problems).
 
 | arm | before | after | difference | interval |
 |---|---|---|---|---|

@@ -189,6 +189,16 @@ def test_a_killed_comparison_resumes_to_the_same_files(unbroken, tmp_path, model
     assert different == []
 
 
+def test_runs_at_the_same_time_share_the_machine(unbroken):
+    """An experiment says so from then on. In files of before the key, no settings tried means that nothing was said."""
+    record = json.loads((unbroken / "experiment.json").read_text())
+    assert record["machine_shared"] is True
+    assert record["settings_tried"] is None
+    old = {key: value for key, value in record.items() if key != "machine_shared"} | {"settings_tried": 0}
+    assert from_record(old).settings_tried is from_record(old).machine_shared is None
+    assert from_record({**record, "settings_tried": 0}).settings_tried == 0
+
+
 def test_finished_runs_are_left_alone_and_more_seeds_are_added(unbroken, tmp_path, model, capsys):
     path = small(tmp_path, model)
     before = {run: run.stat().st_mtime_ns for run in unbroken.glob("*/*/metrics.jsonl")}

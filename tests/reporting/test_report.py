@@ -15,10 +15,18 @@ from dumpgym.comparing.loading import load_comparison
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.page import page, report
-from dumpgym.reporting.tables import markdown_tables, power_lines
-from dumpgym.statistics.curves import area_under_curve
+from dumpgym.reporting.tables import (
+    differences_table,
+    format_interval,
+    markdown_tables,
+    power_lines,
+    results_table,
+    skew_lines,
+    spending_table,
+)
+from dumpgym.statistics.curves import area_under_curve, tokens_at_crossing
 from dumpgym.statistics.intervals import interval_over_runs
-from dumpgym.statistics.significance import holm
+from dumpgym.statistics.significance import holm, pairs_needed, verdict
 from tests.fakes.finished_runs import BUDGET, SEEDS, make_run
 
 LABELS = ["uniform", "dump", "dump (window 75)", "uniform; max_redraws 2"]
@@ -75,12 +83,110 @@ def test_the_table_says_what_the_runs_say(comparison):
     ]
     over_steps = interval_over_runs(np.subtract(*areas))
     assert rows["dump"]["difference_over_steps"] == pytest.approx(over_steps)
-    adjusted = holm([row["p"] for row in comparison.table[1:]])
-    assert [row["p_holm"] for row in comparison.table[1:]] == pytest.approx(adjusted)
+    for key in ("p", "equivalence_p"):
+        adjusted = holm([row[key] for row in comparison.table[1:]])
+        assert [row[f"{key}_holm"] for row in comparison.table[1:]] == pytest.approx(adjusted)
+    assert all(row["verdict"] == verdict(row["p_holm"], row["equivalence_p_holm"]) for row in comparison.table[1:])
+    mine, its = comparison.paired_values("dump")
+    assert rows["dump"]["variance_removed"] == pytest.approx(1 - np.var(mine - its) / (np.var(mine) + np.var(its)))
+    assert rows["dump"]["pairs_needed"] == pairs_needed(differences, comparison.margin)
     assert "difference" not in rows["uniform"]
+    assert rows["uniform"]["rollouts_per_arm"][0] == pytest.approx(6 * 4 / 3)
+    assert rows["dump"]["rollouts_per_arm"][0] > 6 * 4 / 3
     assert rows["uniform"]["effective_arms"][0] == pytest.approx(3)
     assert rows["uniform"]["kl_from_uniform"][0] == pytest.approx(0, abs=1e-9)
     assert rows["dump"]["kl_from_uniform"][0] > 0
+
+
+def test_a_speed_up_is_a_ratio_of_tokens_within_seeds(comparison):
+    """Its interval is Student's for the logarithms; a run that does not reach the threshold leaves no estimate."""
+    runs = [run for label in ("dump", "uniform") for run in comparison.cells[label].runs.values()]
+    level = (max(run.success[0] for run in runs) + min(run.success[-2:].min() for run in runs)) / 2
+    reachable = replace(comparison, threshold=float(level))
+    ratios = [
+        tokens_at_crossing(its.tokens, its.success, level) / tokens_at_crossing(mine.tokens, mine.success, level)
+        for mine, its in zip(*(comparison.cells[label].runs.values() for label in ("dump", "uniform")), strict=True)
+    ]
+    assert reachable.speedups("dump").tolist() == ratios
+    row = next(row for row in reachable.table if row["label"] == "dump")
+    assert row["speedup"] == pytest.approx(np.exp(interval_over_runs(np.log(ratios))))
+    never = replace(comparison, threshold=1.0)
+    assert all(math.isnan(row["speedup"][0]) for row in never.table[1:])
+    assert differences_table(never)[1][6] == "-"
+
+
+def test_a_margin_is_also_a_speed_up_of_the_control(comparison):
+    runs = comparison.cells["uniform"].runs.values()
+    speed = comparison.margin_as_speedup
+    faster = [
+        area_under_curve(np.append(run.tokens / speed, 2 * BUDGET), np.append(run.success, run.success[-1]), BUDGET)
+        for run in runs
+    ]
+    assert np.mean(faster) - comparison.values("uniform").mean() == pytest.approx(comparison.margin)
+    assert f"by being {speed:.2f} times as fast" in page(comparison, {})
+    tokens = replace(comparison, metric="tokens_to_threshold", margin=0.1)
+    mean = tokens.values("uniform").mean()
+    assert tokens.margin_as_speedup == pytest.approx(mean / (mean - 0.1 * BUDGET))
+    assert math.isnan(replace(comparison, metric="final").margin_as_speedup)
+    assert math.isnan(replace(comparison, control=None).margin_as_speedup)
+
+
+def test_equal_runs_have_a_value_and_no_interval(comparison):
+    cells = {"uniform": comparison.cells["uniform"], "copy": comparison.cells["uniform"]}
+    same = replace(comparison, cells=cells)
+    assert differences_table(same)[1][2] == "+0.000"
+    assert "[+0.000, +0.000]" not in markdown_tables(same)
+    assert format_interval((0.0, -0.0000123, 0.0000456), sign="+") == "+0.00000 [-0.00001, +0.00005]"
+    assert format_interval((0.5, math.nan, math.nan)) == "0.500"
+
+
+def test_skewed_differences_have_a_second_interval(comparison):
+    assert skew_lines(comparison) == []
+    row = {"label": "dump", "skewness": 2.5, "difference_studentised": (0.1, 0.05, 0.4)}
+    shown = replace(comparison)
+    shown.__dict__["table"] = [row]
+    assert skew_lines(shown) == [
+        "dump: the differences are skewed (+2.5, more than two standard errors). The studentised bootstrap gives "
+        "+0.100 [+0.050, +0.400]."
+    ]
+
+
+def test_the_page_says_at_what_scale_the_runs_were(comparison):
+    text = page(comparison, {})
+    assert "Scale: 24 rollouts a step on 3 arms, 8.0 an arm under uniform sampling." in text
+    assert "two steps there, and 38 here." in text
+    assert [row[-1] for row in results_table(comparison)[:2]] == ["rollouts an arm and step", "8.0"]
+
+
+def test_tuning_is_none_only_where_the_experiment_says_so(comparison):
+    assert "Tuning beforehand: not stated." in page(comparison, {})
+    assert "Tuning beforehand: none, as the experiment says." in page(replace(comparison, settings_tried=0), {})
+    assert "Tuning beforehand: 3 settings of every policy" in page(replace(comparison, settings_tried=3), {})
+
+
+def test_seconds_are_medians_that_a_stalled_run_does_not_move(copy):
+    """In the first run of DUMP a step lasts a thousand seconds longer."""
+    for name, last in (("metrics.jsonl", 3), ("evaluations.jsonl", 1)):
+        log = copy / "dump" / "seed0" / name
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+        for record in records[-last:]:
+            record |= {key: record[key] + 1000 for key in ("time/learn", "time/seconds")}
+        log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    comparison = load_comparison([copy])
+    rows = {row[0]: row for row in spending_table(comparison)}
+    seconds = [run.ledger["seconds"]["learn"] for run in comparison.cells["dump"].runs.values()]
+    place = rows["policy"].index("learn, s")
+    assert rows["dump"][place] == f"{np.median(seconds):,.1f}"
+    assert np.mean(seconds) > 300 > np.median(seconds)
+    assert (rows["dump"][-1], rows["uniform"][-1]) == ("0", "-")
+    assert "does not say if the machine did other work" in page(comparison, {})
+    assert "does not say" not in page(replace(comparison, machine_shared=False), {})
+
+
+def test_seconds_of_a_shared_machine_are_not_shown(comparison):
+    shared = replace(comparison, machine_shared=True)
+    assert spending_table(shared)[0] == ["policy", "seeds", "generated", "redrawn", "trained on", "in evaluation"]
+    assert "Seconds are not shown: the machine did other work" in page(shared, {})
 
 
 def test_an_option_that_a_run_does_not_name_has_its_default(comparison):
@@ -155,7 +261,12 @@ def test_power_is_told_for_every_difference(comparison):
     lines = power_lines(comparison)
     assert len(lines) == 3
     assert all(
-        re.search(r"needs (\d|more than)[\d,. a-z]* seeds for a power of 0.8; 3 seeds show one of", x) for x in lines
+        re.search(
+            r"margin, 0.0200, takes (\d|more than)[\d,]* seeds at a power of 0.8; to show equivalence, if there is no "
+            r"difference, (\d|more than)[\d,]*\. 3 seeds show a difference of 0\.\d+\.",
+            line,
+        )
+        for line in lines
     )
 
 

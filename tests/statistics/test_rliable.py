@@ -1,4 +1,8 @@
-"""Estimates and intervals beside those of rliable, whose authors proposed them (arXiv 2108.13264)."""
+"""Estimates beside those of rliable, whose authors proposed them (arXiv 2108.13264).
+
+The intervals differ by design: rliable resamples the runs of every arm apart, which is too narrow where the arms of a
+run share a model. ``test_statistics`` measures how often ours cover.
+"""
 
 import numpy as np
 import pytest
@@ -8,7 +12,6 @@ from dumpgym.statistics.intervals import interquartile_mean_interval, performanc
 
 pytestmark = pytest.mark.filterwarnings("ignore:random_state is deprecated:FutureWarning")  # of arch, to rliable
 SEEDS, ARMS = 8, 6
-MONTE_CARLO = 0.12  # of an interval's width: both are of a thousand draws or two
 
 
 @pytest.fixture(scope="module")
@@ -21,36 +24,31 @@ def scores():
     }
 
 
-def theirs(scores, function):
-    random_state = np.random.RandomState(0)
-    points, intervals = library.get_interval_estimates(scores, function, reps=1000, random_state=random_state)
-    return {name: (points[name], *intervals[name]) for name in scores}
-
-
-def near(found, expected):
-    value, low, high = found
-    their_value, (their_low,), (their_high,) = (np.ravel(part) for part in expected)
-    assert value == pytest.approx(float(their_value[0]))
-    assert [low, high] == pytest.approx([their_low, their_high], abs=MONTE_CARLO * (their_high - their_low))
-    assert low < value < high
-
-
-def test_the_interquartile_mean_and_its_stratified_interval(scores):
-    expected = theirs(scores, lambda values: np.array([metrics.aggregate_iqm(values)]))
-    for name, values in scores.items():
-        near(interquartile_mean_interval(values), expected[name])
+def test_the_interquartile_mean(scores):
+    for values in scores.values():
+        assert interquartile_mean_interval(values)[0] == pytest.approx(metrics.aggregate_iqm(values))
 
 
 def test_the_probability_of_improvement(scores):
-    pair = {"pair": (scores["dump"], scores["uniform"])}
-    expected = theirs(pair, lambda one, other: np.array([metrics.probability_of_improvement(one, other)]))
-    near(probability_of_improvement(scores["dump"], scores["uniform"]), expected["pair"])
+    expected = metrics.probability_of_improvement(scores["dump"], scores["uniform"])
+    assert probability_of_improvement(scores["dump"], scores["uniform"])[0] == pytest.approx(expected)
+
+
+def test_intervals_of_correlated_arms_are_wider_than_theirs(scores):
+    """A run whose arms rise and fall together tells as much as one arm does."""
+    together = np.random.default_rng(1).normal(0, 0.2, size=(SEEDS, 1))
+    values = scores["uniform"] + together
+    random_state = np.random.RandomState(0)
+    _, intervals = library.get_interval_estimates(
+        {"uniform": values}, lambda runs: np.array([metrics.aggregate_iqm(runs)]), reps=200, random_state=random_state
+    )
+    (their_low,), (their_high,) = intervals["uniform"]
+    _, low, high = interquartile_mean_interval(values)
+    assert high - low > 1.5 * (their_high - their_low)
 
 
 def test_the_performance_profile(scores):
     thresholds = np.linspace(0.2, 0.9, 8)
-    points, bands = library.create_performance_profile(scores, thresholds, reps=1000)
+    points, _ = library.create_performance_profile(scores, thresholds, reps=2)
     for name, values in scores.items():
-        share, low, high = performance_profile(values, thresholds)
-        np.testing.assert_allclose(share, points[name])
-        np.testing.assert_allclose([low, high], bands[name], atol=1.01 / (SEEDS * ARMS))  # by at most one run and arm
+        np.testing.assert_allclose(performance_profile(values, thresholds)[0], points[name])
