@@ -103,9 +103,9 @@ class TrainDisplay:
 
     def _take_alarms(self, alarms: list[str]) -> None:
         if not self.console.is_terminal:
-            kinds = {_kind(alarm) for alarm in self.alarms}
+            kinds = {alarm_kind(alarm) for alarm in self.alarms}
             for alarm in alarms:
-                if _kind(alarm) not in kinds:  # only when it starts, not at every step while it lasts
+                if alarm_kind(alarm) not in kinds:  # only when it starts, not at every step while it lasts
                     self.console.print(f"alarm: {escape(alarm)}", soft_wrap=True)
         self.alarms = alarms
 
@@ -146,6 +146,6 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _kind(alarm: str) -> str:
+def alarm_kind(alarm: str) -> str:
     """The arm and what is wrong, without the numbers."""
     return alarm.partition(",")[0]

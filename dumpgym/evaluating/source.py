@@ -36,18 +36,18 @@ def find_model(model: str) -> ModelSource:
     path = Path(model)
     if model == "embedded" or not path.is_dir():
         return ModelSource(model)
-    if _is_run(path) and not (path / "model").is_dir():
+    if is_run(path) and not (path / "model").is_dir():
         checkpoints = sorted(path.glob("checkpoints/step_*[0-9]"))
         hint = f"one of its checkpoints: {checkpoints[-1]}" if checkpoints else "a run with a checkpoint"
         raise InvalidValueError("model", model, f"a finished run, or {hint}")
-    is_model = (path / "config.json").is_file() and not _is_run(path)
+    is_model = (path / "config.json").is_file() and not is_run(path)
     folder = path if is_model or not (path / "model").is_dir() else path / "model"
     above = [path, *list(path.absolute().parents)[:_LEVELS]]
-    run = next((folder for folder in above if _is_run(folder)), None)
+    run = next((folder for folder in above if is_run(folder)), None)
     return ModelSource(str(folder), None if run is None else RunDirectory.stored_config(run))
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
     """Whether a folder is that of a run; the ``config.json`` of a model is another one."""
     try:
         return "policy_options" in json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ TINY = [
     "--prompts-per-step", "2", "--num-generations", "2", "--agent.max-completion-length", "40",
     "--arms", "dumpgym/KnightsKnaves2-v0", "dumpgym/KnightsKnaves3-v0",
 ]  # fmt: skip
-VERBS = ["compare", "describe", "evaluate", "export", "list", "play", "pretrain", "report", "simulate", "train"]
+VERBS = ["compare", "describe", "evaluate", "export", "list", "play", "pretrain", "report", "show", "simulate", "train"]
 
 
 def test_list_shows_what_is_registered(capsys):

@@ -228,6 +228,7 @@ VERBS = [
     ["simulate", "--policies", "dump", "--seeds", "2", "--steps", "2", "--processes", "1", "--no-oracle"],
     ["export", "--num-people", "3", "--num-puzzles", "2", "--output", "puzzles.jsonl"],
     ["play", "dumpgym/KnightsKnaves2-v0", "--show-prompt"],
+    ["describe", "dump?window=1200"],
     ["train", "--help"],
 ]
 
@@ -240,7 +241,7 @@ from dumpgym.commands.main import main
 for arguments in {VERBS}:
     assert main(arguments) == 0, arguments
     assert "torch" not in sys.modules, arguments
-import dumpgym.reporting.page
+import dumpgym.reporting.page, dumpgym.commands.show, dumpgym.commands.evaluate
 assert "torch" not in sys.modules, "reporting"
 """
     finished = run_python(code, cwd=tmp_path)
