@@ -27,17 +27,19 @@ class Report(PlainVerb):
     figure: str | None = None
 
     def run(self) -> None:
-        """Writes the report and prints the names of the files."""
+        """Writes the report, and prints its answer and the path of the page, or the paths of one figure."""
         if not self.runs:
             raise DumpgymError("the runs are missing; accepted: dumpgym report DIR... [FLAGS]")
 
         from rich.console import Console
 
         from dumpgym.commands.progress import CommandProgress
+        from dumpgym.reporting.answer import answer
         from dumpgym.reporting.page import report
 
         # On standard error, because programs may read the names of the files.
         with CommandProgress(Console(stderr=True)) as progress:
-            _, files = report(self.runs, output=self.output, figure=self.figure, on_progress=progress)
-        shown = files if self.figure is not None else files[:1]  # the page, which has all the figures
-        sys.stdout.write("".join(f"{file}\n" for file in shown))
+            comparison, files = report(self.runs, output=self.output, figure=self.figure, on_progress=progress)
+        # The answer is of the page; a program that asks for one figure reads nothing but its files.
+        lines = files if self.figure is not None else (answer(comparison), files[0])
+        sys.stdout.write("".join(f"{line}\n" for line in lines))

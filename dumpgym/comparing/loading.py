@@ -48,10 +48,9 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
     settings = _settings_of(paths)
     if settings.pop("is_default"):
         notes.append(f"no {EXPERIMENT} with the runs: primary metric, threshold, margin and control are defaults")
-    control = next((label for label, cell in cells.items() if _is_control(cell.config, settings["control"])), None)
-    if control is None:
-        notes.append(f"no run of the control, {settings['control']}: there are no paired differences")
-    else:
+    control, why = _choose_control(paths, cells, settings.pop("control"))
+    notes += why
+    if control is not None:
         cells = {control: cells[control], **cells}
         notes += _missing_seeds(cells)
     budgets = {run.config.budget_tokens for run in runs}
@@ -59,7 +58,6 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
     budget = next(iter(budgets)) or smallest
     if settings["metric"] == "area" and budget > smallest:
         notes.append(f"a run ended at {smallest:,.0f} tokens, before the budget; areas end there for all runs")
-    del settings["control"]
     return Comparison(control=control, budget=float(min(budget, smallest)), cells=cells, notes=notes, **settings)
 
 
@@ -109,6 +107,26 @@ def _experiments_at(path: Path) -> list[Path]:
 
 def _is_control(config: TrainConfig, control: str) -> bool:
     return config.policy == control and not config.policy_options
+
+
+def _choose_control(
+    paths: Sequence[Path], cells: Mapping[str, FinishedCell], declared: str
+) -> tuple[str | None, list[str]]:
+    """The label of the cell that the others are compared with, if there is one, and what a reader must know of it."""
+    for label, cell in cells.items():
+        if _is_control(cell.config, declared):
+            return label, []
+    if len(cells) == 1:
+        return None, []
+    # `report runs/a runs/b` asks how b differs from a, whatever their policies are.
+    first = [
+        label
+        for label, cell in cells.items()
+        if any(run.path.resolve().is_relative_to(paths[0].resolve()) for run in cell.runs.values())
+    ]
+    if len(paths) > 1 and len(first) == 1:
+        return first[0], [f"no run of {declared}: the control is the cell given first, {first[0]}"]
+    return None, [f"no run of the control, {declared}: there are no paired differences"]
 
 
 def _missing_seeds(cells: Mapping[str, FinishedCell]) -> list[str]:

@@ -1,9 +1,8 @@
 """``dumpgym report``: one HTML page that needs no network, and its figures as PNG and SVG files."""
 
-import base64
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,14 @@ from typing import Any
 from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison
 from dumpgym.comparing.loading import load_comparison
 from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.version import __version__
+from dumpgym.reporting import html
+from dumpgym.reporting.answer import answer
+from dumpgym.reporting.definitions import definitions
+from dumpgym.reporting.facts import runs_table, seeds_table, settings_table, setup_table
 from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.canvas import drawing, image
 from dumpgym.reporting.tables import (
-    Table,
     differences_table,
     power_lines,
     results_table,
@@ -25,21 +28,6 @@ from dumpgym.reporting.tables import (
     steering_table,
 )
 from dumpgym.runs.files import write_file, writing
-
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; }
-.table { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-th { vertical-align: bottom; }
-img { max-width: 100%; height: auto; } figure { margin: 2rem 0; }
-figcaption { color: #555; font-size: .9rem; }
-.note { background: #fff6df; border-left: 4px solid #E69F00; padding: .5rem 1rem; margin: .5rem 0; }
-.question { font-size: 1.15rem; color: #444; margin-top: .3rem; }
-code { background: #f3f3f3; padding: 0 .2rem; }
-"""
 
 
 def report(
@@ -97,13 +85,23 @@ def _write_figure(comparison: Comparison, name: str, folder: Path) -> bytes:
 
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
-    """The settings, seeds and table of a comparison, JSON-compatible; numbers that are not finite become None."""
+    """The answer, settings, values and table of a comparison, JSON-compatible; None for numbers that are not finite."""
     kept = ("name", "question", "metric", "threshold", "margin", "margin_as_speedup", "settings_tried",
             "machine_shared", "control", "budget", "notes")  # fmt: skip
     rows = [{key: _finite(value) for key, value in row.items()} for row in comparison.table]
     seeds = {label: sorted(cell.runs) for label, cell in comparison.cells.items()}
-    settings = {key: _finite(getattr(comparison, key)) for key in kept}
-    return settings | {"arms": comparison.arms, "seeds": seeds, "table": rows}
+    values = {
+        label: {seed: _finite(comparison.primary(run)) for seed, run in cell.runs.items()}
+        for label, cell in comparison.cells.items()
+    }
+    return {
+        "answer": answer(comparison),
+        **{key: _finite(getattr(comparison, key)) for key in kept},
+        "arms": comparison.arms,
+        "seeds": seeds,
+        "values": values,
+        "table": rows,
+    }
 
 
 def _finite(value: Any) -> Any:
@@ -113,39 +111,62 @@ def _finite(value: Any) -> Any:
 
 
 def page(comparison: Comparison, images: dict[str, bytes]) -> str:
-    """The page as HTML.
+    """The page as HTML: the answer, then what it rests on.
 
     Args:
         comparison: the comparison to report.
-        images: PNG files by name of the figure. They are embedded, so the page can be sent as a single file.
+        images: PNG files by name of the figure. They are embedded, so the page can be sent as a single file; links to
+            the full size lead to the folder "figures" beside it.
     """
-    figures = "".join(
-        f'<figure id="{name}"><img alt="{escape(FIGURES[name].caption)}" '
-        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-        f"<figcaption>{escape(FIGURES[name].caption)}</figcaption></figure>\n"
-        for name, png in images.items()
+    sections = {heading: html.section(heading, content) for heading, content in _sections(comparison, images).items()}
+    sections = {heading: content for heading, content in sections.items() if content}
+    files = f"The same numbers are in {html.link('results.json', 'results.json')}."
+    body = (
+        f"<header><h1>{escape(comparison.name)}</h1>\n"
+        f"{html.paragraph(comparison.question, 'question') if comparison.question else ''}"
+        f"{html.paragraph(answer(comparison), 'answer')}"
+        f"{''.join(html.paragraph(note, 'note') for note in _notes(comparison))}</header>\n"
+        f"{html.contents(sections)}<main>\n{''.join(sections.values())}</main>\n"
+        f"<footer>dumpgym {__version__}. {files}</footer>\n"
     )
-    notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in _notes(comparison))
-    title = escape(comparison.name)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>{_STYLE}</style></head><body>
-<h1>{title}</h1>
-<p class="question">{escape(comparison.question)}</p>
-<p>{escape(_protocol(comparison))}</p>
-{notes}<h2>Results</h2>
-{_html_table(results_table(comparison))}
-<h2>Compared with {escape(comparison.control or "no control")}</h2>
-{_html_table(differences_table(comparison))}
-{"".join(f"<p>{escape(line)}</p>" for line in [*skew_lines(comparison), *power_lines(comparison)])}
-<h2>Steering and health</h2>
-{_html_table(steering_table(comparison))}
-<h2>Figures</h2>
-{figures}<h2>Ledger</h2>
-{_html_table(spending_table(comparison))}
-<p>{escape(seconds_line(comparison))}</p>
-</body></html>
-"""
+    return html.document(comparison.name, body)
+
+
+def _sections(comparison: Comparison, images: dict[str, bytes]) -> dict[str, str]:
+    """The content of every section by its heading, in order; empty where there is nothing to show."""
+    drawn: dict[str, str] = {}
+    for name, png in images.items():
+        drawn.setdefault(FIGURES[name].section, "")
+        drawn[FIGURES[name].section] += html.figure(name, FIGURES[name], png)
+
+    def take(section: str) -> str:
+        return drawn.pop(section, "")
+
+    differences = html.table(differences_table(comparison), "Each cell minus the control, mean over pairs of seeds")
+    lines = html.items([*skew_lines(comparison), *power_lines(comparison)])
+    sections = {
+        "Results": html.table(results_table(comparison), "Every cell: means over seeds with 95 % intervals")
+        + take("Results"),
+        f"Compared with {comparison.control}": differences
+        + html.details("What these seeds can show", lines)
+        + take("Comparison with the control"),
+        "By arm": take("By arm"),
+        "What the policies did": html.table(steering_table(comparison), "Steering, and the health of the batches")
+        + take("What the policies did"),
+        "Settings compared": take("Settings"),
+        "Cost": html.table(spending_table(comparison), "What was spent, for each cell")
+        + html.paragraph(seconds_line(comparison))
+        + take("Cost"),
+    }
+    sections |= dict(drawn)  # of figures that name a section of their own
+    return sections | {
+        "Every seed": html.table(seeds_table(comparison), f"Primary metric of every run: {comparison.metric}")
+        + html.details("All runs", html.table(runs_table(comparison), "Every run and its directory")),
+        "What was run": html.table(setup_table(comparison), "The runs of this report", words=True)
+        + html.paragraph(_protocol(comparison))
+        + html.details("All settings", html.table(settings_table(comparison), "Settings of the runs", words=True)),
+        "Definitions": html.definition_list(definitions(comparison)),
+    }
 
 
 def _notes(comparison: Comparison) -> list[str]:
@@ -166,11 +187,3 @@ def _protocol(comparison: Comparison) -> str:
         "method. Over steps, two policies are compared up to the last step that all their runs reached. "
         f"{scale_line(comparison)} Tuning beforehand: {'not stated' if tried is None else tuning}."
     )
-
-
-def _html_table(rows: Table) -> str:
-    def line(cells: Iterable[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>\n"
-
-    body = "".join(line(row, "td") for row in rows[1:])
-    return f'<div class="table"><table><thead>{line(rows[0], "th")}</thead><tbody>{body}</tbody></table></div>'
