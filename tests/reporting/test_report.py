@@ -165,7 +165,12 @@ def test_tuning_is_none_only_where_the_experiment_says_so(comparison):
 
 
 def test_seconds_are_medians_that_a_stalled_run_does_not_move(copy):
-    """In the first run of DUMP a step lasts a thousand seconds longer."""
+    """In the first run of DUMP a step lasts a thousand seconds longer; all others last a second."""
+    for log in copy.glob("*/seed*/*.jsonl"):  # the seconds of the tests are those of a busy machine
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+        for record in records:
+            record |= {key: record["step"] for key in record if key.startswith("time/")}
+        log.write_text("".join(json.dumps(record) + "\n" for record in records))
     for name, last in (("metrics.jsonl", 3), ("evaluations.jsonl", 1)):
         log = copy / "dump" / "seed0" / name
         records = [json.loads(line) for line in log.read_text().splitlines()]
@@ -234,7 +239,7 @@ def test_a_report_prints_its_answer_and_the_path_of_the_page(runs, tmp_path, cap
     assert list(found["values"]["dump"]) == ["0"]
     figures = {file.stem for file in (tmp_path / "figures").iterdir()}
     assert figures == {
-        "success", "success_by_arm", "forgetting", "velocity", "arm_shares", "dose", "steering", "ledger",
+        "success", "success_by_arm", "forgetting", "arm_shares", "dose", "steering", "ledger",
     }  # fmt: skip
 
 
