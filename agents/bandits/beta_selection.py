@@ -15,6 +15,9 @@ LEAST_PRIOR = 0.1
 """The least a and b of a prior. At a = b = 0.01 a third of all draws round to 1, so ties decide; at 0.1 it is one in
 eighty. Below about 0.05 the outermost quantiles, which bound the integrals, also leave the range of floats."""
 
+LARGEST_PRIOR = 1e9
+"""The largest a and b of a prior, which is far from where quantiles lose their digits."""
+
 # Replaces a probability that rounds to 0 before its logarithm is taken: ``probability_of_largest`` subtracts logarithms
 # of probabilities, and -inf - (-inf) is NaN.
 _TINY = 1e-300

@@ -59,8 +59,9 @@ class CusumHistory(ArmHistory):
             groups, total = groups + 1, total + x
             learning = groups <= self.num_reference  # the reference is still being set
             reference = np.where(learning, total / groups, reference)
-            rise = np.where(learning, 0, np.maximum(rise + x - reference - self.drift, 0))
-            fall = np.where(learning, 0, np.maximum(fall + reference - x - self.drift, 0))
+            change = np.where(learning, 0, x - reference)  # both sums stay 0 until the reference is set
+            rise = np.maximum(rise + change - self.drift, 0)
+            fall = np.maximum(fall - change - self.drift, 0)
             alarm = np.maximum(rise, fall) >= self.threshold
             rows[:, arm] = np.where(alarm, 0, (groups, total, reference, rise, fall))
             alarms[arm] += alarm

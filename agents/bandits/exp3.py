@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.agents.bandits.selection import boltzmann
-from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.errors import LARGEST_NUMBER, InvalidValueError
 from dumpgym.contracts.feedback import Feedback, add_by_arm
 from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
@@ -215,7 +215,9 @@ class EXP3IX(ImportanceWeighted):
     def _observe(self, feedback: Feedback) -> None:
         gamma = self._rate() / 2 if self.gamma is None else self.gamma.at(self.clock)
         loss = 1 - np.clip(feedback.signal, 0, 1)
-        losses = self.losses + self.sums_by_arm(feedback, loss / self._drawn(feedback, gamma))
+        with np.errstate(over="ignore"):  # the estimate of an arm whose probability is practically 0
+            estimates = np.minimum(loss / self._drawn(feedback, gamma), LARGEST_NUMBER)
+        losses = self.losses + self.sums_by_arm(feedback, estimates)
         self.losses = losses - losses.min(axis=-1, keepdims=True)
         self.pulls += feedback.arm.shape[-1]
 

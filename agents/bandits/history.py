@@ -26,6 +26,8 @@ from dumpgym.contracts.feedback import Feedback, add_by_arm
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.state import Stateful
 
+MOST_STEPS = 10_000
+"""Largest window that is measured in training steps."""
 # The rows of ``SumHistory.sums``, in the order in which ``_accumulate`` adds to them.
 _ROWS = ("groups", "completions", "signal", "squares", "successes")
 
@@ -155,14 +157,15 @@ class WindowSums(SumHistory):
 
     Args:
         shape: shape of each sum, (..., num_arms).
-        window: number of training steps that are remembered, the latest observed step included, at least 1.
+        window: number of training steps that are remembered, the latest observed step included, from 1 to 10,000; every
+            step takes memory from the start.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = (*SumHistory.state_fields, "step", "recent")
 
     def __init__(self, shape: tuple[int, ...], window: int) -> None:
         super().__init__(shape)
-        self.window = require_number("window", window, low=1, whole=True)
+        self.window = require_number("window", window, low=1, high=MOST_STEPS, whole=True)
         self.step = 0  # the latest step observed
         # The sums of each remembered step, shape (window, 5, ..., num_arms); step s has the row s % window.
         self.recent: NDArray[np.float64] = np.zeros((self.window, *self.sums.shape))

@@ -94,22 +94,52 @@ def probability_of_largest_normal(mean: NDArray[np.float64], std: NDArray[np.flo
         return np.stack([probability_of_largest_normal(m, s) for m, s in zip(mean, std, strict=True)])
     # Less than 1e-18 of a normal distribution is farther than 9 standard deviations above its mean.
     reach = 9.0
+    winners, mean, std = _contenders(mean, std, reach, reach)
     grid = np.linspace(-reach, reach, int(4 * reach) + 1)
-    edges = np.unique(mean[:, None] + std[:, None] * grid)
-    # The maximum of all X is at least as large as each X_d, so it lies above the highest of the lower ends. Without the
-    # cut, arms whose means are many standard deviations apart would waste most nodes where the integrand is 0.
+    edges = (mean[:, None] + std[:, None] * grid).ravel()
+    # The maximum lies above the highest of the lower ends. Without the cut, arms whose means are many standard
+    # deviations apart would waste most nodes where the integrand is 0.
     edges = edges[edges >= (mean - reach * std).max()]
 
     def z(x: NDArray[np.float64]) -> NDArray[np.float64]:
         standard: NDArray[np.float64] = (x - mean[:, None]) / std[:, None]
         return standard
 
-    return probability_of_largest(
+    probability = np.zeros(winners.shape)
+    probability[winners] = probability_of_largest(
         edges,
         lambda x: -0.5 * z(x) ** 2 - np.log(std)[:, None],
         # log F(-37) is -689, near the least logarithm of a float; the cut above keeps z close to -9 or higher.
         lambda x: log_ndtr(np.maximum(z(x), -37.0)),
     )
+    return probability
+
+
+def _contenders(
+    location: NDArray[np.float64], scale: NDArray[np.float64], below: float, above: float
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Leaves out the arms that are practically never the largest, and moves the others to where floats are dense.
+
+    Args:
+        location: of every arm, which may be -inf, shape (num_arms,).
+        scale: of every arm, shape (num_arms,).
+        below: number of scales below the location under which an arm practically never is.
+        above: number of scales above the location over which an arm practically never is.
+
+    Returns:
+        Mask of the contenders, shape (num_arms,), and their locations and scales, (contenders,) each, in a unit in
+        which the largest scale is 1 and from an origin in which the largest location is 0.
+    """
+    # With locations around 1e30 and scales around 1, or around 1 and 1e-30, location + scale would round to location.
+    # Only differences of locations matter, and only those of a few scales.
+    with np.errstate(over="ignore"):
+        location = location - location.max()
+        low = (location - below * scale).max()
+    winners = location + above * scale >= low
+    unit = scale[winners].max()
+    location, scale = location[winners] / unit, scale[winners] / unit
+    # An arm whose scale is below the distance between two floats is as good as a constant.
+    return winners, location, np.maximum(scale, 1e-13 * np.maximum(np.abs(location), 1e-13))
 
 
 def probability_of_largest_gumbel(location: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,6 +160,7 @@ def probability_of_largest_gumbel(location: NDArray[np.float64], scale: NDArray[
     # density is close to exponential, so wider steps are enough there.
     lowest = -4.2
     grid = np.concatenate([np.linspace(lowest, 6, 40), np.linspace(8, 40, 17)])
+    winners, location, scale = _contenders(location, scale, -lowest, 40.0)
     edges = (location[:, None] + scale[:, None] * grid).ravel()
     # The maximum lies above the highest of the lower ends. The cut also drops the edges at -inf of arms that are never
     # the largest, whose density is 0 and whose F is 1 at every node, and it keeps log F = -exp(-z) above -67.
@@ -143,4 +174,6 @@ def probability_of_largest_gumbel(location: NDArray[np.float64], scale: NDArray[
         log_density: NDArray[np.float64] = -z(x) - np.exp(-z(x)) - np.log(scale)[:, None]
         return log_density
 
-    return probability_of_largest(edges, log_density, lambda x: -np.exp(-z(x)))
+    probability = np.zeros(winners.shape)
+    probability[winners] = probability_of_largest(edges, log_density, lambda x: -np.exp(-z(x)))
+    return probability

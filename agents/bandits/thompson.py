@@ -6,7 +6,7 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.agents.bandits.beta_selection import LEAST_PRIOR, draw_beta, probability_of_largest_beta
+from dumpgym.agents.bandits.beta_selection import LARGEST_PRIOR, LEAST_PRIOR, draw_beta, probability_of_largest_beta
 from dumpgym.agents.bandits.history import SumHistory, make_sums
 from dumpgym.agents.bandits.random_scores import RandomScorePolicy
 from dumpgym.agents.bandits.selection import probability_of_largest_normal
@@ -106,8 +106,8 @@ class ThompsonBeta(RandomScorePolicy):
 
     Args:
         num_arms: number of arms, at least 1.
-        prior_a: number of successes that the prior is worth, at least 0.1: below it, many draws round to 1.
-        prior_b: number of failures that the prior is worth, at least 0.1.
+        prior_a: number of successes that the prior is worth, from 0.1 to 1e9: below 0.1, many draws round to 1.
+        prior_b: number of failures that the prior is worth, from 0.1 to 1e9.
         window: number of training steps that are remembered, at least 1; None for all steps.
         discount: factor on a group's weight per training step, above 0 and at most 1; None and 1 forget nothing. A
             window and a discount exclude each other.
@@ -131,8 +131,8 @@ class ThompsonBeta(RandomScorePolicy):
     ) -> None:
         super().__init__(num_arms, **common)
         self.history = make_sums(self.shape, window=window, discount=discount)
-        self.prior_a = require_number("prior_a", prior_a, low=LEAST_PRIOR)
-        self.prior_b = require_number("prior_b", prior_b, low=LEAST_PRIOR)
+        self.prior_a = require_number("prior_a", prior_a, low=LEAST_PRIOR, high=LARGEST_PRIOR)
+        self.prior_b = require_number("prior_b", prior_b, low=LEAST_PRIOR, high=LARGEST_PRIOR)
 
     def _observe(self, feedback: Feedback) -> None:
         self.history.add(replace(feedback, signal=np.clip(feedback.signal, 0, 1)))

@@ -87,7 +87,7 @@ class AdaRFT(BanditPolicy):
 
     def _weights(self) -> NDArray[np.float64]:
         distance = np.abs(self.difficulties - self.target)
-        edge = np.sort(distance, axis=-1)[..., self.num_nearest - 1, None]
+        edge = np.partition(distance, self.num_nearest - 1, axis=-1)[..., self.num_nearest - 1, None]
         # A target half-way between two arms is as near to one as to the other; without the tolerance, rounding decides.
         nearest = distance <= edge + 1e-12
         weights: NDArray[np.float64] = nearest / nearest.sum(axis=-1, keepdims=True)

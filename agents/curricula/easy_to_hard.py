@@ -89,7 +89,8 @@ class EasyToHard(SchedulePolicy):
 
     def _scheduled(self) -> NDArray[np.float64]:
         stage = np.searchsorted(self.stage_ends[:-1], self.clock, side="right")
-        weights: NDArray[np.float64] = np.eye(self.num_arms)[self.order[stage]]
+        weights: NDArray[np.float64] = np.zeros(self.num_arms)
+        weights[self.order[stage]] = 1
         return weights
 
 

@@ -34,7 +34,7 @@ class Reservoir(Stateful):
     state_fields: ClassVar[tuple[str, ...]] = ("values", "seen", "bounds")
 
     def __init__(self, runs: tuple[int, ...], size: int, quantiles: tuple[float, float]) -> None:
-        self.size = require_number("reservoir", size, low=2, whole=True)
+        self.size = require_number("reservoir", size, low=2, high=1_000_000, whole=True)
         self.quantiles = quantiles
         self.values: NDArray[np.float64] = np.zeros((*runs, size))
         self.bounds: NDArray[np.float64] = np.zeros((2, *runs, 1))
@@ -88,7 +88,7 @@ class Graves(ImportanceWeighted):
         eta: learning rate, at least 0; a number or a schedule.
         epsilon: share of uniform draws, from 0 to 1; a number or a schedule.
         cost: cost of a group: its number of "tokens", its number of completions ("rollouts"), or 1 ("groups").
-        reservoir: number of groups that the reservoir holds, at least 2.
+        reservoir: number of groups that the reservoir holds, from 2 to 1,000,000.
         common: options of every policy, see ``BanditPolicy``.
 
     Attributes:

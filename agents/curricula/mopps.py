@@ -5,7 +5,7 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.agents.bandits.beta_selection import LEAST_PRIOR, draw_beta, probability_of_nearest_beta
+from dumpgym.agents.bandits.beta_selection import LARGEST_PRIOR, LEAST_PRIOR, draw_beta, probability_of_nearest_beta
 from dumpgym.agents.bandits.history import DiscountedSums
 from dumpgym.agents.bandits.random_scores import RandomScorePolicy
 from dumpgym.contracts.errors import require_number
@@ -40,8 +40,8 @@ class MoPPS(RandomScorePolicy):
         num_arms: number of arms, at least 1.
         target: success rate that is aimed at, from 0.001 to 0.999.
         discount: lambda, factor on a completion's weight per training step, above 0 and at most 1; 1 forgets nothing.
-        prior_a: number of successes that the prior is worth, at least 0.1.
-        prior_b: number of failures that the prior is worth, at least 0.1.
+        prior_a: number of successes that the prior is worth, from 0.1 to 1e9.
+        prior_b: number of failures that the prior is worth, from 0.1 to 1e9.
         common: options of every policy, see ``BanditPolicy``.
 
     Raises:
@@ -63,8 +63,8 @@ class MoPPS(RandomScorePolicy):
         super().__init__(num_arms, **common)
         self.history = DiscountedSums(self.shape, discount)
         self.target = require_number("target", target, low=0.001, high=0.999)
-        self.prior_a = require_number("prior_a", prior_a, low=LEAST_PRIOR)
-        self.prior_b = require_number("prior_b", prior_b, low=LEAST_PRIOR)
+        self.prior_a = require_number("prior_a", prior_a, low=LEAST_PRIOR, high=LARGEST_PRIOR)
+        self.prior_b = require_number("prior_b", prior_b, low=LEAST_PRIOR, high=LARGEST_PRIOR)
 
     def _belief(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The posterior's a and b, (..., num_arms) each."""

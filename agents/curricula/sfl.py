@@ -78,7 +78,7 @@ class SFL(HistoryPolicy):
         p = np.where(self.history.groups > 0, self.history.mean(), 0.5)
         # p and 1 - p have the same product, except for its last bits, which must not decide which arm is a top arm.
         learnability = np.round(p * (1 - p), 12)
-        edge = np.sort(learnability, axis=-1)[..., -self.num_top, None]
+        edge = np.partition(learnability, -self.num_top, axis=-1)[..., -self.num_top, None]
         top = learnability >= edge
         rho = self.rho.at(self.clock)
         weights: NDArray[np.float64] = rho * top / top.sum(axis=-1, keepdims=True) + (1 - rho) / self.num_arms

@@ -5,6 +5,7 @@ from typing import ClassVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from dumpgym.agents.bandits.history import MOST_STEPS
 from dumpgym.agents.bandits.selection import boltzmann, epsilon_greedy
 from dumpgym.contracts.errors import InvalidValueError, require_number
 from dumpgym.contracts.feedback import Feedback, batch_means
@@ -132,7 +133,7 @@ class TSCLWindow(TSCL):
 
     Args:
         num_arms: number of arms, at least 1.
-        window: number of scores that the line is fitted to, at least 2.
+        window: number of scores that the line is fitted to, from 2 to 10,000.
         common: options of both algorithms and of every policy, see ``TSCL``.
 
     Attributes:
@@ -147,7 +148,7 @@ class TSCLWindow(TSCL):
 
     def __init__(self, num_arms: int, *, window: int = 10, **common: Unpack[TSCLOptions]) -> None:
         super().__init__(num_arms, **common)
-        self.window = require_number("window", window, low=2, whole=True)
+        self.window = require_number("window", window, low=2, high=MOST_STEPS, whole=True)
         self.recent: NDArray[np.float64] = np.full((2, *self.shape, window), -1.0)
         self.rate = np.ones(self.shape)
 

@@ -7,6 +7,8 @@ from numbers import Integral, Real
 from typing import TypeVar
 
 Number = TypeVar("Number", bound=float)
+LARGEST_NUMBER = 1e100
+"""Largest size of a number in options and in signals. Its square, and the square of its inverse, are still floats."""
 
 
 class DumpgymError(Exception):
@@ -72,8 +74,12 @@ def require_number(
     high: float = math.inf,
     above: float | None = None,
     whole: bool = False,
+    largest: float = LARGEST_NUMBER,
 ) -> Number:
     """Returns the value if it is a finite number in the accepted range.
+
+    Formulas square numbers and divide by them, so the accepted range leaves room for that: it ends at ``largest``, and
+    begins at a distance of 1e-100 from an exclusive bound.
 
     Args:
         name: name of the value in the error message.
@@ -82,16 +88,23 @@ def require_number(
         high: largest accepted value.
         above: exclusive lower bound.
         whole: whether the value must be an integer.
+        largest: largest accepted size of the value.
 
     Raises:
         InvalidValueError: if the value is not accepted.
     """
     # In Python a bool is an int, but an option such as ``window=True`` is a mistake and not a window of 1.
     kind_fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
-    valid = kind_fits and math.isfinite(value) and low <= value <= high
-    if valid and (above is None or value > above):
+    tiny = 1 / LARGEST_NUMBER
+    valid = kind_fits and math.isfinite(value) and low <= value <= high and abs(value) <= largest
+    if valid and (above is None or value - above >= tiny):
         return value
-    bounds = (("above", above), ("at least", low), ("at most", high))
+    bounds = [("above", above), ("at least", low), ("at most", high)]
+    # Almost nobody meets these two limits, so they are named only to who does.
+    if kind_fits and abs(value) > largest and math.isfinite(value):
+        bounds.append(("in size at most", largest))
+    elif kind_fits and above is not None and 0 < value - above < tiny:
+        bounds[0] = ("at least", above + tiny)
     limits = [f"{word} {bound:.6g}" for word, bound in bounds if bound is not None and math.isfinite(bound)]
     kind = "a whole number" if whole else "a finite number"
     raise InvalidValueError(name, value, " ".join([kind, " and ".join(limits)]).rstrip())
@@ -118,4 +131,8 @@ def require_numbers(
         numbers = []
     if len(numbers) != count:
         raise InvalidValueError(name, values, f"{count} numbers, as a list or as text such as '0.1,0.2'")
-    return [float(require_number(f"number {i} of {name}", x, low=low, high=high)) for i, x in enumerate(numbers, 1)]
+    names = [f"number {i} of {name}" for i in range(1, count + 1)]
+    return [
+        float(require_number(name, number, low=low, high=high, largest=math.inf))
+        for name, number in zip(names, numbers, strict=True)
+    ]

@@ -11,7 +11,7 @@ from typing import ClassVar, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.contracts.errors import InvalidValueError, require_number, require_numbers
+from dumpgym.contracts.errors import LARGEST_NUMBER, InvalidValueError, require_number, require_numbers
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.schedules import Schedulable, Schedule
 from dumpgym.contracts.slots import DRAWS, bounded, draw_arms, draw_quotas
@@ -132,6 +132,9 @@ class BanditPolicy(Stateful, ABC):
         """Returns the probabilities with which the next batch's arms are drawn, shape (..., num_arms).
 
         The call has no side effects, so a loop may log the probabilities as often as it likes.
+
+        Raises:
+            InvalidValueError: if a probability is not finite.
         """
         # Warm-up and schedules read the clock and do not count calls: several batches may be drawn before the first
         # feedback arrives, and a restored run must continue at the step where it was saved.
@@ -139,7 +142,15 @@ class BanditPolicy(Stateful, ABC):
         weights = np.full(self.shape, 1 / self.num_arms) if warm else self._weights()  # (..., num_arms)
         # Floor and cap come last and also apply during warm-up. They are a guarantee to the user about every batch's
         # probabilities, so they are not left to subclasses, and the formulas in ``_weights`` stay those of the paper.
-        return weights if self._unbounded else bounded(weights, self.floor, self.cap)
+        p = weights if self._unbounded else bounded(weights, self.floor, self.cap)
+        # A NaN would be drawn as some arm without a word, and would fill the logs for the rest of the run.
+        if not np.isfinite(p).all():
+            raise InvalidValueError(
+                f"a probability of {type(self).__name__}",
+                float(p[~np.isfinite(p)][0]),
+                "finite numbers; an option is too large or too small for the signals",
+            )
+        return p
 
     def select_arms(self, size: int) -> NDArray[np.int64]:
         """Draws the arms of a batch, shape (..., size).
@@ -180,7 +191,7 @@ class BanditPolicy(Stateful, ABC):
             raise InvalidValueError("shape of feedback.arm", arm.shape, f"({form}) with at least one group")
         for name, values, valid, accepted in (
             ("arm", arm, (arm >= 0) & (arm < self.num_arms), f"0 to {self.num_arms - 1}"),
-            ("signal", feedback.signal, np.isfinite(feedback.signal), "finite numbers"),
+            ("signal", feedback.signal, np.abs(feedback.signal) <= LARGEST_NUMBER, "finite numbers up to 1e100"),
             ("num_generations", size, size >= 1, "at least 1"),
             ("successes", successes, (successes >= 0) & (successes <= size), "0 to the group's size"),
         ):

@@ -22,10 +22,26 @@ def draw_arms(rng: np.random.Generator, probabilities: NDArray[np.float64], size
     cumulative = probabilities.cumsum(axis=-1)  # (..., num_arms)
     cumulative /= cumulative[..., -1:]  # rounding may leave the sum slightly below or above 1
     u = rng.random((*probabilities.shape[:-1], size))  # (..., size), each in [0, 1)
-    # An arm's index is the number of cumulative probabilities that u has reached. With >= and u = 0, an arm of
-    # probability 0 cannot be drawn. The last cumulative probability, 1, is left out, as u never reaches it.
-    arms: NDArray[np.int64] = (u[..., None] >= cumulative[..., None, :-1]).sum(axis=-1)
-    return arms
+    # The last cumulative probability, 1, is left out, as u never reaches it.
+    return _number_reached(cumulative[..., :-1], u)
+
+
+def _number_reached(steps: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Counts the steps that each value has reached, which is the index of the arm that the value falls to.
+
+    A value that equals a step has reached it, so that an arm of probability 0 cannot be drawn with u = 0.
+
+    Args:
+        steps: in ascending order, shape (..., steps).
+        values: shape (..., size).
+
+    Returns:
+        The counts, shape (..., size).
+    """
+    if steps.ndim == 1:  # a search takes no more than 17 comparisons a slot for 100,000 arms
+        return np.searchsorted(steps, values, side="right").astype(np.int64)
+    counts: NDArray[np.int64] = (values[..., None] >= steps[..., None, :]).sum(axis=-1)
+    return counts
 
 
 def draw_quotas(
@@ -64,7 +80,8 @@ def draw_quotas(
     slots += (-key).argsort(axis=-1).argsort(axis=-1) < rest  # rank of every arm, (..., num_arms)
     # Slot s belongs to the first arm whose cumulative number of slots exceeds s. The slots are then shuffled, since a
     # learner that splits the batch into mini-batches would otherwise train each of them on one or two arms.
-    arms = (np.arange(size)[:, None] >= slots.cumsum(axis=-1)[..., None, :]).sum(axis=-1)  # (..., size)
+    last = slots.cumsum(axis=-1)
+    arms = _number_reached(last, np.broadcast_to(np.arange(size, dtype=np.float64), (*last.shape[:-1], size)))
     shuffled: NDArray[np.int64] = rng.permuted(arms, axis=-1)
     return shuffled, wanted - slots
 
