@@ -129,6 +129,7 @@ class GRPOAgent:
         greedy: bool = False,
         seed: int | None = None,
         max_completion_lengths: Sequence[int] | None = None,
+        keys: Sequence[int] | None = None,
     ) -> Completions:
         """Completes each prompt; see ``Learner.generate``.
 
@@ -141,7 +142,7 @@ class GRPOAgent:
         limits = list(max_completion_lengths or [self.config.max_completion_length] * len(prompts))
         self._require_room(prompt_ids, limits)
         key = (self.seed, self.draws) if seed is None else (seed, _OWN_STREAM)
-        self.draws += seed is None and not greedy
+        self.draws += seed is None and not greedy and keys is None
         # Each process completes every num_processes-th prompt. ``groups`` carries the prompts' numbers in the whole
         # batch, by which draws are addressed, so the completions do not depend on the number of processes.
         mine = range(process_index(), len(prompts), num_processes())
@@ -152,6 +153,7 @@ class GRPOAgent:
             temperature=0.0 if greedy else self.config.temperature,
             key=key,
             groups=mine,
+            prompt_keys=None if keys is None else [keys[i] for i in mine],
         )
         parts = gather_over_processes((sampled, perf_counter() - started))
         # Back into the order of the prompts: prompt i is number i // len(parts) in process i % len(parts).

@@ -1,6 +1,8 @@
 """The arms of a run: puzzle environments by their Gymnasium ids, with short names and length limits."""
 
+import hashlib
 import inspect
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -29,6 +31,21 @@ class Arm:
     name: str
     env: PuzzleEnv
     max_completion_length: int | None = None
+
+    def key(self, seed: int, split: str, index: int) -> int:
+        """Returns the key of the random numbers for completions of a problem, as ``Learner.generate`` takes it.
+
+        Args:
+            seed: seed of the run.
+            split: "train" or "test".
+            index: index of the problem in its split.
+
+        Returns:
+            A hash of the address and of the arm's name, below 2 ** 64; the same on every machine.
+        """
+        # By name and not by place among the arms, so that adding an arm does not change the luck of the others.
+        address = json.dumps([self.name, seed, split, index])
+        return int.from_bytes(hashlib.blake2b(address.encode(), digest_size=8).digest(), "big")
 
 
 def make_env(spec: str) -> PuzzleEnv:

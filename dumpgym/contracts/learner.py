@@ -5,6 +5,7 @@ of it. ``dumpgym.training.puzzle_student.PuzzleStudent`` makes a student of a le
 has no learner.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,7 @@ class Learner(Protocol):
         greedy: bool = False,
         seed: int | None = None,
         max_completion_lengths: Sequence[int] | None = None,
+        keys: Sequence[int] | None = None,
     ) -> Completions:
         """Completes each prompt ``num_generations`` times.
 
@@ -148,6 +150,12 @@ class Learner(Protocol):
                 of later training; None for the stream of training.
             max_completion_lengths: length limit for every prompt in tokens, including the end token; None for the
                 learner's own limit.
+            keys: a key for every prompt, from 0 to 2 ** 64 - 1. The random numbers of a completion are then a function
+                of the prompt's key, the completion's number in its group and the place of the token, and of nothing
+                else: not of ``seed``, of earlier calls or of the other prompts. Runs that meet the same problem under
+                different policies thus share their luck, which removes noise from their comparison. A call with keys
+                does not advance the stream of training. None for the streams above. A learner may leave this argument
+                out, and the training loop then does not pass it.
 
         Returns:
             The completions in the order of the prompts.
@@ -173,6 +181,12 @@ class Learner(Protocol):
     def describe(self) -> Mapping[str, Any]:
         """Returns facts about the learner for the record of a run, as JSON-compatible values."""
         ...
+
+
+def takes_keys(learner: Learner) -> bool:
+    """Returns whether ``learner.generate`` takes ``keys``."""
+    parameters = inspect.signature(learner.generate).parameters.values()
+    return any(p.name == "keys" or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 @runtime_checkable

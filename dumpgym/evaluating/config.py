@@ -30,7 +30,7 @@ class EvaluateConfig:
         compare: another model, evaluated on the same problems.
         max_completion_lengths: longest completion in tokens, one number per arm; if empty, the agent's limit holds for
             all arms.
-        batch_size: completions generated together; another number draws other samples.
+        batch_size: completions generated together; results depend on it only by rounding.
         agent: settings of the language model, by default those of the model's run; those that concern learning have no
             effect.
     """

@@ -114,6 +114,7 @@ class GenerateCall:
         seed: the argument ``seed``.
         max_completion_lengths: the argument ``max_completion_lengths``.
         completions: the completions that it returned.
+        keys: the argument ``keys``.
     """
 
     prompts: Sequence[Prompt]
@@ -122,6 +123,7 @@ class GenerateCall:
     seed: int | None
     max_completion_lengths: Sequence[int] | None
     completions: Completions
+    keys: Sequence[int] | None = None
 
     @property
     def trains(self) -> bool:
@@ -203,13 +205,17 @@ class FakeLearner(Stateful):
         greedy: bool = False,
         seed: int | None = None,
         max_completion_lengths: Sequence[int] | None = None,
+        keys: Sequence[int] | None = None,
     ) -> Completions:
         """Completes each prompt; see ``Learner.generate``. All greedy completions of a group are equal."""
-        rng = self.rng if seed is None and not greedy else self.evaluation_stream(seed or 0)
+        if keys is None:
+            streams = [self.rng if seed is None and not greedy else self.evaluation_stream(seed or 0)] * len(prompts)
+        else:
+            streams = [np.random.default_rng(key) for key in keys]
         limits: Sequence[int | None] = max_completion_lengths or [None] * len(prompts)
         completions = [
             self._cut(text, limit)
-            for prompt, limit in zip(prompts, limits, strict=True)
+            for prompt, limit, rng in zip(prompts, limits, streams, strict=True)
             for text in self._group(plain_text(prompt), num_generations, greedy, rng)
         ]
         texts, token_ids, truncated = zip(*completions, strict=True)
@@ -220,7 +226,7 @@ class FakeLearner(Stateful):
             np.array(truncated, dtype=np.bool_).reshape(len(prompts), num_generations),
             seconds=self.seconds,
         )
-        self.calls.append(GenerateCall(prompts, num_generations, greedy, seed, max_completion_lengths, made))
+        self.calls.append(GenerateCall(prompts, num_generations, greedy, seed, max_completion_lengths, made, keys))
         return made
 
     def _group(self, prompt: str, num_generations: int, greedy: bool, rng: np.random.Generator) -> list[str]:

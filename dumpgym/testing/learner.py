@@ -4,6 +4,7 @@ The training loop relies on three properties that no metric shows: an evaluation
 learner resumes bit for bit, and a non-finite number is detected before the weights change.
 """
 
+import inspect
 import json
 import math
 import tempfile
@@ -34,6 +35,7 @@ PROMPTS: tuple[Prompt, ...] = (
 METHODS = ("generate", "learn", "save", "load", "describe")
 SEED = 7
 EVALUATION_SEED = 11
+FIRST_KEY = 2**64 - 1  # keys may be as large as this
 
 
 def check_learner(
@@ -51,6 +53,8 @@ def check_learner(
     - Random streams: two learners with the same seed generate the same completions. An evaluation (a call with
       ``seed=`` or ``greedy=True``) generates the same completions when it is repeated, and does not change later
       training. All greedy completions of a group are equal.
+    - Keys: if ``generate`` takes ``keys``, the completions of a prompt depend on its key, and neither on earlier calls
+      nor on the other prompts. A call with keys does not change later training.
     - Learning: ``learn`` accepts different and equal rewards and returns finite metrics. For very large or non-finite
       rewards, it either raises ``NonFiniteError`` and leaves the learner unchanged, or returns finite metrics.
     - State: a learner with another seed and its own training history resumes bit for bit from the files of ``save``.
@@ -79,6 +83,9 @@ def check_learner(
     completions = call.train()
     message = "an evaluation changed the training completions after it"
     expect(_same(completions, twin_call.train()), message)
+    if "keys" in inspect.signature(learner.generate).parameters:
+        _check_keys(call)
+        expect(_same(call.train(), twin_call.train()), "a call with keys changed the training completions after it")
     _check_learning(learner, completions)
     _check_saved_state(call, other_call)
     call.check(learner.generate(prompts, num_generations, seed=EVALUATION_SEED), [None] * len(prompts))
@@ -99,6 +106,9 @@ class _Caller:
 
     def evaluate(self, *, greedy: bool = False, seed: int | None = EVALUATION_SEED) -> Completions:
         return self._generate(greedy=greedy, seed=seed)
+
+    def with_keys(self, keys: Sequence[int]) -> Completions:
+        return self._generate(keys=keys)
 
     def _generate(self, **options: Any) -> Completions:
         made = self.learner.generate(
@@ -166,6 +176,18 @@ def _check_evaluations(call: _Caller) -> None:
         are_equal = all(ids == group[0] for group in groups for ids in group)
         expect("greedy" not in options or are_equal, "greedy completions of the same prompt differ")
     _Caller(call.learner, call.prompts, 1, call.limits).evaluate(greedy=True)
+
+
+def _check_keys(call: _Caller) -> None:
+    keys = [FIRST_KEY - i for i in range(len(call.prompts))]
+    made = call.with_keys(keys)
+    call.evaluate()
+    message = "repeating a call with the same keys generated different completions"
+    expect(_same(made, call.with_keys(keys)), message)
+    backwards = _Caller(call.learner, call.prompts[::-1], call.num_generations, call.limits[::-1])
+    again = backwards.with_keys(keys[::-1]).take(range(len(keys))[::-1])
+    message = "completions with the same keys depend on the order of the prompts"
+    expect((made.token_ids, made.texts) == (again.token_ids, again.texts), message)
 
 
 def _rewards(completions: Completions, *values: float) -> NDArray[np.float64]:

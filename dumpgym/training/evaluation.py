@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from dumpgym.contracts.arms import Arm, limits_of
-from dumpgym.contracts.learner import Learner
+from dumpgym.contracts.learner import Learner, takes_keys
 from dumpgym.contracts.puzzle_env import Problem, Verdict
 
 EVALUATION_BATCH = 128
@@ -56,8 +57,9 @@ def evaluate(
 ) -> Evaluation:
     """Lets the learner complete the first ``num_problems`` test problems of each arm.
 
-    Evaluation samples from its own stream, which depends only on the seed, so training continues as if it had not
-    happened.
+    Sampled completions are drawn with random numbers that depend on the seed, the arm's name and the problem. Training
+    therefore continues as if the evaluation had not happened, and evaluations before and after training, or under two
+    policies, share their luck.
 
     Args:
         learner: completes the prompts.
@@ -67,24 +69,27 @@ def evaluate(
         greedy: take the most probable tokens instead of sampling at the learner's temperature.
         split: "test", or "train" for the problems that training starts with.
         num_generations: completions per problem.
-        batch_size: completions generated together; another number draws other samples.
+        batch_size: completions generated together; results depend on it only by rounding.
         on_progress: called after every batch with the share of the problems that is done, up to 1.
     """
-    cases = [(arm, arm.env.sample_problem(seed, split, i)) for arm in arms for i in range(num_problems)]
+    cases = [(arm, i, arm.env.sample_problem(seed, split, i)) for arm in arms for i in range(num_problems)]
+    is_keyed = takes_keys(learner)
     judged: dict[str, list[JudgedCompletion]] = {arm.name: [] for arm in arms}
     tokens, truncated = dict.fromkeys(judged, 0), dict.fromkeys(judged, 0)
     size = max(1, batch_size // num_generations)
     for start in range(0, len(cases), size):
         batch = cases[start : start + size]
+        keyed: dict[str, Any] = {"keys": [arm.key(seed, split, i) for arm, i, _ in batch]} if is_keyed else {}
         completions = learner.generate(
-            [problem.learner_prompt for _, problem in batch],
+            [problem.learner_prompt for _, _, problem in batch],
             num_generations,
             greedy=greedy,
             seed=seed * len(cases) + start,
-            max_completion_lengths=limits_of(arm for arm, _ in batch),
+            max_completion_lengths=limits_of(arm for arm, _, _ in batch),
+            **keyed,
         )
         lengths, cut, texts = completions.num_tokens, completions.truncated, iter(completions.texts)
-        for group, (arm, problem) in enumerate(batch):
+        for group, (arm, _, problem) in enumerate(batch):
             tokens[arm.name] += int(lengths[group].sum())
             truncated[arm.name] += int(cut[group].sum())
             for _ in range(num_generations):

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.contracts.arms import Arm, limits_of
 from dumpgym.contracts.errors import NonFiniteError
-from dumpgym.contracts.learner import Learned, Learner, RewardedCompletions
+from dumpgym.contracts.learner import Learned, Learner, RewardedCompletions, takes_keys
 from dumpgym.contracts.puzzle_env import Problem
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
@@ -25,6 +25,10 @@ class PuzzleStudent(Stateful):
     policies meet the same problems. No prompt appears twice in a batch: if the next problem of an arm is already in it,
     because a finite set starts over or two arms share a distribution, the arm gives the one after it. Only an arm with
     fewer problems than the batch has slots repeats itself.
+
+    Completions of a problem are sampled with random numbers that depend on its address, the arm's name and the
+    completion's number. Runs with the same seed thus share their luck under every policy, in whatever step and batch
+    they meet a problem.
 
     Args:
         learner: completes the prompts and learns from the rewards.
@@ -45,6 +49,7 @@ class PuzzleStudent(Stateful):
         self.seed = seed
         self.evaluation_problems = evaluation_problems
         self.arm_names = [arm.name for arm in arms]
+        self._keyed = takes_keys(learner)
         self.counts = np.ones(len(arms), dtype=np.bool_)
         self.drawn: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
         self.practised: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
@@ -94,11 +99,13 @@ class PuzzleStudent(Stateful):
     def _attempt(self, arms: NDArray[np.int64], num_generations: int, others: Sequence[Problem] = ()) -> TrainingBatch:
         """Completes and judges problems that differ from the others."""
         started = perf_counter()
-        problems = self._next_problems(arms, others)
+        problems, keys = self._next_problems(arms, others)
+        keyed: dict[str, Any] = {"keys": keys} if self._keyed else {}
         completions = self.learner.generate(
             [problem.learner_prompt for problem in problems],
             num_generations,
             max_completion_lengths=limits_of(self.arms[arm] for arm in arms),
+            **keyed,
         )
         generated = perf_counter()
         verdicts = [
@@ -140,17 +147,23 @@ class PuzzleStudent(Stateful):
         seconds = {**batch.seconds, "learn": perf_counter() - started}
         return replace(batch, learned=Learned(learned.metrics, by_group), seconds=seconds)
 
-    def _next_problems(self, arms: NDArray[np.int64], others: Sequence[Problem]) -> list[Problem]:
+    def _next_problems(self, arms: NDArray[np.int64], others: Sequence[Problem]) -> tuple[list[Problem], list[int]]:
+        """The next problem of each of the arms, and the keys of their completions."""
         problems: list[Problem] = []
+        keys: list[int] = []
         prompts = {problem.prompt for problem in others}
         for arm in arms:
             # The batch holds fewer prompts than this, so an arm that does not repeat itself finds a new one in time.
             for _ in range(len(arms) + len(others)):
-                problem = self.arms[arm].env.sample_problem(self.seed, "train", int(self.drawn[arm]))
+                index = int(self.drawn[arm])
+                problem = self.arms[arm].env.sample_problem(self.seed, "train", index)
                 self.drawn[arm] += 1
                 if problem.prompt not in prompts:
                     break
             self.practised[arm] += 1
             prompts.add(problem.prompt)
             problems.append(problem)
-        return problems
+            # The index is ours and not that of the problem's address: in a finite set that starts over, it still grows,
+            # so a problem that returns is completed with other random numbers.
+            keys.append(self.arms[arm].key(self.seed, "train", index))
+        return problems, keys

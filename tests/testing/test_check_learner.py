@@ -34,6 +34,10 @@ def test_the_fake_learner_keeps_the_contract(options):
     check(FakeLearner, **options)
 
 
+def test_a_learner_may_leave_out_keys():
+    check(WithoutKeys)
+
+
 def test_the_improver_keeps_the_contract():
     arms = ["dumpgym/KnightsKnaves2-v0", "dumpgym/KnightsKnaves3-v0"]
     prompts = list(Improver(arms, 0, 3).answers)
@@ -94,6 +98,31 @@ class EvaluationMovesTraining(FakeLearner):
     def evaluation_stream(self, seed):
         self.rng.random()
         return super().evaluation_stream(seed)
+
+
+class IgnoresKeys(FakeLearner):
+    def generate(self, *arguments, keys=None, **options):
+        return super().generate(*arguments, **options)
+
+
+class OneKeyForAll(FakeLearner):
+    """Completion 0 of the call has the luck of the first key, whichever prompt it completes."""
+
+    def generate(self, *arguments, keys=None, **options):
+        keys = keys and [keys[0] ^ place for place in range(len(keys))]
+        return super().generate(*arguments, keys=keys, **options)
+
+
+class KeysMoveTraining(FakeLearner):
+    def generate(self, *arguments, keys=None, **options):
+        self.rng.random(8 * (keys is not None))
+        return super().generate(*arguments, keys=keys, **options)
+
+
+class WithoutKeys(FakeLearner):
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None, max_completion_lengths=None):
+        options = {"greedy": greedy, "seed": seed, "max_completion_lengths": max_completion_lengths}
+        return super().generate(prompts, num_generations, **options)
 
 
 class IgnoresGreedy(FakeLearner):
@@ -195,6 +224,9 @@ class NotANumber(FakeLearner):
         (Unseeded, "two learners with the same seed generated different completions"),
         (EvaluatesOnTrainingStream, "repeating an evaluation with {'seed': 11} generated different completions"),
         (EvaluationMovesTraining, "an evaluation changed the training completions after it"),
+        (IgnoresKeys, "repeating a call with the same keys generated different completions"),
+        (OneKeyForAll, "completions with the same keys depend on the order of the prompts"),
+        (KeysMoveTraining, "a call with keys changed the training completions after it"),
         (IgnoresGreedy, "greedy completions of the same prompt differ"),
         (NotLearned, r"learn\(\) returned dict, expected Learned"),
         (DividesByDeviation, "a non-finite metric for equal rewards: 'advantage' is nan"),

@@ -43,6 +43,17 @@ def test_the_success_rate_is_the_skill_and_grows_with_every_batch():
     assert len(learner.lessons) == 3
 
 
+def test_a_completion_with_a_key_has_the_luck_of_the_key_and_of_its_number():
+    learner = FakeLearner({"a": "1", "b": "2"}, skill=0.5)
+    made = learner.generate(["a", "b"], 40, keys=[3, 4])
+    again = learner.generate(["b", "a", "b"], 30, keys=[3, 3, 4])
+    right = [np.array(texts) != learner.wrong for texts in (made.texts[:40], made.texts[40:])]
+    found = np.array(again.texts).reshape(3, 30) != learner.wrong
+    assert found.tolist() == [right[0][:30].tolist(), right[0][:30].tolist(), right[1][:30].tolist()]
+    assert right[0].tolist() != right[1].tolist()
+    assert learner.calls[0].keys == [3, 4]
+
+
 def test_a_completion_is_truncated_at_the_limit_and_ends_with_a_token():
     learner = FakeLearner({"a": "12345", "b": "12345"}, skill=1, best=1, token_length=2)
     made = learner.generate(["a", "b"], 1, max_completion_lengths=[3, 2])

@@ -1,7 +1,8 @@
 """Sampling from any causal language model.
 
-The random numbers of a completion are a function of the key, its row number and the step. They do not depend on the
-other rows of the batch, on the order in which rows end, or on the number of processes (``sheet.py``).
+The random numbers of a completion are a function of a key, a row number and the step. They do not depend on the other
+rows of the batch, on the order in which rows end, or on the number of processes (``sheet.py``). If every prompt has its
+own key, they do not depend on the call either: a prompt is completed with the same numbers whenever it returns.
 
 The sampler runs a model in the fastest way that works for it, and finds out by a trial which ways work: a decoder is
 used if the tokens that it draws in a small trial have the log-probabilities that a plain forward pass over the same
@@ -27,6 +28,8 @@ from dumpgym.contracts.errors import InvalidValueError
 
 Decoder = Callable[[Sequence[Sequence[int]], int, NDArray[np.float32], Sequence[int], float], Sheet]
 
+# Second half of the keys of prompts. The other streams count their calls in it, or have 2 ** 63 there (``agent.py``).
+_OF_A_PROMPT = 2**63 + 1
 _PROBE_LENGTHS = (3, 7, 5)
 # Limits of two completions per prompt. Rows end at different steps, the first at once, so the trial also moves rows.
 _PROBE_LIMITS = (1, 4, 4, 3, 4, 2)
@@ -79,6 +82,7 @@ class Sampler:
         temperature: float = 1.0,
         key: tuple[int, int] = (0, 0),
         groups: Sequence[int] | None = None,
+        prompt_keys: Sequence[int] | None = None,
     ) -> Sampled:
         """Completes each prompt ``num_generations`` times.
 
@@ -90,6 +94,8 @@ class Sampler:
             key: key of the random numbers; see ``uniform_numbers``.
             groups: group number of each prompt, by default 0, 1, ... Completion k of group g draws the random numbers
                 of row ``g * num_generations + k``.
+            prompt_keys: a key for every prompt instead of ``key`` and ``groups``, below 2 ** 64. Completion k of a
+                prompt draws the random numbers of row k of the prompt's key.
 
         Raises:
             InvalidValueError: if a prompt is empty, a limit is below 1, or the numbers of limits and prompts differ.
@@ -101,12 +107,16 @@ class Sampler:
         decoder = self._current_decoder()
         found: dict[int, tuple[list[int], list[float], bool]] = {}
         for wave in self._waves(prompt_ids, num_generations, max_completion_lengths):
-            rows = [numbers[i] * num_generations + k for i in wave for k in range(num_generations)]
             limits = [max_completion_lengths[i] for i in wave for _ in range(num_generations)]
-            uniform = uniform_numbers(key, rows, max(limits))
+            if prompt_keys is None:
+                rows = [numbers[i] * num_generations + k for i in wave for k in range(num_generations)]
+                uniform = uniform_numbers(key, rows, max(limits))
+            else:
+                keys = [(prompt_keys[i], _OF_A_PROMPT) for i in wave]
+                uniform = np.concatenate([uniform_numbers(k, range(num_generations), max(limits)) for k in keys])
             sheet = decoder([prompt_ids[i] for i in wave], num_generations, uniform, limits, temperature)
             places = (i * num_generations + k for i in wave for k in range(num_generations))
-            found |= zip(places, zip(*sheet.completions(len(rows)), strict=True), strict=True)
+            found |= zip(places, zip(*sheet.completions(len(limits)), strict=True), strict=True)
         in_order = [found[place] for place in range(len(found))]
         return Sampled([row[0] for row in in_order], [row[1] for row in in_order], [row[2] for row in in_order])
 

@@ -94,6 +94,28 @@ def test_a_row_depends_on_its_prompt_its_number_and_its_limit_alone(llama, data,
 
 
 @settings(max_examples=25)
+@given(data=st.data(), prompts=prompts, size=st.integers(1, 3))
+def test_a_prompt_with_a_key_has_the_same_completions_in_every_batch_and_group(llama, data, prompts, size):
+    sampler = make_sampler(llama, [3])
+    keys = data.draw(st.permutations([0, 2**64 - 1, 7, 8, 9]))[: len(prompts)]
+    together = sampler(prompts, 3, max_completion_lengths=[20] * len(prompts), prompt_keys=keys, key=(9, 9)).token_ids
+    part = data.draw(st.permutations(range(len(prompts))))[: data.draw(st.integers(1, len(prompts)))]
+    apart = sampler(
+        [prompts[i] for i in part], size, max_completion_lengths=[20] * len(part), prompt_keys=[keys[i] for i in part]
+    )
+    assert apart.token_ids == [together[i * 3 + k] for i in part for k in range(size)]
+
+
+def test_prompts_with_keys_draw_independently_of_each_other_and_of_the_streams(llama):
+    options = {"max_completion_lengths": [20] * 2}
+    same, other = [5, 6, 7], [(0, 0), (5, 0), (5, 2**63)]
+    keyed = make_sampler(llama, [])([same, same], 2, prompt_keys=[5, 6], **options).token_ids
+    streams = [make_sampler(llama, [])([same, same], 2, key=key, **options).token_ids for key in other]
+    rows = [tuple(row) for rows in (keyed, *streams) for row in rows]
+    assert len(set(rows)) == len(rows)
+
+
+@settings(max_examples=25)
 @given(limits=st.lists(st.integers(1, 12), min_size=4, max_size=4))
 def test_a_lower_limit_cuts_a_completion_off_and_changes_nothing_else(llama, limits):
     sampler = make_sampler(llama, [3])
