@@ -19,19 +19,10 @@ class TextChooser(dumpgym.Stateful):
         self.logits = np.zeros(len(TEXTS))
         self.rng = np.random.default_rng(seed)
 
-    def generate(
-        self, prompts, num_generations, *, greedy=False, seed=None, keys=None, **limits
-    ):
+    def generate(self, prompts, num_generations, *, greedy=False, seed=None, **options):
         rng = self.rng if seed is None else np.random.default_rng(seed)
-        rngs = (
-            [rng for _ in prompts] if keys is None else map(np.random.default_rng, keys)
-        )
         shape, p = (len(prompts), num_generations), softmax(self.logits)
-        chosen = (
-            np.full(shape, p.argmax())
-            if greedy
-            else np.array([r.choice(3, num_generations, p=p) for r in rngs])
-        )
+        chosen = np.full(shape, p.argmax()) if greedy else rng.choice(3, shape, p=p)
         return dumpgym.Completions(
             prompt_ids=((0,),) * len(prompts),
             token_ids=tuple((int(k),) for k in chosen.flat),  # a text is one token here
