@@ -1,15 +1,21 @@
 """``dumpgym play``: a person solves puzzles and sees the verifier's verdicts, or the prompt that a model reads."""
 
+import dataclasses
 import sys
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Self
 
 from tyro.conf import Positional, arg
 
-from dumpgym.commands import PlainVerb, verb
+from dumpgym.agents.grpo.config import GRPOConfig
+from dumpgym.commands import verb
 from dumpgym.contracts.arms import make_env
-from dumpgym.contracts.errors import DumpgymError, InvalidValueError, require_number
-from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, check_split
+from dumpgym.contracts.errors import DumpgymError, require_number
+from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict, check_split
+from dumpgym.evaluating.config import EvaluateConfig
+from dumpgym.evaluating.source import find_model
+from dumpgym.runs.validation import validated
 
 _HELP = (
     "Answer in as many lines as you like; an empty line ends the answer, and the line q ends the game.\n"
@@ -19,8 +25,8 @@ _HELP = (
 
 @verb("play")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Play(PlainVerb):
-    """Solve puzzles yourself, or see the text that a model reads.
+class Play:
+    """Solve puzzles yourself, beside a model if you name one, or see the text that a model reads.
 
     Attributes:
         env: id of an environment, with arguments if needed, e.g. 'dumpgym/KnightsKnaves-v0?num_people=5'.
@@ -28,8 +34,10 @@ class Play(PlainVerb):
         seed: seed of the stream of puzzles.
         index: index of the first puzzle in the stream.
         show_prompt: print the text that a model reads for this puzzle, and nothing else.
-        model: "embedded", a folder, or a name on the Hugging Face hub; its chat template renders the prompt, and only
-            its tokenizer is loaded. Without a model, the prompt is plain text.
+        model: "embedded", a folder, a .gguf file, a name on the Hugging Face hub, a run, or a checkpoint of a run. It
+            answers every puzzle too, and its completion and verdict are shown after yours. With --show-prompt, its chat
+            template renders the prompt, and only its tokenizer is loaded; without a model, the prompt is plain text.
+        agent: settings of the model, by default those of its run; those that concern learning have no effect.
     """
 
     env: Annotated[str, Positional, arg(metavar="ENV")]
@@ -38,6 +46,13 @@ class Play(PlainVerb):
     index: int = 0
     show_prompt: bool = False
     model: str | None = None
+    agent: GRPOConfig = field(default_factory=GRPOConfig)
+
+    def file_default(self) -> Self | None:
+        """The settings of the run that made the model, if a run did."""
+        if self.model is None:
+            return None
+        return dataclasses.replace(self, agent=EvaluateConfig.of_model(self.model).agent)
 
     def run(self) -> None:
         """Shows a prompt, or plays on standard input and output until the person stops."""
@@ -47,10 +62,8 @@ class Play(PlainVerb):
         require_number("index", self.index, low=0, whole=True)
         if self.show_prompt:
             sys.stdout.write(shown_prompt(env.sample_problem(self.seed, self.split, self.index), self.model))
-        elif self.model is not None:
-            raise InvalidValueError("model", self.model, "a model only together with --show-prompt")
         else:
-            _play_game(env, self)
+            _play_game(env, self, None if self.model is None else _answers_of(self.model, self))
 
 
 def shown_prompt(problem: Problem, model: str | None) -> str:
@@ -66,15 +79,26 @@ def shown_prompt(problem: Problem, model: str | None) -> str:
     if model is not None:
         from dumpgym.agents.grpo.models import load_tokenizer, render_prompt
 
-        return render_prompt(load_tokenizer(model), problem.learner_prompt)
+        return render_prompt(load_tokenizer(find_model(model).name), problem.learner_prompt)
     if [message["role"] for message in problem.messages] in ([], ["user"]):
         return problem.prompt
     return "\n".join(f"{message['role']}:\n{message['content']}\n" for message in problem.messages)
 
 
-def _play_game(env: PuzzleEnv, config: Play) -> None:
+def _answers_of(model: str, config: Play) -> Callable[[Problem], str]:
+    """Loads a model, and returns what completes a problem with it, greedily."""
+    values = {"model": model, "agent": dataclasses.asdict(config.agent)}
+    agent = validated(values, EvaluateConfig).agent
+
+    from dumpgym.evaluating.runner import make_agent
+
+    learner = make_agent(model, agent, seed=config.seed)
+    return lambda problem: learner.generate([problem.learner_prompt], 1, greedy=True).texts[0]
+
+
+def _play_game(env: PuzzleEnv, config: Play, answer_of_model: Callable[[Problem], str] | None) -> None:
     sys.stdout.write(_HELP)
-    solved = played = 0
+    solved = played = solved_by_model = 0
     wants_more = True
     while wants_more:
         index = config.index + played
@@ -83,14 +107,23 @@ def _play_game(env: PuzzleEnv, config: Play) -> None:
         answer, wants_more = _read_answer()
         if answer:
             verdict = env.verify(problem, env.completion_of(answer))
-            terms = ", ".join(f"{name} {value:+g}" for name, value in verdict.reward_terms.items())
-            sys.stdout.write(
-                f"\n{verdict.outcome}: {verdict.reason}\nreward {verdict.reward:g} ({terms})\n"
-                f"solution:\n{_solution(problem)}\n"
-            )
+            sys.stdout.write(f"\n{_told(verdict)}")
             played += 1
             solved += verdict.success
+            if answer_of_model is not None:
+                completion = answer_of_model(problem)
+                verdict = env.verify(problem, completion)
+                solved_by_model += verdict.success
+                sys.stdout.write(f"\n{config.model} writes:\n{completion.strip()}\n\n{_told(verdict)}\n")
+            sys.stdout.write(f"solution:\n{_solution(problem)}\n")
     sys.stdout.write(f"\nsolved {solved} of {played}\n")
+    if answer_of_model is not None:
+        sys.stdout.write(f"{config.model} solved {solved_by_model} of {played}\n")
+
+
+def _told(verdict: Verdict) -> str:
+    terms = ", ".join(f"{name} {value:+g}" for name, value in verdict.reward_terms.items())
+    return f"{verdict.outcome}: {verdict.reason}\nreward {verdict.reward:g} ({terms})\n"
 
 
 def _read_answer() -> tuple[str, bool]:

@@ -11,6 +11,7 @@ import dumpgym
 from dumpgym.agents.embedded.model import build_tokenizer
 from dumpgym.commands.main import main
 from dumpgym.contracts.puzzle_env import plain_text
+from dumpgym.testing.fakes import FakeLearner
 
 
 class Tagged(dumpgym.PuzzleEnv):
@@ -120,6 +121,25 @@ def test_a_model_without_a_template_is_given_the_plain_text(capsys):
     assert capsys.readouterr().out == "Use <answer>.\nWhat is 0?"
 
 
+def test_a_model_answers_beside_you_and_its_verdict_comes_after_yours(play, monkeypatch):
+    answers = {"What is 0?": "<answer>0</answer>", "What is 2?": "<think>2.</think><answer>2</answer>"}
+    asked = []
+
+    def make_agent(model, agent, *, seed):
+        asked.append((model, agent.max_completion_length, seed))
+        return FakeLearner(answers, skill=1.0)
+
+    monkeypatch.setattr("dumpgym.evaluating.runner.make_agent", make_agent)
+    output = play("0\n\n7\n", "--model", "mine", "--agent.max-completion-length", "9")
+    assert asked == [("mine", 9, 0)]
+    first, second = output.split("--- puzzle")[1:]
+    mine = first.index("correct: You wrote '<answer>0</answer>'.\nreward 3 (format +1, answer +2)\n")
+    assert mine < first.index("mine writes:\n<answer>0</answer>\n\ncorrect: ") < first.index("solution:\n0\n")
+    assert "wrong: You wrote '<answer>7</answer>'" in second
+    assert "mine writes:\n<think>2.</think><answer>2</answer>\n\nwrong: " in second
+    assert output.endswith("\nsolved 1 of 2\nmine solved 1 of 2\n")
+
+
 def test_an_interruption_ends_the_game_without_advice_about_checkpoints(monkeypatch, capsys):
     def interrupted(prompt):
         raise KeyboardInterrupt
@@ -153,7 +173,8 @@ def test_a_game_needs_no_language_model_libraries():
         (["mine/Tagged-v0", "--split", "dev"], "split is 'dev'; accepted: one of train, test"),
         (["mine/Tagged-v0", "--seed", "-1"], "seed is -1; accepted: a whole number at least 0"),
         (["mine/Tagged-v0", "--index", "-1"], "index is -1; accepted: a whole number at least 0"),
-        (["mine/Tagged-v0", "--model", "embedded"], "model is 'embedded'; accepted: a model only together with"),
+        (["mine/Tagged-v0", "--model", "no/model here"], "model is 'no/model here'; accepted:"),
+        (["mine/Tagged-v0", "--model", "embedded", "--agent.temperature", "-1"], "agent.temperature is -1.0"),
         (["mine/Tagged-v0", "--show-prompt", "--model", "no/model here"], "model is 'no/model here'; accepted:"),
     ],
 )
