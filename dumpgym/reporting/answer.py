@@ -84,12 +84,12 @@ def _of_many(comparison: Comparison, rows: Sequence[dict[str, Any]]) -> str:
         verdict, side = row["verdict"], "better" if _is_better(comparison, row) else "worse"
         if verdict.startswith("different"):
             small = " (less than the margin)" if verdict != "different" else ""
-            shown = f"{row['label']} by {_interval(comparison, row['difference'], '+')}{small}"
+            shown = f"{_quoted(row['label'])} by {_interval(comparison, row['difference'], '+')}{small}"
             groups.setdefault(side, []).append(shown)
         elif verdict == "equivalent":
-            groups.setdefault(f"equivalent within {margin}", []).append(row["label"])
+            groups.setdefault(f"equivalent within {margin}", []).append(_quoted(row["label"]))
         else:
-            groups.setdefault("undecided", []).append(row["label"])
+            groups.setdefault("undecided", []).append(_quoted(row["label"]))
     order = ("better", "worse", f"equivalent within {margin}", "undecided")
     if list(groups) == ["undecided"]:
         parts = [f"all {len(rows)} are undecided, neither shown to differ nor to be equivalent within {margin}"]
@@ -99,6 +99,11 @@ def _of_many(comparison: Comparison, rows: Sequence[dict[str, Any]]) -> str:
         f"Of {len(rows)} cells compared with {comparison.control} in {metric_name(comparison)}, {'; '.join(parts)} "
         f"({_conditions(comparison, [row['pairs'] for row in rows])})."
     )
+
+
+def _quoted(label: str) -> str:
+    """The label as it can stand in a list."""
+    return f"'{label}'" if set(label) & {",", ";"} else label
 
 
 def _group(name: str, cells: Sequence[str]) -> str:

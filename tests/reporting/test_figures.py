@@ -74,6 +74,14 @@ def test_one_panel_has_at_most_eight_curves_in_colour(comparison, name):
     assert [label for label in labels if not label.startswith("_")] == ["the 15 others", *labels_in_colour(many)]
 
 
+def test_seconds_of_a_shared_machine_are_not_drawn(comparison):
+    for name, alone, shared in (("success", 3, 2), ("ledger", 2, 1)):
+        assert len(FIGURES[name](comparison).axes) == alone
+        figure = FIGURES[name](replace(comparison, machine_shared=True))
+        assert len(figure.axes) == shared
+        assert not any("seconds" in axes.get_xlabel() for axes in figure.axes)
+
+
 def test_every_cell_has_a_panel_of_its_own_beside_the_control(comparison):
     figure = FIGURES["success_by_cell"](comparison)
     assert [axes.get_title() for axes in figure.axes] == [label for label in comparison.cells if label != "uniform"]

@@ -52,14 +52,15 @@ def curves_over(
     "success",
     place=1,
     section=SECTION,
-    caption="Greedy success on held-out puzzles, mean over arms and seeds. Bands are 95 % intervals over seeds, "
-    "left out where more than four would hide each other. Dotted: the budget. Of more than eight cells, only the "
-    "control, the best and the worst are in colour.",
+    caption="Greedy success on held-out puzzles, mean over arms and seeds. With at most four cells, bands are 95 % "
+    "intervals over seeds; of more than eight, only the control, the best and the worst are in colour. Dotted: the "
+    "budget.",
 )
 def success(comparison: Comparison) -> Figure:
     """Held-out success averaged over arms, over generated tokens, steps and seconds."""
-    figure, axes = new_figure(comparison, "Held-out success, greedy, mean over arms", 1, 3, 4.6)
-    for ax, (name, x) in zip(axes, _AXES.values(), strict=True):
+    shown = [_AXES[key] for key in _AXES if key != "seconds" or not comparison.machine_shared]
+    figure, axes = new_figure(comparison, "Held-out success, greedy, mean over arms", 1, len(shown), 4.6)
+    for ax, (name, x) in zip(axes, shown, strict=True):
         draw_cells(ax, comparison, curves_over(x, lambda run: run.success))
         ax.set(xlabel=name)
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -45,10 +45,13 @@ def ablation(comparison: Comparison) -> Figure:
             value, low, high = means[comparison.control]
             ax.axhspan(low, high, color="#DDDDDD", zorder=0)
             ax.axhline(value, color="black", linewidth=0.8, label=comparison.control)
-        names = [value_text(value) for value, _ in points]
+        names = [f"{value:g}" if _is_number(value) else value_text(value) for value, _ in points]
         is_long = max(map(len, names)) > 8
         ax.set_xticks(range(len(points)), names, fontsize="small", rotation=30 if is_long else 0)
         ax.set_xlim(-0.4, len(points) - 0.6)
+    lows, highs = zip(*(ax.get_ylim() for ax in axes), strict=True)
+    for ax in axes:
+        ax.set_ylim(min(lows), max(highs))  # the same for all, so that the effects of options can be compared
     return figure
 
 
