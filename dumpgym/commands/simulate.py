@@ -20,12 +20,12 @@ class Simulate(SimulateConfig, PlainVerb):
         """Runs the simulation, prints its tables, and draws its figures."""
         from rich.console import Console
 
+        from dumpgym.commands.figures import draw_simulation
         from dumpgym.commands.progress import CommandProgress
-        from dumpgym.reporting.figures.simulation import save_simulation_figures
 
         config = validated(dataclasses.asdict(self), SimulateConfig)
         console = Console()
         with CommandProgress(console) as progress:
             results = simulate(config, console, progress)
-        save_simulation_figures(config.output, results)
-        console.print(f"results, table and figures: {config.output}", soft_wrap=True)
+        figures = draw_simulation(config.output, results)
+        console.print(f"results and table: {config.output}\nfigures: {figures}", soft_wrap=True, markup=False)

@@ -8,7 +8,6 @@ from typing import Annotated, Self
 from tyro.conf import Positional, arg
 
 from dumpgym.commands import verb
-from dumpgym.contracts.errors import DumpgymError
 from dumpgym.runs.config import TrainConfig, load_toml
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.validation import validated
@@ -48,22 +47,11 @@ class Train(TrainConfig):
 
         from dumpgym.agents.grpo.processes import is_main_process, start_processes
         from dumpgym.commands.display import TrainDisplay
+        from dumpgym.commands.figures import draw_run
         from dumpgym.training.launch import train
 
         start_processes(config.agent.device)
         with TrainDisplay(config, quiet=not is_main_process()) as display:
             summary = train(config, resume=self.resume, observer=display.observe, on_start=display.start)
         if is_main_process():
-            display.show_summary(summary, config.output, _draw_figure(config.output))
-
-
-def _draw_figure(directory: Path) -> str:
-    """Draws the figure of a finished run; returns its path, or why there is none."""
-    # The model and the summary are on the disk. A figure that fails must not make the run look as if it had failed, and
-    # matplotlib is imported only now, because its import can fail too: it needs a directory that it can write to.
-    try:
-        from dumpgym.reporting.figures.one_run import save_training_figure
-
-        return str(save_training_figure(directory))
-    except (DumpgymError, ImportError, OSError) as error:
-        return f"none, {' '.join(str(error).split())}"
+            display.show_summary(summary, config.output, draw_run(config.output))

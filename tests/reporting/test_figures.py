@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dumpgym.commands.train import _draw_figure
+from dumpgym.commands.figures import draw_run
 from dumpgym.comparing.comparison import FinishedCell
 from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.canvas import image
@@ -147,10 +147,10 @@ def test_a_figure_that_fails_is_one_line_and_no_failure_of_the_run(runs, tmp_pat
     run = runs / "dump" / "seed0"
     for name in ("config.json", "metrics.jsonl", "evaluations.jsonl"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
-    assert _draw_figure(tmp_path) == str(tmp_path / "figure.png")
+    assert draw_run(tmp_path) == str(tmp_path / "figure.png")
     (tmp_path / "figure.png").unlink()
     (tmp_path / "figure.png").mkdir()
-    assert _draw_figure(tmp_path) == f"none, '{tmp_path / 'figure.png'}' cannot be written: Is a directory"
+    assert draw_run(tmp_path) == f"none, '{tmp_path / 'figure.png'}' cannot be written: Is a directory"
 
 
 def test_a_machine_on_which_matplotlib_cannot_write_anything_trains(tmp_path):
@@ -159,9 +159,11 @@ import sys, tempfile
 from pathlib import Path
 def mkdtemp(**options): raise OSError("no directory is writable")
 tempfile.mkdtemp = mkdtemp
-from dumpgym.commands.train import _draw_figure
-print(_draw_figure(Path(sys.prefix)))
+from dumpgym.commands.figures import draw_run
+print(draw_run(Path(sys.prefix)))
 """
     ended = python(code, MPLCONFIGDIR="/proc/none")
-    assert ended.stdout.startswith("none, Matplotlib requires access to a writable cache directory"), ended.stderr
+    assert ended.stdout.startswith(
+        "none, matplotlib cannot be imported: Matplotlib requires access to a writable cache directory"
+    ), ended.stderr
     assert ended.stdout.count("\n") == 1

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dumpgym.contracts.errors import DumpgymError
 from dumpgym.contracts.registry import Registry
 
 if TYPE_CHECKING:
@@ -25,12 +26,17 @@ def _import_matplotlib() -> None:
 
     A command that a notebook starts inherits the notebook's backend, and where that is not installed, importing
     matplotlib raises ValueError. Our figures need no backend: they are drawn on canvases of their own.
+
+    Raises:
+        DumpgymError: if matplotlib cannot be imported, for example because no directory is writable.
     """
     if "matplotlib" in sys.modules:
         return
     backend = os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib
+    except (ImportError, OSError) as error:
+        raise DumpgymError(f"matplotlib cannot be imported: {' '.join(str(error).split())}") from error
     finally:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
