@@ -78,7 +78,7 @@ def described(spec: str, width: int) -> str:
     if given:
         _CHECKS[found.kind](spec, name, given, found)
     documents = [read_docstring(one) for one in found.defined]
-    blocks = [f"{name}: {found.kind}, {file_of(found.defined[0])}"]
+    blocks = [f"{_title(name)}: {found.kind}, {file_of(found.defined[0])}"]
     for document in documents:
         blocks.append(_wrapped(document.text, width))
         if document.returns:
@@ -92,6 +92,14 @@ def described(spec: str, width: int) -> str:
     if not found.options:
         blocks.append("It has no options.")
     return "\n\n".join(blocks) + "\n"
+
+
+def _title(name: str) -> str:
+    """A name, behind the alias by which it was asked for."""
+    from dumpgym.contracts.policy_registry import policy_registry
+
+    own = policy_registry.canonical(name)
+    return name if own == name else f"{name}, an alias of {own}"
 
 
 def _find(name: str) -> Description:

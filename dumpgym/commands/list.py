@@ -30,6 +30,7 @@ def registered() -> dict[str, Any]:
 
     Returns:
         "environments" with their arguments by id; "curriculum_environments"; "policies" with their own options by id;
+        "policy_aliases", second names of policies by which they are found;
         "policy_options" that all policies have; "signals" and "signal_endings"; "students".
     """
     import gymnasium as gym
@@ -52,6 +53,7 @@ def registered() -> dict[str, Any]:
             }
             for name, spec in sorted(policy_registry.items())
         },
+        "policy_aliases": dict(policy_registry.aliases),
         "policy_options": [name for name in common if name not in ("seed", "num_runs")],
         "signals": sorted(signal_registry),
         "signal_endings": list(COSTS),
@@ -65,6 +67,7 @@ def _text(found: dict[str, Any]) -> str:
         f"{name}  {' '.join(f'{option}={default!r}' for option, default in options.items())}"
         for name, options in found["policies"].items()
     ]
+    policies += [f"{alias}  an alias of {name}" for alias, name in found["policy_aliases"].items()]
     blocks = {
         "environments": environments,
         "the curriculum as an environment": found["curriculum_environments"],

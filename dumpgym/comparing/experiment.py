@@ -27,6 +27,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from dumpgym.comparing.labels import value_text
 from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.policy_registry import policy_registry
 from dumpgym.contracts.specs import read_spec
 from dumpgym.runs.config import TrainConfig, check_names
 from dumpgym.runs.validation import STRICT, read_toml, validated
@@ -49,6 +50,10 @@ class Grid:
 
     policies: Annotated[tuple[str, ...], MinLen(1)]
     axes: dict[str, Annotated[tuple[Any, ...], MinLen(1)]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Replaces aliases of policies, so that each has one name in files and reports."""
+        object.__setattr__(self, "policies", tuple(map(policy_registry.canonical, self.policies)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,10 @@ class Experiment:
     machine_shared: bool | None = None
     grids: Annotated[tuple[Grid, ...], MinLen(1)]
     train: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Replaces an alias of the control, as in ``Grid``."""
+        object.__setattr__(self, "control", policy_registry.canonical(self.control))
 
 
 Grid.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
@@ -152,6 +161,8 @@ def _policy_of(config: TrainConfig) -> tuple[str, dict[str, Any]]:
 
 
 def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[PlannedCell]:
+    if repeated := [spec for place, spec in enumerate(grid.policies) if spec in grid.policies[:place]]:
+        raise InvalidValueError("policies", list(grid.policies), f"every policy once, and not {repeated[0]!r} twice")
     for spec in grid.policies:
         policy, options = read_spec("policy", spec)
         for values in itertools.product(*grid.axes.values()):

@@ -49,6 +49,7 @@ class PolicySpec:
 
 policy_registry = Registry[PolicySpec]("policy", rooms=("dumpgym.agents.bandits", "dumpgym.agents.curricula"))
 """All bandit policies by id."""
+policy_registry.alias("ucb", "ucb1")  # the textbook's name of the method that the literature calls UCB1
 
 
 def register_policy(policy_id: str, entry_point: Callable[..., BanditPolicy], *, vectorised: bool = False) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Generic, Literal, Self, TypeVar
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
@@ -14,9 +15,9 @@ Entry = TypeVar("Entry")
 class Registry(Mapping[str, Entry], Generic[Entry]):
     """Entries by name.
 
-    The registry is a read-only mapping. The files in its rooms register their entries when they are imported, and the
-    registry imports all of them at the first look-up. So a new file in a room needs no list to be edited, and
-    ``import dumpgym`` loads none of these files.
+    The registry is a read-only mapping, in which an alias finds its entry but is not listed. The files in its rooms
+    register their entries when they are imported, and the registry imports all of them at the first look-up. So a new
+    file in a room needs no list to be edited, and ``import dumpgym`` loads none of these files.
 
     Args:
         kind: name of an entry in error messages, e.g. "policy".
@@ -27,6 +28,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def __init__(self, kind: str, rooms: Sequence[str] = (), key: Literal["id", "name"] = "id") -> None:
         self.kind, self.rooms, self.key = kind, tuple(rooms), key
         self._entries: dict[str, Entry] = {}
+        self._aliases: dict[str, str] = {}
         self._is_loaded = False
 
     def register(self, name: str, entry: Entry, *, module: str) -> None:
@@ -44,10 +46,36 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         # a room does not trigger this: importing one file must not import all others, some of which may import it.
         if not module.startswith(tuple(f"{room}." for room in self.rooms)):
             self._load()
-        if name in self._entries:
+        if name in self._entries or name in self._aliases:
             article = "an" if self.key == "id" else "a"
             raise InvalidValueError(f"{self.kind} {self.key}", name, f"{article} {self.key} that is not registered yet")
         self._entries[name] = entry
+
+    def alias(self, alias: str, name: str) -> None:
+        """Gives an entry a second name, under which it is found but not listed.
+
+        Nothing is loaded, so the entry may be registered later. Whoever stores a name stores ``canonical`` of it.
+
+        Args:
+            alias: the second name.
+            name: name of the entry.
+
+        Raises:
+            InvalidValueError: if the second name is taken.
+        """
+        if alias in self._entries or alias in self._aliases:
+            raise InvalidValueError(f"{self.kind} alias", alias, "a name that is not registered yet")
+        self._aliases[alias] = name
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The names of entries by their aliases."""
+        return MappingProxyType(self._aliases)
+
+    def canonical(self, spec: str) -> str:
+        """Returns a name, or a specification such as "name?option=value", with the entry's name for an alias."""
+        name, mark, rest = spec.partition("?")
+        return self._aliases.get(name, name) + mark + rest
 
     def find(self, name: str) -> Entry:
         """Returns the entry of ``id``, or of ``module:id`` after importing the module, which registers the id.
@@ -68,12 +96,12 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         """Returns a registry with the same entries; entries added to the copy do not appear in this registry."""
         self._load()
         new = type(self)(self.kind, self.rooms, self.key)
-        new._entries, new._is_loaded = dict(self._entries), True
+        new._entries, new._aliases, new._is_loaded = dict(self._entries), dict(self._aliases), True
         return new
 
     def __getitem__(self, name: str) -> Entry:
         self._load()
-        return self._entries[name]
+        return self._entries[self._aliases.get(name, name)]
 
     def __iter__(self) -> Iterator[str]:
         self._load()

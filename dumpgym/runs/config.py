@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, MinLen
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.policy_registry import policy_for_run
+from dumpgym.contracts.policy_registry import policy_for_run, policy_registry
 from dumpgym.runs.validation import STRICT, read_toml, validated
 from dumpgym.signals.signal import make_signal
 
@@ -32,7 +32,7 @@ class TrainConfig:
         budget_tokens: the run ends after the step in which training has generated this many tokens.
         budget_seconds: the run ends after the step in which it has trained this many seconds, not counting evaluations.
         arms: arms of the bandit, easiest first: environment ids, with arguments if needed.
-        policy: id of the bandit policy.
+        policy: id of the bandit policy; of an alias, the policy's own id is stored.
         policy_options: options of the policy, e.g. ``temperature 0.2``.
         signal: name of the signal that the policy learns from.
         prompts_per_step: groups in a batch.
@@ -70,6 +70,10 @@ class TrainConfig:
     transcripts_per_arm: Annotated[int, Ge(0)] = 2
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     agent: GRPOConfig = field(default_factory=GRPOConfig)
+
+    def __post_init__(self) -> None:
+        """Replaces an alias of the policy, so that files and reports know it by one name."""
+        object.__setattr__(self, "policy", policy_registry.canonical(self.policy))
 
 
 TrainConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]

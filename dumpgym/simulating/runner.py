@@ -91,7 +91,8 @@ def simulate(
         DumpgymError: if a policy, student or signal does not exist, an option is out of range, or the directory is not
             empty. Nothing has been run in this case.
     """
-    policies = tuple(dict.fromkeys((CONTROL, *(config.policies or policy_registry))))
+    named = map(policy_registry.canonical, config.policies or policy_registry)
+    policies = tuple(dict.fromkeys((CONTROL, *named)))
     _check(config, policies)
     found: dict[str, dict[str, PolicyResult]] = {student: {} for student in config.students}
     for student, policy, result in _run_all(config, policies, on_progress):

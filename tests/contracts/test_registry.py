@@ -5,9 +5,15 @@ import sys
 
 import pytest
 
+from dumpgym.commands.describe import described
+from dumpgym.commands.list import registered
+from dumpgym.comparing.experiment import Experiment, Grid, cells_of
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
+from dumpgym.contracts.policy_registry import find_policy
 from dumpgym.contracts.registry import Registry
 from dumpgym.contracts.student_registry import make_students, register_student, student_registry
+from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.validation import validated
 
 
 @pytest.fixture
@@ -110,3 +116,38 @@ def test_importing_the_package_loads_no_policy():
     code = "import sys, dumpgym; print([name for name in sys.modules if name.startswith('dumpgym.agents')])"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert finished.stdout == "[]\n", finished.stderr
+
+
+def test_an_alias_finds_its_entry_and_is_stored_under_its_own_name(room):
+    from room_of_tools import tools
+
+    tools.alias("jigsaw", "saw")
+    assert "room_of_tools.saw" not in sys.modules
+    assert tools.canonical("jigsaw?teeth=9&jigsaw=1") == "saw?teeth=9&jigsaw=1"
+    assert tools.canonical("drill") == "drill"
+    assert tools["jigsaw"] == tools.find("jigsaw") == tools.copy().find("jigsaw") == "saw!"
+    assert sorted(tools) == ["drill", "saw"]
+    assert dict(tools.aliases) == {"jigsaw": "saw"}
+    for register in (lambda: tools.register("jigsaw", "mine", module="mine"), lambda: tools.alias("saw", "drill")):
+        with pytest.raises(InvalidValueError, match="; accepted: "):
+            register()
+
+
+def test_ucb_is_ucb1_everywhere():
+    spec = find_policy("ucb")
+    assert (spec, spec.id) == (find_policy("ucb1"), "ucb1")
+    assert TrainConfig(policy="ucb") == TrainConfig(policy="ucb1")
+    assert validated({"policy": "ucb"}, TrainConfig).policy == "ucb1"
+    assert Grid(policies=("ucb?exploration=0.5", "uniform")).policies == ("ucb1?exploration=0.5", "uniform")
+    found = registered()
+    assert found["policy_aliases"] == {"ucb": "ucb1"}
+    assert "ucb" not in found["policies"]
+    assert described("ucb", 80).startswith("ucb, an alias of ucb1: policy, ")
+
+
+def test_one_policy_under_two_names_is_one_cell():
+    experiment = Experiment(name="x", control="ucb", grids=(Grid(policies=("ucb", "ucb1", "uniform")),))
+    assert experiment.control == "ucb1"
+    assert experiment.grids[0].policies == ("ucb1", "ucb1", "uniform")
+    with pytest.raises(InvalidValueError, match="accepted: every policy once, and not 'ucb1' twice"):
+        cells_of(experiment)
