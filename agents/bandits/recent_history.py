@@ -75,7 +75,9 @@ class CompletionWindow(ArmHistory):
 
     Args:
         shape: shape of the means, (..., num_arms).
-        window: number of completions of every arm that are remembered, at least 1.
+        window: length of the window, at least 1.
+        unit: what the length counts: "rollouts", completions of the arm; or "steps", training steps in which the arm
+            had a group, of which all its completions are remembered.
 
     Attributes:
         total: number of groups and of completions of every arm observed so far, which are never forgotten, shape
@@ -88,9 +90,12 @@ class CompletionWindow(ArmHistory):
     state_fields: ClassVar[tuple[str, ...]] = ("total", "average", "recent")
     growing_fields: ClassVar[tuple[str, ...]] = ("recent",)
 
-    def __init__(self, shape: tuple[int, ...], window: int) -> None:
+    def __init__(self, shape: tuple[int, ...], window: int, unit: str = "rollouts") -> None:
         super().__init__(shape)
         self.window = require_number("window", window, low=1, whole=True)
+        if unit not in ("rollouts", "steps"):
+            raise InvalidValueError("window_unit", unit, "'rollouts' or 'steps'")
+        self.unit = unit
         self.total: NDArray[np.float64] = np.zeros((2, *shape))
         self.average: NDArray[np.float64] = np.zeros(shape)
         self.recent: NDArray[np.float64] = np.zeros((3, *shape, 0))
@@ -106,10 +111,24 @@ class CompletionWindow(ArmHistory):
         # groups of one step keep their order of arrival.
         order = np.where(size > 0, step, -1).argsort(axis=-1, kind="stable")
         step, signal, size = np.take_along_axis(recent, order[None], axis=-1)
-        newer = size[:, ::-1].cumsum(axis=-1)[:, ::-1] - size  # completions that are newer than each group's
-        counted = np.clip(self.window - newer, 0, size)  # completions of each group that still fit into the window
+        counted = self._counted(step, size)
         self.average.reshape(-1)[arms] = (counted * signal).sum(axis=-1) / counted.sum(axis=-1)
         self._remember(arms, np.where(counted > 0, (step, signal, size), 0))
+
+    def _counted(self, step: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the number of completions of each group that are inside the window, shape (arms, places).
+
+        Args:
+            step: step of each group, ascending in every row, shape (arms, places).
+            size: number of completions of each group, shape (arms, places).
+        """
+        if self.unit == "steps":
+            is_last = np.diff(step, axis=-1, append=np.inf) > 0  # the last group of its step
+            newer = is_last[:, ::-1].cumsum(axis=-1)[:, ::-1] - 1  # steps of the arm that are newer than each group's
+            return size * (newer < self.window)
+        newer = size[:, ::-1].cumsum(axis=-1)[:, ::-1] - size  # completions that are newer than each group's
+        counted: NDArray[np.float64] = np.clip(self.window - newer, 0, size)
+        return counted
 
     def _of_batch(self, feedback: Feedback) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Returns the arms in a batch, and step, signal and size of their groups.

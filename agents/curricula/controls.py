@@ -1,6 +1,5 @@
 """Controls: policies that ignore feedback, against which curricula are compared."""
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, Unpack
 
@@ -14,6 +13,7 @@ from dumpgym.contracts.errors import InvalidValueError, require_number, require_
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
+from dumpgym.contracts.slots import bounded
 
 
 class Uniform(BanditPolicy):
@@ -111,14 +111,25 @@ class EntropyMatchedRandom(BanditPolicy):
     Runs in lockstep have independent weights. A bandit of the same entropy that beats this control owes its success to
     the arms that it prefers, and not to its concentration on few arms.
 
+    To match a policy, give the effective number of arms that it realised on the same student: the column "effective
+    arms" of its report, or the mean of ``policy/effective_arms`` over the lines of a run's ``metrics.jsonl``. An
+    experiment that declares both policies takes the number from a pilot with other seeds, and says so::
+
+        policies = ["uniform", "dump", "entropy-matched-random?effective_arms=4.7"]
+
+    The control then has this number in every step, where the policy has it on average. A floor and a cap are taken into
+    account: the probabilities have the number, not only the weights. With a schedule as its floor, they have it in the
+    step in which the weights are drawn.
+
     Args:
         num_arms: number of arms, at least 1.
-        effective_arms: exp(H(P)), the effective number of arms, from 1 to num_arms; None for half of the arms.
+        effective_arms: exp(H(P)), the effective number of arms, from 1 to num_arms; None for half of the arms, which
+            matches no policy.
         period: number of training steps after which new weights are drawn, at least 1; None for constant weights.
         common: options of every policy, see ``BanditPolicy``.
 
     Raises:
-        InvalidValueError: if an option is out of range.
+        InvalidValueError: if an option is out of range, or floor and cap do not allow this number of arms.
     """
 
     draws_in_update: ClassVar[bool] = True
@@ -133,8 +144,11 @@ class EntropyMatchedRandom(BanditPolicy):
         **common: Unpack[PolicyOptions],
     ) -> None:
         super().__init__(num_arms, **common)
-        effective = max(num_arms / 2, 1) if effective_arms is None else effective_arms
-        self.effective_arms = require_number("effective_arms", effective, low=1, high=num_arms)
+        self.effective_arms = (
+            None
+            if effective_arms is None
+            else require_number("effective_arms", effective_arms, low=1, high=self.num_arms)
+        )
         self.period = None if period is None else require_number("period", period, low=1, whole=True)
         self.weights = self._random_weights()
 
@@ -148,26 +162,36 @@ class EntropyMatchedRandom(BanditPolicy):
 
     def _random_weights(self) -> NDArray[np.float64]:
         z = self.rng.standard_normal(self.shape)
-        if self.effective_arms == 1:
-            return best_arms(z)
-        sharpness = [_sharpness(row, self.effective_arms) for row in z.reshape(-1, self.num_arms)]
-        weights: NDArray[np.float64] = softmax(np.reshape(sharpness, (*self.shape[:-1], 1)) * z, axis=-1)
+        return np.reshape([self._matched(row) for row in z.reshape(-1, self.num_arms)], self.shape)
+
+    def _matched(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the softmax of a multiple of z with the effective number of arms, shape (num_arms,)."""
+        # The number falls from its largest value, at sharpness 0, to its least as the sharpness grows.
+        one_arm, all_arms = best_arms(z), np.full(self.num_arms, 1 / self.num_arms)
+        least, most = self._effective(one_arm), self._effective(all_arms)
+        target = self.effective_arms
+        if target is None:
+            target = min(max(self.num_arms / 2, least), most)
+        if not least - 1e-9 <= target <= most + 1e-9:
+            raise InvalidValueError(
+                "effective_arms", target, f"from {least:.6g} to {most:.6g}, with this floor and cap"
+            )
+        if target <= least:
+            return one_arm
+        if target >= most - 1e-12:
+            return all_arms
+
+        def excess(sharpness: float) -> float:
+            return self._effective(softmax(sharpness * z)) - target
+
+        high = 1.0
+        while excess(high) > 0:  # doubling brackets the root
+            high *= 2
+        weights: NDArray[np.float64] = softmax(float(brentq(excess, 0, high, xtol=1e-14, rtol=1e-14)) * z)
         return weights
 
-
-def _sharpness(z: NDArray[np.float64], effective_arms: float) -> float:
-    """Finds the factor s for which exp(H(softmax(s z))) = effective_arms, for z of shape (num_arms,)."""
-
-    # The entropy falls from ln num_arms at s = 0 to 0 as s grows, so doubling brackets the root.
-    def excess(s: float) -> float:
-        return float(entr(softmax(s * z)).sum()) - math.log(effective_arms)
-
-    if excess(0) <= 0:  # effective_arms is num_arms, up to rounding
-        return 0.0
-    high = 1.0
-    while excess(high) > 0:
-        high *= 2
-    return float(brentq(excess, 0, high))
+    def _effective(self, weights: NDArray[np.float64]) -> float:
+        return float(np.exp(entr(bounded(weights, self.floor, self.cap)).sum()))
 
 
 register_policy("uniform", Uniform, vectorised=True)

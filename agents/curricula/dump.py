@@ -23,6 +23,11 @@ class Dump(HistoryPolicy):
         UCB(d) = L(d) + exploration * sqrt(2 ln(N + 1) / (n_d + prior_count))
         P(d)   = softmax(UCB / temperature)_d
 
+    The window's meaning depends on the scale. With the paper's batches an arm gets about 171 completions a step, so 300
+    completions span the last 2 steps. With 16 groups of 8 completions for 12 arms, an arm gets 10.7 completions a step,
+    and 300 span 28 steps, half of a run of 60: L then describes a model that is long gone. ``window_unit="steps"`` with
+    ``window=2`` keeps the paper's span at every scale; it counts the steps in which the arm had a group.
+
     A defect in practice: an arm that the first batch misses by chance has the bonus sqrt(2 ln(N + 1)), which is 3.9
     after 128 groups of 16 completions, where the other arms have about 0.3. At temperature 0.1 this arm gets the whole
     second batch. These options help, and none is on by default: ``prior_count``, for example 100, which shrinks the
@@ -38,15 +43,17 @@ class Dump(HistoryPolicy):
     - Feedback carries a group's mean abs(A), so each of the group's completions enters the window with that mean. If
       the oldest group is only partly inside the window, the part inside counts with the group's mean; this is the only
       difference in L, and no option restores single completions.
-    - ``prior_count``, schedules and the options of ``BanditPolicy`` are ours. Their defaults leave the paper's rule
-      unchanged.
+    - ``prior_count``, ``window_unit``, schedules and the options of ``BanditPolicy`` are ours. Their defaults leave the
+      paper's rule unchanged.
     - The policy observes only training batches; the authors' code also fills its windows from validation. A NaN raises
       an error, where their code falls back to uniform sampling, and windows and counts are saved and restored.
 
     Args:
         num_arms: number of arms, at least 1.
         count_unit: unit of n_d and N, "rollouts" for completions or "prompts" for groups.
-        window: number of latest completions of an arm that L averages over, at least 1.
+        window: length of the window that L averages over, at least 1, in units of ``window_unit``.
+        window_unit: "rollouts", the latest completions of an arm, as in the paper; or "steps", the completions of the
+            latest training steps in which the arm had a group.
         exploration: factor of the confidence bonus, at least 0; a number or a schedule.
         temperature: softmax temperature, at least 0; a number or a schedule. At 0, the paper's greedy ablation, every
             slot of a batch goes to the best arm, and each slot draws among arms that tie.
@@ -65,13 +72,14 @@ class Dump(HistoryPolicy):
         *,
         count_unit: str = "rollouts",
         window: int = 300,
+        window_unit: str = "rollouts",
         exploration: Schedulable = 1.0,
         temperature: Schedulable = 0.1,
         prior_count: float = 1.0,
         **common: Unpack[PolicyOptions],
     ) -> None:
         super().__init__(num_arms, **common)
-        self.history = CompletionWindow(self.shape, window)
+        self.history = CompletionWindow(self.shape, window, window_unit)
         if count_unit not in ("rollouts", "prompts"):
             raise InvalidValueError("count_unit", count_unit, "'rollouts' or 'prompts'")
         self.count_unit = count_unit

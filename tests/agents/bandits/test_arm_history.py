@@ -23,6 +23,7 @@ MAKERS = {
     "exponential": lambda shape: ExponentialMean(shape, 0.3),
     "exponential by batch": lambda shape: ExponentialMean(shape, 0.3, per="batch"),
     "rollouts": lambda shape: CompletionWindow(shape, 25),
+    "steps": lambda shape: CompletionWindow(shape, 2, "steps"),
 }
 
 
@@ -117,6 +118,17 @@ def test_the_rollout_window_counts_the_part_of_the_oldest_group_that_is_inside()
     assert history.mean().tolist() == [0.5, 0]  # a group larger than the window, and an empty window
 
 
+@given(batches, st.integers(1, 5))
+def test_the_window_of_steps_counts_the_latest_steps_with_a_group_of_the_arm(told, window):
+    history = tell(CompletionWindow((NUM_ARMS,), window, "steps"), told)
+    for arm in range(NUM_ARMS):
+        groups = groups_of(arm, told)
+        latest = sorted({step for step, _, _ in groups})[-window:]
+        inside = [signal for step, signal, size in groups if step in latest for _ in range(size)]
+        assert history.mean()[arm] == pytest.approx(sum(inside) / len(inside) if inside else 0, abs=1e-9)
+        assert history.groups[arm] == len(groups)
+
+
 @given(batches, st.floats(0.01, 1), st.floats(-1, 1))
 def test_an_exponential_mean_takes_one_step_a_group_or_one_a_batch(told, step_size, initial):
     by_group = tell(ExponentialMean((NUM_ARMS,), step_size, initial=initial), told)
@@ -160,6 +172,7 @@ def test_runs_in_lockstep_remember_what_they_would_alone_and_resume_from_a_saved
         (lambda: make_sums((2,), discount=0), "discount is 0; accepted: a finite number above 0 and at most 1"),
         (lambda: make_sums((2,), discount=1.1), "discount is 1.1; accepted"),
         (lambda: CompletionWindow((2,), 0), "window is 0; accepted: a whole number at least 1"),
+        (lambda: CompletionWindow((2,), 3, "step"), "window_unit is 'step'; accepted: 'rollouts' or 'steps'"),
         (lambda: ExponentialMean((2,), 0), "step_size is 0; accepted: a finite number above 0 and at most 1"),
         (lambda: ExponentialMean((2,), 0.1, per="step"), "per is 'step'; accepted: 'group' or 'batch'"),
     ],

@@ -1,6 +1,7 @@
 """Policies that learn nothing: the controls, and the schedules."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy.special import entr
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.policy_registry import make_policy
 from dumpgym.testing.policy import check_policy, make_feedback
+from dumpgym.training.metrics import policy_metrics
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,41 @@ def test_random_weights_are_those_of_half_of_the_arms_by_default_and_differ_betw
     runs = make_policy("entropy-matched-random", num_arms=12, num_runs=2).probabilities()
     assert not np.allclose(runs[0], runs[1])
     assert make_policy("entropy-matched-random", num_arms=1).probabilities().tolist() == [1]
+
+
+@given(st.integers(3, 12), st.floats(0, 1), st.integers(0, 1000))
+@settings(max_examples=40)
+def test_random_probabilities_have_the_effective_number_of_arms_behind_floor_and_cap(num_arms, place, seed):
+    options = {"floor": 0.3 / num_arms, "cap": 1.7 / num_arms}
+
+    def make(effective):
+        return make_policy("entropy-matched-random", num_arms=num_arms, seed=seed, effective_arms=effective, **options)
+
+    with pytest.raises(
+        InvalidValueError, match=r"effective_arms is 1; accepted: from .* with this floor and cap"
+    ) as info:
+        make(1)
+    least = float(re.search("from (.*) to", str(info.value))[1]) + 1e-4
+    effective = least + place * (num_arms - least)
+    assert effective_number(make(effective).probabilities()) == pytest.approx(effective, rel=1e-8)
+
+
+def test_the_control_has_the_effective_number_of_arms_that_a_run_realised():
+    """The number that a run logs is the one that the option takes, and that the control's own run logs."""
+    dump, logged = make_policy("dump", num_arms=6, window=40), []
+    rng = np.random.default_rng(0)
+    for step in range(30):
+        logged.append(policy_metrics(dump.probabilities())["policy/effective_arms"])
+        arms = dump.select_arms(16)
+        dump.update(make_feedback(arms, rng.random(16) * (arms + 1) / 6, step=step))
+    realised = float(np.mean(logged))
+    assert 1.5 < realised < 5.9
+    control = make_policy("entropy-matched-random", num_arms=6, seed=3, effective_arms=realised)
+    logged = []
+    for step in range(30):
+        logged.append(policy_metrics(control.probabilities())["policy/effective_arms"])
+        control.update(make_feedback(control.select_arms(16), rng.random(16), step=step))
+    assert np.mean(logged) == pytest.approx(realised, rel=1e-9)
 
 
 def test_random_weights_are_drawn_anew_after_every_period():

@@ -94,6 +94,18 @@ def test_dump_has_its_formula(told, **options):
         np.testing.assert_allclose(policy.probabilities(), slow_dump(groups, **options), rtol=1e-9, atol=1e-12)
 
 
+def test_dump_with_a_window_of_two_steps_remembers_what_the_paper_does_at_any_scale():
+    """With 171 completions an arm and step, 300 completions are about the last two steps, whatever the batch here."""
+    policy = make_policy("dump", num_arms=2, window=2, window_unit="steps")
+    for step, signal in enumerate((1.0, 0.5, 0.25)):
+        policy.update(make_feedback([0, 0, 1], [signal, signal, signal], step=step, num_generations=4))
+    policy.update(make_feedback([1], [0.75], step=3, num_generations=4))
+    assert policy.history.mean() == pytest.approx([0.375, 0.5])
+    assert policy.history.completions.tolist() == [24, 16]
+    with pytest.raises(InvalidValueError, match="window_unit is 'epochs'; accepted: 'rollouts' or 'steps'"):
+        make_policy("dump", num_arms=2, window_unit="epochs")
+
+
 @given(told=batches, window=st.integers(1, 60), cut=st.integers(0, 8))
 def test_dump_saved_at_any_time_resumes_bit_for_bit(told, window, cut):
     policy, restored = (make_policy("dump", num_arms=NUM_ARMS, window=window, seed=seed) for seed in (1, 2))
