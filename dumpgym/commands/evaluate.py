@@ -60,12 +60,13 @@ class Evaluate(EvaluateConfig):
         config = validated(values, EvaluateConfig)
         check_new_file(self.output)
 
-        from dumpgym.agents.grpo.processes import is_main_process
+        from dumpgym.agents.grpo.processes import is_main_process, start_processes
         from dumpgym.commands.progress import CommandProgress
         from dumpgym.evaluating.runner import evaluate_model
 
+        start_processes(config.agent.device)
         console = Console()
-        with CommandProgress(Console(stderr=True)) as progress:
+        with CommandProgress(Console(stderr=True, quiet=not is_main_process())) as progress:
             record = evaluate_model(config, on_progress=progress)
         if is_main_process():
             show_evaluation(record, console)  # first, so that a disk that has become full loses nothing

@@ -66,8 +66,9 @@ def bar(console: Console, *, transient: bool = False) -> Progress:
 class CommandProgress:
     """Shows how far a command has come, each time it is called with a text and a share.
 
-    On a terminal it is a bar that disappears at the end. Elsewhere it prints plain lines: the first one at once, and
-    later ones as ``Pace`` decides.
+    On a terminal it is a bar that disappears at the end. Elsewhere it prints plain lines: the first one at the second
+    call, so that bad input, which the first part of the work may still find, is one line; later ones as ``Pace``
+    decides.
 
     Args:
         console: where to show it.
@@ -78,7 +79,7 @@ class CommandProgress:
         self.console, self.pace = console, pace or Pace()
         self.bar = bar(console, transient=True)
         self.task = self.bar.add_task("", total=1.0, visible=False)
-        self.has_begun = False
+        self.calls = 0
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -94,9 +95,9 @@ class CommandProgress:
     def __call__(self, text: str, share: float) -> None:
         """Shows what the command is doing, and which share of its work is done, from 0 to 1."""
         self.bar.update(self.task, description=escape(text), completed=share, visible=True)
-        if not self.has_begun:
+        self.calls += 1
+        if self.calls == 1:
             self.pace.start(share)
-        if not self.console.is_terminal and (self.pace.is_due() or not self.has_begun):
+        if not self.console.is_terminal and (self.pace.is_due() or self.calls == 2):
             parts = [text, f"{share:.0%}", self.pace.left(share)]
             self.console.print(", ".join(filter(None, parts)), soft_wrap=True, markup=False, highlight=False)
-        self.has_begun = True

@@ -6,6 +6,7 @@ from typing import Any
 
 from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
+from dumpgym.agents.grpo.models import load_tokenizer
 from dumpgym.contracts.arms import Arm, make_arms
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.learner import Learner
@@ -56,10 +57,11 @@ def evaluate_model(
     if config.agent.model not in (GRPOConfig().model, config.model):
         raise InvalidValueError("agent.model", config.agent.model, f"none, as the model is {config.model!r}")
     models = [config.model] if config.compare is None else [config.model, config.compare]
-    for model in models:
-        find_model(model)
+    sources = [find_model(model).name for model in models]
     for arm in arms:
         arm.env.sample_problem(config.seed, config.split, config.num_problems - 1)  # a finite set may have fewer
+    for name in sources[1:]:
+        load_tokenizer(name)  # a name that is wrong is told now, not after the first model has been evaluated
     found = [dict(_evaluate_one(config, arms, model, i, len(models), on_progress)) for i, model in enumerate(models)]
     records: list[dict[str, Any]] = [_model_record(*pair) for pair in zip(models, found, strict=True)]
     difference = None

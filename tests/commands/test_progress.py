@@ -56,14 +56,14 @@ def test_the_time_left_counts_only_what_was_done_since_the_start():
     assert pace.left(1.0) == ""
 
 
-def test_a_pipe_gets_a_line_at_once_and_then_now_and_then_without_cursor_codes():
+def test_a_pipe_gets_a_line_at_the_second_call_and_then_now_and_then_without_cursor_codes():
     clock, to = Clock(), console()
     with CommandProgress(to, Pace(clock)) as progress:
         for second in range(41):
             clock.now = second
             progress("drawing [bold]figures", second / 200)
     assert printed(to) == [
-        "drawing [bold]figures, 0%",
+        "drawing [bold]figures, 0%, about 3 min left",
         "drawing [bold]figures, 5%, about 3 min left",
         "drawing [bold]figures, 10%, about 3 min left",
         "drawing [bold]figures, 15%, about 3 min left",

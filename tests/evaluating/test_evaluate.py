@@ -45,6 +45,7 @@ def models(monkeypatch):
         return learner
 
     monkeypatch.setattr(runner, "make_agent", make)
+    monkeypatch.setattr(runner, "load_tokenizer", {"third": None, "half": None}.__getitem__)
     return made
 
 
@@ -133,7 +134,7 @@ def test_the_command_prints_tables_and_writes_the_results(models, tmp_path, monk
     assert all(text.count(word) for word in ("pass@4", "wrong", "mean over arms", "Wilson's", "McNemar's"))
     assert f"results: {output}" in text
     assert "\x1b" not in text + captured.err
-    assert captured.err.splitlines()[0] == "loading half, 0%"
+    assert captured.err.splitlines()[0] == "evaluating half, greedy, 0%"
     found = json.loads(output.read_text())
     assert found["model"]["greedy"]["arms"]["Doubling"]["success"] == 0.5
     assert found["config"]["num_problems"] == 6
@@ -165,6 +166,16 @@ def test_bad_input_is_one_line_before_a_model_is_loaded(models, tmp_path, monkey
     assert captured.err.count("\n") == 1
     assert (captured.out, models) == ("", [])
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("arguments", [["no/model here"], ["embedded", "--compare", "no/model here"]])
+def test_a_model_that_does_not_exist_is_one_line_before_the_other_is_evaluated(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "evaluate", None)
+    assert main(["evaluate", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert "model is 'no/model here'; accepted:" in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
 
 
 @pytest.fixture(scope="module")

@@ -247,7 +247,7 @@ def test_one_figure_is_written_where_one_is_asked_for(runs, tmp_path, capsys):
     assert main(["report", str(runs), "--output", str(tmp_path), "--figure", "profile"]) == 0
     captured = capsys.readouterr()
     assert captured.out.split() == [str(tmp_path / "figures" / f"profile.{kind}") for kind in ("png", "svg")]
-    assert captured.err == f"reading the runs of {runs}, 0%\n"
+    assert captured.err == "drawing figure 1 of 1, profile, 0%\n"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["figures", "profile.png", "profile.svg"]
     assert main(["report", str(runs), "--figure", "profle"]) == 2
     assert "did you mean 'profile'" in capsys.readouterr().err
