@@ -42,10 +42,10 @@ def anchor(heading: str) -> str:
     return re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
-def contents(headings: Iterable[str]) -> str:
-    """Links to the sections."""
+def contents(headings: Iterable[str], files: str) -> str:
+    """Links to the sections, and to the files beside the page, which are given as HTML."""
     items = "".join(f'<li><a href="#{anchor(heading)}">{escape(heading)}</a></li>' for heading in headings)
-    return f'<nav aria-label="Contents"><strong>Contents</strong><ol>{items}</ol></nav>\n'
+    return f'<nav aria-label="Contents"><strong>Contents</strong><ol>{items}</ol>{files}</nav>\n'
 
 
 def link(target: str, text: str) -> str:

@@ -120,13 +120,13 @@ def page(comparison: Comparison, images: dict[str, bytes]) -> str:
     """
     sections = {heading: html.section(heading, content) for heading, content in _sections(comparison, images).items()}
     sections = {heading: content for heading, content in sections.items() if content}
-    files = f"The same numbers are in {html.link('results.json', 'results.json')}."
+    files = f"The numbers are also in {html.link('results.json', 'results.json')}."
     body = (
         f"<header><h1>{escape(comparison.name)}</h1>\n"
         f"{html.paragraph(comparison.question, 'question') if comparison.question else ''}"
         f"{html.paragraph(answer(comparison), 'answer')}"
         f"{''.join(html.paragraph(note, 'note') for note in _notes(comparison))}</header>\n"
-        f"{html.contents(sections)}<main>\n{''.join(sections.values())}</main>\n"
+        f"{html.contents(sections, files)}<main>\n{''.join(sections.values())}</main>\n"
         f"<footer>dumpgym {__version__}. {files}</footer>\n"
     )
     return html.document(comparison.name, body)

@@ -13,6 +13,7 @@ from dumpgym.commands.figures import draw_run
 from dumpgym.comparing.comparison import FinishedCell
 from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.canvas import image
+from dumpgym.reporting.figures.one_run import training_figure
 from dumpgym.reporting.figures.style import COLOURS, MOST_CURVES, cell_looks, labels_in_colour
 
 # Machado, Oliveira and Fernandes (2009): what full protanopia, deuteranopia and tritanopia make of linear RGB.
@@ -123,6 +124,13 @@ def test_a_heat_map_needs_two_policies_with_two_settings(comparison):
     matrix = FIGURES["heat_map"](grid).axes[0].images[0].get_array()
     assert matrix.shape == (2, 2)
     assert not np.isnan(matrix).any()
+
+
+def test_the_arms_of_a_run_can_be_told_apart(runs):
+    lines = training_figure(runs / "dump" / "seed0").axes[1].lines
+    assert [line.get_label() for line in lines][-1] == "mean over arms"
+    assert len({(str(line.get_color()), line.get_linestyle(), line.get_marker()) for line in lines}) == len(lines)
+    assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == len(lines)
 
 
 def test_equal_runs_have_equal_files(comparison):

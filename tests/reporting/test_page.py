@@ -71,7 +71,7 @@ def test_the_answer_is_above_the_contents_which_lead_to_every_section(comparison
     order = [e["tag"] for e in shown.elements if e["tag"] == "nav" or e.get("class") == "answer" or e["tag"] == "main"]
     assert order == ["p", "nav", "main"]
     links = [a["href"] for a in shown.all("a") if "nav" in a["inside"]]
-    assert links == [f"#{section['id']}" for section in shown.all("section")]
+    assert links == [*(f"#{section['id']}" for section in shown.all("section")), "results.json"]
     headings = [h2["text"] for h2 in shown.all("h2")]
     assert headings == [
         "Results", "Compared with uniform", "By arm", "What the policies did", "Settings compared", "Cost",

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from dumpgym.reporting.figures.canvas import drawing, save_png
+from dumpgym.reporting.figures.style import MARKERS, STYLES
 from dumpgym.runs.directory import RunDirectory
 
 
@@ -31,15 +32,17 @@ def training_figure(directory: Path) -> Figure:
     )
     shares.set(title="share of the batch", ylim=(0, 1), ylabel="requested share")
     at = [record["num_tokens"] for record in evaluations]
-    for name, colour in zip(names, colours, strict=True):
-        success.plot(at, [r[f"eval/{name}/success"] for r in evaluations], color=colour, marker="o", ms=3, label=name)
+    for i, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        # The colours are those of the shares. Neighbours are alike, so the line styles and markers differ.
+        look = {"color": colour, "linestyle": STYLES[i % len(STYLES)], "marker": MARKERS[i % len(MARKERS)]}
+        success.plot(at, [record[f"eval/{name}/success"] for record in evaluations], **look, ms=4, label=name)
     success.plot(at, [r["eval/success"] for r in evaluations], color="black", linewidth=2.5, label="mean over arms")
     success.set(title="held-out success, greedy", ylim=(-0.02, 1.02), ylabel="share of problems solved")
     for axes in (shares, success):
         axes.set_xlabel("generated tokens")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlim(0, tokens[-1])
-    success.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    success.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3)
     figure.suptitle(f"{config.policy}, seed {config.seed} (one seed: an anecdote)", fontsize="medium")
     return figure
 
