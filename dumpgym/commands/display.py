@@ -132,14 +132,27 @@ class TrainDisplay:
             directory: directory of the run.
             figure: path of the figure, or why there is none.
         """
-        low, high = summary["success_difference_interval"]
         self.console.print(
-            f"held-out success {summary['success_before']:.3f} -> {summary['success_after']:.3f}, difference "
-            f"{summary['success_difference']:+.3f} [{low:+.3f}, {high:+.3f}] (95 %), "
-            f"{summary['generated_tokens']:,} tokens, {summary['seconds']:.0f} s, one seed\n"
-            f"figure: {escape(figure)}\nsummary: {escape(str(directory / 'summary.json'))}",
+            f"{_results(summary)}\nfigure: {escape(figure)}\nsummary: {escape(str(directory / 'summary.json'))}",
             soft_wrap=True,
         )
+
+    def show_finished(self, summary: Mapping[str, Any]) -> None:
+        """Prints the results of a run that had finished before and is left as it is."""
+        self.console.print(
+            f"the run in {escape(str(self.config.output))} has finished after {summary['steps']} steps; nothing is "
+            f"changed. A larger limit, such as --steps, extends it.\n{_results(summary)}",
+            soft_wrap=True,
+        )
+
+
+def _results(summary: Mapping[str, Any]) -> str:
+    low, high = summary["success_difference_interval"]
+    return (
+        f"held-out success {summary['success_before']:.3f} -> {summary['success_after']:.3f}, difference "
+        f"{summary['success_difference']:+.3f} [{low:+.3f}, {high:+.3f}] (95 %), "
+        f"{summary['generated_tokens']:,} tokens, {summary['seconds']:.0f} s, one seed"
+    )
 
 
 def _cell(value: float | None) -> str:

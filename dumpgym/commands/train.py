@@ -23,7 +23,8 @@ class Train(TrainConfig):
 
     Attributes:
         config: a TOML file with settings; settings that it leaves out keep their defaults.
-        resume: continue the run in the output directory from its newest checkpoint, with the run's own settings.
+        resume: continue the run in the output directory from its newest checkpoint, with the run's own settings; a run
+            that has finished stays as it is, unless --steps or a budget is raised.
     """
 
     config: Annotated[Path | None, Positional, arg(metavar="[CONFIG.toml]")] = None
@@ -48,9 +49,13 @@ class Train(TrainConfig):
         from dumpgym.agents.grpo.processes import is_main_process, start_processes
         from dumpgym.commands.display import TrainDisplay
         from dumpgym.commands.figures import draw_run
+        from dumpgym.runs.resuming import resume_point
         from dumpgym.training.launch import train
 
         start_processes(config.agent.device)
+        if self.resume and (summary := resume_point(config, contents=False).summary) is not None:
+            TrainDisplay(config, quiet=not is_main_process()).show_finished(summary)
+            return
         with TrainDisplay(config, quiet=not is_main_process()) as display:
             summary = train(config, resume=self.resume, observer=display.observe, on_start=display.start)
         if is_main_process():

@@ -4,7 +4,6 @@ The runs' own ``config.json`` tell them apart: any setting that differs, except 
 is an ``experiment.json``, it names the primary metric, the threshold, the margin and the control.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +14,16 @@ from dumpgym.comparing.experiment import EXPERIMENT, from_record
 from dumpgym.comparing.labels import cell_label, compared_settings
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.files import read_object
 from dumpgym.runs.finished import FinishedRun, find_runs
+from dumpgym.runs.versions import ENVIRONMENT, VERSIONS, mixed_versions
 
 # Runs with other arms, budgets or evaluations measure something else, so a difference between them means nothing.
 _MAY_NOT_DIFFER = (
     "arms", "steps", "budget_tokens", "budget_seconds", "evaluate_every", "evaluation_problems",
     "final_evaluation_problems",
 )  # fmt: skip
+_SHOWN_PATHS = 3  # in a note on many runs
 
 
 def load_comparison(paths: Sequence[Path]) -> Comparison:
@@ -35,6 +37,7 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
             same cell and seed.
     """
     runs, notes = find_runs(paths)
+    notes += _version_notes(runs)
     differing = _refuse_unlike(runs)
     cells: dict[str, FinishedCell] = {}
     for run in runs:
@@ -78,10 +81,37 @@ def _refuse_unlike(runs: Sequence[FinishedRun]) -> list[str]:
     return differing
 
 
+def _version_notes(runs: Sequence[FinishedRun]) -> list[str]:
+    """What a reader must know of versions: a difference between runs may come from them and not from the policies."""
+    notes = [f"{run.path} has no {VERSIONS}: its versions are unknown" for run in runs if not run.starts]
+    plain: list[FinishedRun] = []
+    for run in runs:
+        if changes := mixed_versions(run.starts):
+            notes.append(f"{run.path} ran under mixed versions: {'; '.join(changes)}")
+        elif run.starts:
+            plain.append(run)
+    for name in ENVIRONMENT:
+        groups: dict[str, list[str]] = {}
+        for run in plain:
+            if name in run.starts[0]:
+                groups.setdefault(str(run.starts[0][name]), []).append(str(run.path))
+        if len(groups) > 1:
+            groups = dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+            shown = (f"{value} in {_some(paths)}" for value, paths in groups.items())
+            notes.append(f"runs differ in {name}: {'; '.join(shown)}")
+    return notes
+
+
+def _some(paths: Sequence[str]) -> str:
+    rest = len(paths) - _SHOWN_PATHS
+    return ", ".join(paths[:_SHOWN_PATHS]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:
     kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "machine_shared", "control")
-    records = {file.read_text(encoding="utf-8") for path in paths for file in _experiments_at(path)}
-    settings = [{key: getattr(from_record(json.loads(record)), key) for key in kept} for record in records]
+    files = dict.fromkeys(file for path in paths for file in _experiments_at(path))
+    experiments = [from_record(read_object(file)) for file in files]
+    settings = [{key: getattr(experiment, key) for key in kept} for experiment in experiments]
     for other in settings[1:]:
         if different := [key for key in kept if other[key] != settings[0][key]]:
             raise DumpgymError(f"the runs are of experiments with different {', '.join(different)}; accepted: one")

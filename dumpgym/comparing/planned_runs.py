@@ -11,6 +11,8 @@ from rich.table import Table
 
 from dumpgym.comparing.experiment import Experiment, PlannedCell
 from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.directory import SUMMARY
+from dumpgym.runs.files import read_object
 
 _SHOWN_LINES = 5  # lines of a failed run's log
 _TAIL = 2**16  # bytes at the end of a log, more than its last record takes
@@ -31,7 +33,7 @@ class PlannedRun:
     @property
     def is_finished(self) -> bool:
         """Whether the run has finished."""
-        return (self.config.output / "summary.json").exists()
+        return (self.config.output / SUMMARY).exists()
 
     def progress(self) -> float:
         """How far the run has come, from 0 to 1."""
@@ -79,8 +81,8 @@ def _hours(runs: float, seconds: float | None) -> str:
 
 
 def _seconds_of_a_run(runs: Sequence[PlannedRun]) -> float | None:
-    finished = [run.config.output / "summary.json" for run in runs if run.is_finished]
-    seconds = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in finished]
+    summaries = [read_object(run.config.output / SUMMARY) for run in runs if run.is_finished]
+    seconds = [summary["seconds"] for summary in summaries if "seconds" in summary]
     return median(seconds) if seconds else None
 
 

@@ -24,7 +24,7 @@ from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.config import config_json
 from dumpgym.runs.directory import RunDirectory
-from dumpgym.runs.files import write_file, writing
+from dumpgym.runs.files import read_object, write_file, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def _runs(experiment: Experiment, cells: Sequence[PlannedCell], output: Path) ->
 def _refuse_other_runs(experiment: Experiment, runs: Sequence[PlannedRun], output: Path) -> None:
     accepted = "a directory that is new, empty or of this experiment with the same settings"
     if (output / EXPERIMENT).exists():
-        name = json.loads((output / EXPERIMENT).read_text(encoding="utf-8"))["name"]
+        name = read_object(output / EXPERIMENT).get("name")
         if name != experiment.name:
             raise InvalidValueError("output", str(output), f"{accepted}, not of {name!r}")
     elif output.exists() and (not output.is_dir() or any(p.name != "logs" for p in output.iterdir())):

@@ -1,6 +1,5 @@
 """What was run, as tables: settings, evaluation, software, hardware, and the values of every run."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from dumpgym.runs.finished import FinishedRun
 from dumpgym.statistics.curves import tokens_to_threshold
 
 _SOFTWARE = ("dumpgym", "python", "torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
-_NOT_HARDWARE = ("command", "step", "model_type", "parameters", "trained_parameters", "resumed")
+_NOT_HARDWARE = ("command", "step", "model_type", "parameters", "trained_parameters")
 _DIFFERS = "differs between cells"
 
 
@@ -106,7 +105,7 @@ def _model(comparison: Comparison) -> str:
     sizes = {
         (start["model_type"], start["parameters"], start["trained_parameters"])
         for run in all_runs(comparison)
-        for start in starts_of(run)
+        for start in run.starts
         if "parameters" in start
     }
     shown = [f"{kind}, {count:,} parameters, {trained:,} of them trained" for kind, count, trained in sorted(sizes)]
@@ -139,7 +138,7 @@ def _limits(comparison: Comparison) -> str:
 
 def _surroundings(comparison: Comparison) -> Iterable[list[str]]:
     """Software and hardware, as every start of every run recorded them."""
-    starts = [start for run in all_runs(comparison) for start in starts_of(run)]
+    starts = [start for run in all_runs(comparison) for start in run.starts]
     if not starts:
         return
     yield ["software", ", ".join(f"{name} {found}" for name in _SOFTWARE if (found := _found(starts, name)))]
@@ -153,9 +152,3 @@ def _surroundings(comparison: Comparison) -> Iterable[list[str]]:
 
 def _found(starts: list[dict[str, Any]], key: str) -> str:
     return " or ".join(sorted({str(start[key]) for start in starts if key in start}))
-
-
-def starts_of(run: FinishedRun) -> list[dict[str, Any]]:
-    """What was recorded of the starts of a run."""
-    path = run.path / "versions.json"
-    return [json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []

@@ -119,3 +119,20 @@ def refuse_changes(config: TrainConfig, stored: TrainConfig) -> None:
         mine, theirs = getattr(config, f.name), getattr(stored, f.name)
         if f.name not in _MAY_CHANGE and mine != theirs:
             raise InvalidValueError(f.name, mine, f"with --resume, the run's own value {theirs!r}")
+
+
+def progress(config: TrainConfig, steps: int | float, tokens: float, seconds: float) -> float:
+    """How far a run has come towards the first of its limits; it ends at 1.
+
+    Args:
+        config: configuration of the run.
+        steps: steps done.
+        tokens: tokens that training has generated.
+        seconds: seconds of training, without evaluations.
+    """
+    spent = [steps / config.steps]
+    if config.budget_tokens is not None:
+        spent.append(tokens / config.budget_tokens)
+    if config.budget_seconds is not None:
+        spent.append(seconds / config.budget_seconds)
+    return float(max(spent))

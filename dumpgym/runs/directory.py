@@ -17,9 +17,12 @@ from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.config import TrainConfig, config_json
 from dumpgym.runs.files import (
     PARTIAL,
+    DamagedFileError,
     append_line,
     find_damage,
     partial_of,
+    read_lines,
+    read_object,
     remove_directory,
     remove_partial,
     sync,
@@ -27,8 +30,10 @@ from dumpgym.runs.files import (
     write_file,
     writing,
 )
+from dumpgym.runs.lock import DirectoryLock
 from dumpgym.runs.validation import validated
 
+CONFIG, SUMMARY = "config.json", "summary.json"
 LOGS = ("metrics.jsonl", "evaluations.jsonl", "transcripts.jsonl")
 _KEPT_CHECKPOINTS = 2
 _STATE = "state.json"
@@ -47,24 +52,50 @@ class RunDirectory:
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
         self.writes = writes
+        self._lock: DirectoryLock | None = None
 
     @classmethod
     def create(cls, config: TrainConfig, *, writes: bool = True) -> "RunDirectory":
-        """Makes the directory of a new run and writes its configuration.
+        """Makes the directory of a new run, locks it, and writes the run's configuration.
 
         Raises:
-            DumpgymError: if the directory holds anything already, or cannot be written.
+            DumpgymError: if the directory holds anything already, is locked, or cannot be written.
         """
-        path = config.output
+        run = cls(config.output, writes=writes)
+        run._refuse_content()
         if writes:
-            with writing(path):
-                # A start that was killed leaves nothing but partial files. Anything else may be somebody's data.
-                if path.exists() and (not path.is_dir() or any(p.suffix != PARTIAL for p in path.iterdir())):
-                    raise InvalidValueError("output", str(path), "a directory that is new or empty, or --resume")
-                path.mkdir(parents=True, exist_ok=True)
-        run = cls(path, writes=writes)
-        run._write("config.json", config_json(config), hint="")  # no hint: until this file exists, nothing can resume
+            with writing(run.path):
+                run.path.mkdir(parents=True, exist_ok=True)
+        run.lock()
+        try:
+            run._refuse_content()  # of two starts that found it empty, the other one may have been first
+            run._write(CONFIG, config_json(config), hint="")  # no hint: until this file exists, nothing can resume
+        except DumpgymError:
+            run.unlock()
+            raise
         return run
+
+    def _refuse_content(self) -> None:
+        # A start that was killed leaves nothing but partial files. Anything else may be somebody's data.
+        if self.writes and self.path.exists():
+            with writing(self.path):
+                if not self.path.is_dir() or any(file.suffix != PARTIAL for file in self.path.iterdir()):
+                    raise InvalidValueError("output", str(self.path), "a directory that is new or empty, or --resume")
+
+    def lock(self) -> None:
+        """Keeps other runs out of the directory until ``unlock``, or until this process ends.
+
+        Raises:
+            InvalidValueError: if another run is at work in it.
+        """
+        if self.writes:
+            with writing(self.path):
+                self._lock = DirectoryLock(self.path)
+
+    def unlock(self) -> None:
+        """Lets other runs into the directory."""
+        if self._lock is not None:
+            self._lock.release()
 
     @staticmethod
     def stored_config(path: Path) -> TrainConfig:
@@ -74,19 +105,14 @@ class RunDirectory:
             InvalidValueError: if the directory holds no run.
         """
         try:
-            values = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            values = read_object(path / CONFIG)
+        except DamagedFileError as error:
             raise InvalidValueError("output", str(path), "with --resume, the directory of a run") from error
         return validated(values | {"output": path}, TrainConfig)  # the directory may have been moved since
 
     def write_config(self, config: TrainConfig) -> None:
         """Replaces the configuration that ``stored_config`` reads."""
-        self._write("config.json", config_json(config))
-
-    def first_command(self) -> list[str] | None:
-        """The command that started the run; None if the run ended before it recorded the command."""
-        path = self.path / "versions.json"
-        return list(json.loads(path.read_text(encoding="utf-8"))["command"]) if path.exists() else None
+        self._write(CONFIG, config_json(config))
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes a JSON file."""
@@ -111,12 +137,12 @@ class RunDirectory:
         """All records of a log; none if it does not exist.
 
         A killed run may leave part of a line at the end, which is not a record.
+
+        Raises:
+            DumpgymError: if a line is not a record.
         """
         path = self.path / log
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").split("\n")  # the last one is empty or unfinished
-        return [json.loads(line) for line in lines[:-1]]
+        return read_lines(path) if path.exists() else []
 
     def write_folder(self, name: str, fill: Callable[[Path], None]) -> None:
         """Writes a folder, or replaces it.
@@ -184,34 +210,71 @@ class RunDirectory:
     def load_checkpoint(self) -> tuple[dict[str, Any], Path] | None:
         """Finds the newest intact checkpoint and cuts the logs back to its moment.
 
-        Damaged checkpoints stay where they are, with a warning.
-
         Returns:
-            The state and the directory of the checkpoint; None if the run was stopped before its first checkpoint, in
-            which case the logs are emptied.
+            The state and the directory of the checkpoint; see ``find_checkpoint``.
 
         Raises:
-            DumpgymError: if there are checkpoints but none is intact; the logs are unchanged.
+            DumpgymError: see ``find_checkpoint``; nothing is changed.
         """
-        if self.writes:
-            remove_partial(self.path)
-            remove_partial(self.path / "checkpoints")
+        found = self.find_checkpoint()
+        self.cut_back(found[0] if found is not None else None)
+        return found
+
+    def find_checkpoint(self, *, contents: bool = True) -> tuple[dict[str, Any], Path] | None:
+        """Finds the newest intact checkpoint, and changes nothing. Damaged ones are left out with a warning.
+
+        Args:
+            contents: compare the hashes as well, which reads every file.
+
+        Returns:
+            The state and the directory of the checkpoint; None if the run was stopped before its first one.
+
+        Raises:
+            DumpgymError: if no checkpoint is intact, or there is none although the logs go beyond the first one.
+        """
         broken: dict[str, str] = {}
         for checkpoint in reversed(self._checkpoints()):
-            reason = find_damage(checkpoint) or self._lost_log(checkpoint)
+            reason = find_damage(checkpoint, contents=contents) or self._lost_log(checkpoint)
             if reason is None:
-                state: dict[str, Any] = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
-                self._cut_logs(state["log_sizes"])
-                self._forget_old()  # the run may have been killed between writing a checkpoint and removing an old one
-                return state, checkpoint
+                return read_object(checkpoint / _STATE), checkpoint
             broken[checkpoint.name] = reason
             if self.writes:
                 warnings.warn(f"checkpoint {str(checkpoint)!r} is left out: {reason}", UserWarning, stacklevel=2)
         if broken:
             found = ", ".join(f"{name} ({reason})" for name, reason in broken.items())
             raise DumpgymError(f"no checkpoint in {str(self.path / 'checkpoints')!r} is whole: {found}")
-        self._cut_logs({})
+        if log := self._log_beyond_start():
+            raise DumpgymError(
+                f"{str(self.path)!r} has no checkpoint, and {log} goes beyond the first one; accepted: a run with its "
+                "checkpoints, or another output directory"
+            )
         return None
+
+    def _log_beyond_start(self) -> str | None:
+        """The name of a log whose records a run that starts anew would lose."""
+        # The first checkpoint follows the evaluation of step 0. Up to there a run logs only what it logs again, to the
+        # bit, when it starts anew. Anything later is training that cannot be had back without a checkpoint.
+        if self._size("metrics.jsonl"):
+            return "metrics.jsonl"
+        return next((log for log in LOGS if any(record.get("step") != 0 for record in self.read(log))), None)
+
+    def cut_back(self, state: Mapping[str, Any] | None) -> None:
+        """Takes back what the run did after a checkpoint.
+
+        Args:
+            state: state of the checkpoint; None to take back everything. See ``find_checkpoint``.
+        """
+        if not self.writes:
+            return
+        with writing(self.path):
+            # The run is no longer finished, if it was. The mark goes first: together with the logs of half an extended
+            # run, it would make readers take that half for the whole.
+            (self.path / SUMMARY).unlink(missing_ok=True)
+            sync(self.path)
+            remove_partial(self.path)
+            remove_partial(self.path / "checkpoints")
+        self._cut_logs(state["log_sizes"] if state is not None else {})
+        self._forget_old()  # the run may have been killed between writing a checkpoint and removing an old one
 
     def _checkpoints(self) -> list[Path]:
         """All checkpoints, intact or damaged, oldest first."""
@@ -225,14 +288,14 @@ class RunDirectory:
     def _lost_log(self, checkpoint: Path) -> str | None:
         # Records before the checkpoint cannot be computed again from it. If some are missing, only an earlier
         # checkpoint leads to complete logs.
-        sizes = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))["log_sizes"]
+        sizes = read_object(checkpoint / _STATE)["log_sizes"]
         short = [log for log, size in sizes.items() if self._size(log) < size]
         return f"{short[0]} is shorter than it was then" if short else None
 
     def _cut_logs(self, sizes: Mapping[str, int]) -> None:
         # The resumed run logs the steps after the checkpoint again. Without the cut they would appear twice, and the
         # first new record would be glued to the part of a line that a killed run leaves.
-        for log in LOGS if self.writes else ():
+        for log in LOGS:
             if self._size(log) > sizes.get(log, 0):
                 with writing(self.path / log):
                     os.truncate(self.path / log, sizes.get(log, 0))

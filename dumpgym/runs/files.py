@@ -14,11 +14,66 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from dumpgym.contracts.errors import DumpgymError
 
 PARTIAL = ".partial"
 MANIFEST = "manifest.json"
+
+
+class DamagedFileError(DumpgymError):
+    """A file of a run that is missing, or does not hold what the run wrote into it.
+
+    Args:
+        path: path of the file.
+        reason: what is wrong with it, as a predicate such as "is missing".
+
+    Attributes:
+        reason: name of the file and what is wrong with it, without its folder.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.reason = f"{path.name} {reason}"
+        super().__init__(f"{str(path)!r} {reason}")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a file that holds a JSON object.
+
+    Raises:
+        DamagedFileError: if it is missing, cannot be read or holds something else.
+    """
+    return _object(path, _read(path), "")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Reads a file that holds a JSON object in every line, except for what follows the last line break.
+
+    Raises:
+        DamagedFileError: if it is missing, cannot be read or holds something else.
+    """
+    lines = _read(path).split(b"\n")[:-1]  # the last one is empty, or a killed process left part of a line
+    return [_object(path, line, f" in line {number}") for number, line in enumerate(lines, 1)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedFileError(path, "is missing") from error
+    except OSError as error:
+        raise DamagedFileError(path, f"cannot be read: {error.strerror}") from error
+
+
+def _object(path: Path, text: bytes, place: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:  # also for bytes that are no text
+        raise DamagedFileError(path, f"is damaged: there is no valid JSON{place}") from error
+    if not isinstance(value, dict):
+        raise DamagedFileError(path, f"is damaged: there is no JSON object{place}")
+    return value
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """A finished run, read back from its directory."""
 
-import json
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.config import TrainConfig
-from dumpgym.runs.directory import RunDirectory
+from dumpgym.runs.directory import CONFIG, LOGS, SUMMARY, RunDirectory
+from dumpgym.runs.files import DamagedFileError, read_lines, read_object
+from dumpgym.runs.validation import validated
+from dumpgym.runs.versions import VERSIONS, read_starts
+from dumpgym.runs.whole import TOKEN_COLUMNS as TOKEN_COLUMNS
+from dumpgym.runs.whole import check_whole
 
 Array = NDArray[np.float64]
-TOKEN_COLUMNS = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_tokens")
-"""The token columns of the ledger, under their names in the logs."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class FinishedRun:
         config: configuration of the run.
         metrics: records of all steps.
         evaluations: records of all evaluations.
+        starts: every start of the run with its command and versions, see ``read_starts``.
     """
 
     path: Path
     config: TrainConfig
     metrics: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
+    starts: list[dict[str, Any]] = field(default_factory=list)
 
     @cached_property
     def arms(self) -> list[str]:
@@ -73,6 +78,23 @@ class FinishedRun:
         return np.stack([self.of_evaluations(f"eval/{name}/success") for name in self.arms], axis=1)
 
 
+def read_finished(path: Path) -> FinishedRun:
+    """Reads a finished run.
+
+    Args:
+        path: directory of the run.
+
+    Raises:
+        DamagedFileError: if a file is missing or damaged, or the logs do not hold what the summary counts.
+        DumpgymError: if the configuration is not accepted.
+    """
+    values, summary = read_object(path / CONFIG), read_object(path / SUMMARY)
+    config = validated(values | {"output": path}, TrainConfig)
+    metrics, evaluations = read_lines(path / "metrics.jsonl"), read_lines(path / "evaluations.jsonl")
+    check_whole(path, config, summary, metrics, evaluations)
+    return FinishedRun(path, config, metrics, evaluations, read_starts(path))
+
+
 def find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
     """Reads all finished runs in directories.
 
@@ -80,34 +102,49 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
         paths: directories of runs, or directories that hold runs at any depth.
 
     Returns:
-        The runs, and a note on every run that is left out because it has not finished.
+        The runs, and a note on every run that is left out because it has not finished or is damaged.
 
     Raises:
-        InvalidValueError: if a path is not a directory, or no run has finished.
+        InvalidValueError: if a path is not a directory, or there is no finished run that is whole.
     """
     found: list[FinishedRun] = []
     notes = []
     for path in paths:
         if not path.is_dir():
             raise InvalidValueError("runs", str(path), "a directory with runs")
-        directories = sorted(config.parent for config in path.rglob("config.json") if _is_run(config))
-        for directory in directories:
-            run = RunDirectory(directory)
-            metrics, evaluations = run.read("metrics.jsonl"), run.read("evaluations.jsonl")
-            if not (directory / "summary.json").exists() or not metrics:
-                progress = metrics[-1]["time/progress"] if metrics else 0
-                notes.append(f"{directory} is left out: not finished, {progress:.0%} of it is there")
-            else:
-                found.append(FinishedRun(directory, run.stored_config(directory), metrics, evaluations))
+        for directory in sorted(Path(name) for name, _, files in os.walk(path) if _is_run(Path(name), files)):
+            try:
+                if (directory / SUMMARY).exists():
+                    found.append(read_finished(directory))
+                else:
+                    notes.append(f"{directory} is left out: not finished, {_progress(directory)}")
+            except DamagedFileError as error:
+                notes.append(f"{directory} is left out: {error.reason}")
+            except DumpgymError as error:
+                notes.append(f"{directory} is left out: {error}")
     if not found:
         hint = f" ({'; '.join(notes)})" if notes else ""
         raise InvalidValueError("runs", ", ".join(map(str, paths)), f"directories with at least one finished run{hint}")
     return found, notes
 
 
-def _is_run(config: Path) -> bool:
-    """Whether a ``config.json`` belongs to a run and not to a model, which has a file of the same name."""
-    return "policy_options" in json.loads(config.read_text(encoding="utf-8"))
+def _is_run(directory: Path, files: Sequence[str]) -> bool:
+    """Whether a directory belongs to a run, even if the run is damaged."""
+    # A model also has a ``config.json``, and a run that lost its own must not vanish without a word.
+    if not {VERSIONS, *LOGS}.isdisjoint(files):
+        return True
+    try:
+        return CONFIG in files and "policy_options" in read_object(directory / CONFIG)
+    except DamagedFileError:
+        return SUMMARY in files
+
+
+def _progress(directory: Path) -> str:
+    metrics = RunDirectory(directory).read("metrics.jsonl")
+    progress = metrics[-1].get("time/progress") if metrics else 0.0
+    if not isinstance(progress, int | float) or not progress < 1:
+        return "its steps are all there and --resume completes it"
+    return f"{progress:.0%} of it is there" if progress < 0.995 else "less than 1% of it is missing"
 
 
 def read_ledger(run: RunDirectory) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dumpgym.agents.grpo import processes
 from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.runs.config import TrainConfig, check_names
+from dumpgym.runs.resuming import resume_point
 from dumpgym.training.loop import Trainer
 from dumpgym.training.recorder import Observer
 from dumpgym.training.trackers import Trackers
@@ -23,10 +24,12 @@ def make_trainer(
         observer: is shown every record that the run logs.
 
     Raises:
-        DumpgymError: if the configuration names something that does not exist or contradicts itself, or the directory
-            is in use.
+        DumpgymError: if the configuration names something that does not exist or contradicts itself, the directory is
+            in use, or the run cannot resume.
     """
-    check_names(config)  # before a large model is loaded
+    check_names(config)  # this and the rest before a large model is loaded
+    if resume:
+        resume_point(config, contents=False)
     if config.prompts_per_step % config.agent.mini_batches:
         accepted = f"a divisor of prompts_per_step, {config.prompts_per_step}"
         raise InvalidValueError("mini_batches", config.agent.mini_batches, accepted)
@@ -45,7 +48,7 @@ def train(
 
     Args:
         config: configuration of the run.
-        resume: continue the run in the directory ``config.output``.
+        resume: continue the run in the directory ``config.output``; one that has finished stays as it is.
         observer: is shown every record that the run logs.
         on_start: called with how far the run has come, from 0 to 1, before it continues.
 
@@ -53,6 +56,8 @@ def train(
         DumpgymError: if the configuration cannot be run, a number is not finite, or a file cannot be written.
         KeyboardInterrupt: at Ctrl-C, or at SIGTERM.
     """
+    if resume and (summary := resume_point(config, contents=False).summary) is not None:
+        return summary
     processes.start_processes(config.agent.device)  # the trackers need to know which process is the main one
     with Trackers(config, is_main=processes.is_main_process()) as trackers:
 

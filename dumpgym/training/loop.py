@@ -9,7 +9,9 @@ resumes from there, so it ends as if it had never been stopped. Several processe
 this loop alike and come to the same decisions, and the main one writes.
 """
 
+import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,9 +23,10 @@ from dumpgym.contracts.learner import Learner, SavesModel
 from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.contracts.processes import Processes, SingleProcess
 from dumpgym.contracts.state import Stateful
-from dumpgym.runs.config import TrainConfig, refuse_changes
-from dumpgym.runs.directory import RunDirectory
-from dumpgym.runs.versions import versions
+from dumpgym.runs.config import TrainConfig, progress, refuse_changes
+from dumpgym.runs.directory import SUMMARY, RunDirectory
+from dumpgym.runs.resuming import ResumePoint, resume_point
+from dumpgym.runs.versions import VERSIONS, record_of_starts, version_changes, versions
 from dumpgym.signals.signal import make_signal
 from dumpgym.training.batch import BrokenBatchError
 from dumpgym.training.evaluation import evaluate
@@ -35,7 +38,7 @@ from dumpgym.training.recorder import Observer, Recorder
 
 
 class Trainer:
-    """One run, which continues from its newest checkpoint if it is resumed.
+    """One run, which continues from its newest checkpoint if it is resumed. A run that has finished stays as it is.
 
     Args:
         config: configuration of the run.
@@ -45,7 +48,8 @@ class Trainer:
         processes: the processes that train together.
 
     Raises:
-        DumpgymError: if the configuration names something that does not exist, or the directory is in use.
+        DumpgymError: if the configuration names something that does not exist, the directory is in use, or the run
+            cannot resume; see ``resume_point``.
     """
 
     def __init__(
@@ -73,43 +77,49 @@ class Trainer:
         self.student = PuzzleStudent(learner, self.arms, seed=config.seed)
         self.step = 0
         self.begun = False  # whether there is a checkpoint; the first one is that of step 0
+        self.summary: dict[str, Any] | None = None  # of a run that has finished
+        self.starts: list[dict[str, Any]] = []
         writes = self.processes.is_main_process()
         if resume:
             self.directory = RunDirectory(config.output, writes=writes)
+            self.directory.lock()
         else:
             self.directory = RunDirectory.create(config, writes=writes)
-        names = [arm.name for arm in self.arms]
-        self.recorder = Recorder(self.directory, names, config.transcripts_per_arm, observer)
-        self.ledger = self.recorder.ledger
-        if resume:
-            self._load()
-            self.directory.write_config(config)  # it may have more steps
-        self.made_by = versions() | dict(learner.describe())
-        if command := self.directory.first_command():
-            self.made_by["command"] = command
-        self.directory.write_json("versions.json", self.made_by)
+        with ExitStack() as stack:
+            stack.callback(self.directory.unlock)  # unless the run can start: then it keeps the lock to its end
+            names = [arm.name for arm in self.arms]
+            self.recorder = Recorder(self.directory, names, config.transcripts_per_arm, observer)
+            self.ledger = self.recorder.ledger
+            if resume:
+                self._resume(resume_point(config, writes=writes))
+            if self.summary is None:
+                self._record_start()
+                stack.pop_all()
         self.processes.wait_for_everyone()
 
     @property
     def progress(self) -> float:
         """How far the run has come towards the first of its limits; it ends at 1."""
-        config = self.config
-        spent = [self.step / config.steps]
-        if config.budget_tokens is not None:
-            spent.append(self.ledger.num_tokens.sum() / config.budget_tokens)
-        if config.budget_seconds is not None:
-            spent.append(self.ledger.training_seconds / config.budget_seconds)
-        return float(max(spent))
+        if self.summary is not None:
+            return 1.0
+        return progress(self.config, self.step, self.ledger.num_tokens.sum(), self.ledger.training_seconds)
 
     def run(self) -> dict[str, Any]:
         """Trains to the last step, evaluates before, between and after, and returns the summary.
+
+        For a run that has finished, it returns the summary and does nothing.
 
         Raises:
             DumpgymError: if a number is not finite or a file cannot be written; the last checkpoint is unchanged.
             KeyboardInterrupt: at Ctrl-C, or at SIGTERM.
         """
-        with sigterm_as_ctrl_c():
-            return self._run()
+        if self.summary is not None:
+            return self.summary
+        try:
+            with sigterm_as_ctrl_c():
+                return self._run()
+        finally:
+            self.directory.unlock()
 
     def _run(self) -> dict[str, Any]:
         config = self.config
@@ -127,7 +137,7 @@ class Trainer:
                 self._save()
         summary = run_summary(self.directory) | {"policy": config.policy, "seed": config.seed}
         self._save_model(summary)
-        self.directory.write_json("summary.json", summary)  # last, because it marks the run as finished
+        self.directory.write_json(SUMMARY, summary)  # last, because it marks the run as finished
         return summary
 
     def _train_step(self) -> None:
@@ -180,20 +190,36 @@ class Trainer:
         def fill(directory: Path) -> None:  # the card is part of the folder, which appears whole or not at all
             learner.save_model(directory)
             if self.processes.is_main_process():
-                write_model_card(directory, self.config, summary, self.made_by)
+                write_model_card(directory, self.config, summary, self.starts)
 
         self.directory.write_folder("model", fill)
         self.processes.wait_for_everyone()
 
-    def _load(self) -> None:
-        checkpoint = self.directory.load_checkpoint()
-        if checkpoint is None:
-            return
-        state, directory = checkpoint
+    def _resume(self, point: ResumePoint) -> None:
+        self.starts = point.starts
+        if point.summary is not None:
+            self.summary, self.step, self.begun = point.summary, point.summary["steps"], True
+        else:
+            if point.state is not None and point.checkpoint is not None:
+                self._load(point.state, point.checkpoint)
+            self.processes.wait_for_everyone()  # all have read the directory that the main process changes now
+            self.directory.cut_back(point.state)
+            self.directory.write_config(self.config)  # it may have more steps
+
+    def _load(self, state: Mapping[str, Any], checkpoint: Path) -> None:
         if missing := self._stateful().keys() - state.keys():
-            raise InvalidValueError("checkpoint", str(directory), f"one with the state of {', '.join(sorted(missing))}")
-        self.learner.load(directory)
+            accepted = f"one with the state of {', '.join(sorted(missing))}"
+            raise InvalidValueError("checkpoint", str(checkpoint), accepted)
+        self.learner.load(checkpoint)
         for name, part in self._stateful().items():
             part.load_state_dict(state[name])
         self.step, self.begun = state["step"], True
         self.ledger.seconds = state["seconds"]
+
+    def _record_start(self) -> None:
+        start = {"step": self.step, **versions(), **self.learner.describe()}
+        if self.starts and self.directory.writes and (changes := version_changes(self.starts[-1], start)):
+            text = f"the run resumes under other versions, so it may not continue bit for bit: {', '.join(changes)}"
+            warnings.warn(text, UserWarning, stacklevel=3)
+        self.starts = [*self.starts, start]
+        self.directory.write_json(VERSIONS, record_of_starts(self.starts))

@@ -1,16 +1,17 @@
 """The card of a trained model: how it was made and what it can do, as the Hugging Face hub reads it."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from dumpgym.runs.config import TrainConfig
-from dumpgym.runs.versions import PACKAGES
+from dumpgym.runs.versions import PACKAGES, mixed_versions
 
 
 def write_model_card(
-    directory: Path, config: TrainConfig, summary: Mapping[str, Any], made_by: Mapping[str, Any]
+    directory: Path, config: TrainConfig, summary: Mapping[str, Any], starts: Sequence[Mapping[str, Any]]
 ) -> None:
     """Writes the card beside the weights, as ``README.md``.
 
@@ -18,7 +19,7 @@ def write_model_card(
         directory: directory of the model.
         config: configuration of the run.
         summary: summary of the finished run, see ``dumpgym.training.metrics.run_summary``.
-        made_by: result of ``dumpgym.runs.versions.versions`` for the command that began the run.
+        starts: every start of the run with its command and versions, see ``dumpgym.runs.versions.read_starts``.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
@@ -29,17 +30,17 @@ def write_model_card(
         pipeline_tag="text-generation",
         tags=["grpo", "curriculum", "dumpgym"],
     )
-    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(config, summary, made_by)}").save(directory / "README.md")
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{card_text(config, summary, starts)}").save(directory / "README.md")
 
 
 def _on_the_hub(model: str) -> bool:
     return model != "embedded" and not Path(model).exists()
 
 
-def card_text(config: TrainConfig, summary: Mapping[str, Any], made_by: Mapping[str, Any]) -> str:
+def card_text(config: TrainConfig, summary: Mapping[str, Any], starts: Sequence[Mapping[str, Any]]) -> str:
     """The card without its metadata; see ``write_model_card``."""
-    command = shlex.join(made_by["command"])
-    used = [f"{name} {made_by[name]}" for name in ("dumpgym", "python", *PACKAGES)]
+    used = [f"{name} {starts[0][name]}" for name in ("dumpgym", "python", *PACKAGES) if name in starts[0]]
+    changed = "".join(f"; {change}" for change in mixed_versions(starts))
     options = "".join(f", `{name}` {value}" for name, value in config.policy_options.items())
     rows = [_row("mean over arms", summary), *(_row(f"`{name}`", arm) for name, arm in summary["arms"].items())]
     return f"""# A model trained by dumpgym
@@ -49,7 +50,7 @@ def card_text(config: TrainConfig, summary: Mapping[str, Any], made_by: Mapping[
 `{config.policy}`{options}, on the signal `{config.signal}`. Seed {config.seed}; one seed is an anecdote.
 
 ```bash
-{command}
+{chr(10).join(_commands(starts))}
 ```
 
 ## Success on {config.final_evaluation_problems} held-out problems of each arm
@@ -72,9 +73,21 @@ Generated tokens: {summary["generated_tokens"]:,} in training, {summary["evaluat
 |---|---|---|---|
 {chr(10).join(_cost(spec, name, arm) for spec, (name, arm) in zip(config.arms, summary["arms"].items(), strict=True))}
 
-Versions: {", ".join(used)}. The run's
+Versions: {", ".join(used)}{changed}. The run's
 `config.json` has all settings.
 """
+
+
+def _commands(starts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The commands in their order. One that only repeats the command before it, as after a crash, is shown once."""
+    return [
+        shlex.join(starts[0]["command"]),
+        *(
+            f"{shlex.join(start['command'])}  # from step {start['step']}"
+            for before, start in pairwise(starts)
+            if start["command"] != before["command"]
+        ),
+    ]
 
 
 def _row(name: str, change: Mapping[str, Any]) -> str:

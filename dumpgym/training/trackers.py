@@ -6,14 +6,16 @@ the checkpoint; the others keep it and receive the same numbers at the same step
 """
 
 import dataclasses
-import hashlib
+import uuid
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.files import write_file, writing
 
 _PROJECT = "dumpgym"
 _SHOWN: dict[str, str | tuple[str, ...]] = {  # by log, how the names of its tracked numbers begin
@@ -26,7 +28,8 @@ class Trackers:
     """An observer of a training run, and a context manager that closes its trackers however the run ends.
 
     TensorBoard writes into ``trackers/tensorboard`` in the run's directory, Weights & Biases into ``trackers/wandb``
-    (and to its server, unless ``WANDB_MODE`` is "offline"), trackio where ``TRACKIO_DIR`` says.
+    (and to its server, unless ``WANDB_MODE`` is "offline"), trackio where ``TRACKIO_DIR`` says. The last
+    two know a run by the id in ``trackers/run_id``, so a new run in the place of a deleted one is a new run there too.
 
     Args:
         config: configuration of the run, which names the trackers.
@@ -70,11 +73,9 @@ class Trackers:
         if name == "tensorboard":
             return name, {"logging_dir": str(folder), "purge_step": first}
         output = self.config.output.absolute()
-        run = "-".join(output.parts[1:][-3:])
-        if name == "trackio":
-            return _PROJECT, {"name": run, "resume": "allow", "embed": False}
-        folder.mkdir(exist_ok=True)
-        identity = hashlib.sha256(str(output).encode()).hexdigest()[:16]
+        run, identity = "-".join(output.parts[1:][-3:]), _run_id(folder)
+        if name == "trackio":  # which knows a run by its name
+            return _PROJECT, {"name": f"{run}-{identity}", "resume": "allow", "embed": False}
         return _PROJECT, {"name": run, "id": identity, "dir": str(folder), "resume": "allow"}
 
     def observe(self, log: str, record: Mapping[str, Any]) -> None:
@@ -94,6 +95,16 @@ class Trackers:
     ) -> None:
         while self._open:
             self._open.pop().finish()
+
+
+def _run_id(folder: Path) -> str:
+    """The id of the run, made at random when it is first needed."""
+    file = folder / "run_id"
+    with writing(file):
+        folder.mkdir(exist_ok=True)
+        if not file.exists():
+            write_file(file, f"{uuid.uuid4().hex[:16]}\n")
+        return file.read_text(encoding="ascii").strip()
 
 
 def _settings(config: TrainConfig) -> dict[str, bool | int | float | str]:

@@ -1,7 +1,8 @@
 """Checkpoints appear whole or not at all, and damage is found before anything in them is believed."""
 
-import json
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 import dumpgym.runs.directory
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.config import TrainConfig
-from dumpgym.runs.directory import RunDirectory
+from dumpgym.runs.directory import LOGS, RunDirectory
 from dumpgym.runs.files import append_line, find_damage, write_directory, write_file
+from dumpgym.runs.lock import DirectoryLock
+from tests.fakes.run_files import contents
 
 
 def make_run(path, steps=()):
@@ -81,11 +84,52 @@ def test_half_a_line_at_the_end_of_a_log_is_no_record_and_is_cut(tmp_path):
     assert steps(run) == [2, 3]
 
 
-def test_a_run_without_a_checkpoint_begins_anew(tmp_path):
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(tmp_path):
     run = make_run(tmp_path / "run")
-    run.append("metrics.jsonl", {"step": 1})
+    for log in ("transcripts.jsonl", "transcripts.jsonl", "evaluations.jsonl"):
+        run.append(log, {"step": 0})
+    with (run.path / "transcripts.jsonl").open("a") as log:
+        log.write('{"step": 0, "prom')
     assert run.load_checkpoint() is None
-    assert run.read("metrics.jsonl") == []
+    assert all((run.path / log).stat().st_size == 0 for log in ("transcripts.jsonl", "evaluations.jsonl"))
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("text", ['{"step": 0}\n{"step": 1}\n', '{"step": 1}\n{"st'])
+def test_logs_whose_checkpoints_are_gone_are_not_emptied(tmp_path, log, text):
+    run = make_run(tmp_path / "run")
+    (run.path / log).write_text(text)
+    (run.path / "summary.json.partial").write_text("{")
+    before = contents(run.path)
+    with pytest.raises(DumpgymError, match=f"run' has no checkpoint, and {log} goes beyond the first one; accepted:"):
+        run.load_checkpoint()
+    assert contents(run.path) == before
+
+
+def test_two_starts_do_not_make_one_directory(tmp_path):
+    run = make_run(tmp_path / "run")
+    (run.path / "config.json").unlink()  # as if it were not written yet
+    with pytest.raises(InvalidValueError, match="a directory in which no other run is at work"):
+        make_run(tmp_path / "run")
+    assert not list(run.path.iterdir())
+    run.unlock()
+    make_run(tmp_path / "run")
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    (tmp_path / "run").mkdir()
+    holder = (
+        "import sys, pathlib, time\nfrom dumpgym.runs.lock import DirectoryLock\n"
+        "lock = DirectoryLock(pathlib.Path(sys.argv[1]))\nprint('held', flush=True)\ntime.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder, str(tmp_path / "run")], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"held\n"
+    with pytest.raises(InvalidValueError, match="no other run is at work"):
+        DirectoryLock(tmp_path / "run")
+    process.kill()
+    process.communicate()
+    DirectoryLock(tmp_path / "run").release()
+    assert not list((tmp_path / "run").iterdir())
 
 
 def remove(path):
@@ -287,7 +331,7 @@ def test_all_of_a_checkpoint_and_of_the_logs_reaches_the_disk_before_it_counts(t
 def test_other_processes_of_a_run_call_the_learner_and_write_nothing(tmp_path):
     run = make_run(tmp_path / "run", [2])
     run.append("metrics.jsonl", {"step": 3})
-    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    before = contents(run.path)
     other, asked = RunDirectory(run.path, writes=False), []
     assert other.load_checkpoint()[0]["step"] == 2
     other.append("metrics.jsonl", {"step": 4})
@@ -295,7 +339,7 @@ def test_other_processes_of_a_run_call_the_learner_and_write_nothing(tmp_path):
     other.save_checkpoint(4, {}, asked.append)
     other.write_folder("model", asked.append)
     RunDirectory.create(TrainConfig(output=run.path), writes=False)
-    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    assert contents(run.path) == before
     assert [path.name for path in asked] == ["step_000004.partial", "model.partial"]
 
 
@@ -306,16 +350,8 @@ def test_a_folder_is_replaced(tmp_path):
     assert sorted(path.name for path in (run.path / "model").iterdir()) == ["manifest.json", "second"]
 
 
-@pytest.mark.parametrize("text", ["", "{"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '"text"'])
 def test_a_configuration_that_cannot_be_read_is_no_run(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InvalidValueError, match="accepted: with --resume, the directory of a run"):
         RunDirectory.stored_config(tmp_path)
-
-
-def test_the_command_that_began_a_run_is_remembered(tmp_path):
-    run = make_run(tmp_path / "run")
-    assert run.first_command() is None
-    run.write_json("versions.json", {"command": ["dumpgym", "train"]})
-    assert run.first_command() == ["dumpgym", "train"]
-    assert json.loads((run.path / "versions.json").read_text()) == {"command": ["dumpgym", "train"]}

@@ -136,6 +136,22 @@ def test_wandb_holds_the_logs_offline(tmp_path, monkeypatch):
     assert len(names) == 1
 
 
+@pytest.mark.parametrize(("name", "key"), [("wandb", "id"), ("trackio", "name")])
+def test_a_run_keeps_its_identity_and_a_new_one_in_its_place_has_another(tmp_path, name, key):
+    def identity(output):
+        found = Trackers(make_config(output, trackers=()))
+        return found._options(name, 0)[1][key]
+
+    (tmp_path / "run").mkdir()
+    first = identity(tmp_path / "run")
+    assert identity(tmp_path / "run") == first
+    (tmp_path / "run").rename(tmp_path / "moved")
+    if name == "wandb":
+        assert identity(tmp_path / "moved") == first
+    (tmp_path / "run").mkdir()
+    assert identity(tmp_path / "run") != first
+
+
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "trackio"])
 def test_a_tracker_that_is_not_installed_is_refused_with_what_to_install(tmp_path, monkeypatch, name):
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)

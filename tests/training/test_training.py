@@ -29,6 +29,7 @@ from dumpgym.runs.validation import validated
 from dumpgym.testing.fakes import FakeLearner, reference_completions
 from dumpgym.training import launch
 from dumpgym.training.loop import Trainer
+from tests.fakes.run_files import contents
 
 ARMS = ("dumpgym/KnightsKnaves2-v0", "dumpgym/KnightsKnaves3-v0", "dumpgym/KnightsKnaves4-v0")
 
@@ -225,8 +226,10 @@ def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path, part):
     del state[part]
     file.write_text(json.dumps(state))
     write_manifest(file.parent)
+    before = contents(config.output)
     with pytest.raises(InvalidValueError, match=f"step_000001'; accepted: one with the state of {part}$"):
-        make_trainer(config, resume=True)
+        make_trainer(replace(config, steps=2), resume=True)
+    assert contents(config.output) == before
 
 
 class Broken:
