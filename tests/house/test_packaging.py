@@ -1,7 +1,6 @@
 """The wheel holds what the checkout holds, each file once, and nothing called envs or agents at its top level."""
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,25 +9,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.house.checkout import copy_checkout
+
 PACKAGES = {"dumpgym": "dumpgym", "envs": "dumpgym/envs", "agents": "dumpgym/agents"}  # in the checkout: in the wheel
-
-
-def copy_tree(destination: Path) -> None:
-    """Copies what git tracks or would track, so that no build output of the checkout plays a part."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if os.path.lexists(ROOT / name):  # git also lists what was deleted a moment ago
-            (destination / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, destination / name, follow_symlinks=False)
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    destination = tmp_path_factory.mktemp("tree")
-    copy_tree(destination)
-    return destination
+    return copy_checkout(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="module")
