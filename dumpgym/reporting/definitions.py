@@ -55,7 +55,8 @@ def _of_differences(comparison: Comparison) -> dict[str, str]:
         "control": f"The cell that the others are compared with: {comparison.control}.",
         "pairs": "Seeds that the cell and the control both have. Luck that two runs of one seed share cancels in their "
         "difference.",
-        "difference": "The primary metric of the cell minus that of the control, mean over pairs.",
+        "difference": "The primary metric of the cell minus that of the control, mean over pairs. Its interval is not "
+        "adjusted for the number of cells, so it may leave out zero where the verdict is undecided.",
         "margin": f"A difference of less than {comparison.margin:g}{unit} does not matter.",
         "p, Holm": "p-value of Student's test that the difference is zero, adjusted by Holm's method for the number of "
         "cells. A large value does not show that two cells are equal.",

@@ -8,9 +8,10 @@ from dumpgym.comparing.comparison import Comparison
 from dumpgym.comparing.labels import compared_settings, value_text
 from dumpgym.reporting.tables import Table
 from dumpgym.runs.finished import FinishedRun
+from dumpgym.runs.versions import PACKAGES
 from dumpgym.statistics.curves import tokens_to_threshold
 
-_SOFTWARE = ("dumpgym", "python", "torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
+_SOFTWARE = ("dumpgym", "python", *PACKAGES)
 _NOT_HARDWARE = ("command", "step", "model_type", "parameters", "trained_parameters")
 _DIFFERS = "differs between cells"
 
@@ -102,13 +103,12 @@ def _seeds(comparison: Comparison) -> str:
 
 def _model(comparison: Comparison) -> str:
     name = dict(settings_rows(comparison))["agent.model"]
+    keys = ("model_type", "parameters", "trained_parameters")
+    found = [[start.get(key) for key in keys] for run in all_runs(comparison) for start in run.starts]
     sizes = {
-        (start["model_type"], start["parameters"], start["trained_parameters"])
-        for run in all_runs(comparison)
-        for start in run.starts
-        if "parameters" in start
+        (str(kind), count, part) for kind, count, part in found if isinstance(count, int) and isinstance(part, int)
     }
-    shown = [f"{kind}, {count:,} parameters, {trained:,} of them trained" for kind, count, trained in sorted(sizes)]
+    shown = [f"{kind}, {count:,} parameters, {part:,} of them trained" for kind, count, part in sorted(sizes)]
     return f"{name} ({'; or '.join(shown)})" if shown else name
 
 
@@ -142,7 +142,7 @@ def _surroundings(comparison: Comparison) -> Iterable[list[str]]:
     if not starts:
         return
     yield ["software", ", ".join(f"{name} {found}" for name in _SOFTWARE if (found := _found(starts, name)))]
-    keys = [key for key in starts[0] if key not in _SOFTWARE and key not in _NOT_HARDWARE]
+    keys = dict.fromkeys(key for start in starts for key in start if key not in (*_SOFTWARE, *_NOT_HARDWARE))
     yield ["hardware", ", ".join(f"{key.replace('_', ' ')} {_found(starts, key)}" for key in keys)]
     commands = sorted({" ".join(map(str, start["command"])) for start in starts if "command" in start})
     if commands:

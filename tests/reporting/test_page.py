@@ -134,6 +134,19 @@ def test_what_was_run_is_told(comparison):
     assert told["a run ends"] == "after 60 steps or at 2,000 generated tokens, whichever is first"
 
 
+def test_software_hardware_and_commands_are_those_of_all_starts(comparison):
+    start = {"step": 0, "dumpgym": "0.1.0", "torch": "2.9", "command": ["dumpgym", "train"], "model_type": "llama",
+             "parameters": 1234, "trained_parameters": 34, "device": "cuda:0", "threads": 4}  # fmt: skip
+    resumed = {**start, "step": 8, "torch": "3.0", "command": ["dumpgym", "train", "--resume"]}
+    cell = comparison.cells["uniform"]
+    runs = {seed: replace(run, starts=[start, resumed]) for seed, run in cell.runs.items()}
+    told = dict(setup_table(replace(comparison, cells={"uniform": FinishedCell("uniform", runs)}))[1:])
+    assert told["software"] == "dumpgym 0.1.0, torch 2.9 or 3.0"
+    assert told["hardware"] == "device cuda:0, threads 4"
+    assert told["command"] == "dumpgym train, and 1 more"
+    assert told["model"].endswith(" (llama, 1,234 parameters, 34 of them trained)")
+
+
 def one_run(comparison):
     cell = comparison.cells["dump"]
     return replace(comparison, cells={"dump": FinishedCell("dump", {1: cell.runs[1]})}, control=None, notes=[])
