@@ -7,7 +7,8 @@ DEMO = runs/demo
 
 .PHONY: demo test setup lint docs clean
 
-# Trains the embedded model with the default configuration; a second call continues where the first one stopped.
+# Trains the embedded model with the default configuration; a second call continues where the first one stopped,
+# and does nothing if it has finished.
 demo: $(INSTALLED)
 	@if test -e $(DEMO)/config.json; then resume=--resume; else resume=; fi; \
 	set -x; $(BIN)/dumpgym train --output $(DEMO) $$resume
