@@ -17,17 +17,26 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from dumpgym.contracts.threads import THREADS, threads_per_process
+
 
 def start_processes(device: str) -> None:
-    """Connects the processes that a launcher has started; does nothing in a process that runs by itself.
+    """Connects the processes that a launcher has started, and gives each no more threads than it has CPUs.
 
     Args:
         device: the device setting; "cpu" keeps the processes off the accelerators.
     """
+    use_threads(min(torch.get_num_threads(), threads_per_process()))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         from accelerate import PartialState
 
         PartialState(cpu=device == "cpu")
+
+
+def use_threads(number: int) -> None:
+    """Sets the number of torch's threads, unless the environment variable ``OMP_NUM_THREADS`` does."""
+    if THREADS not in os.environ:
+        torch.set_num_threads(number)
 
 
 def num_processes() -> int:

@@ -22,6 +22,7 @@ from rich.markup import escape
 from dumpgym.comparing.experiment import EXPERIMENT, Experiment, PlannedCell, cells_of, load_experiment, to_record
 from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
+from dumpgym.contracts.threads import THREADS, available_cpus
 from dumpgym.runs.config import config_json
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import read_object, write_file, writing
@@ -184,7 +185,7 @@ class _Pool:
 
             if torch.cuda.is_available():
                 return 1  # runs that share a GPU slow each other down and may not fit into its memory together
-        return max(1, (os.cpu_count() or 1) // self.config.threads)
+        return max(1, int(available_cpus()) // self.config.threads)
 
     def _start(self, run: PlannedRun) -> None:
         request: dict[str, Any] = {
@@ -194,7 +195,7 @@ class _Pool:
             "command": self.command,
         }
         # Numeric libraries read the variable when they are loaded, before the worker can set a number of threads.
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self.config.threads)}
+        environment = {**os.environ, THREADS: str(self.config.threads)}
         with run.log().open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "dumpgym.comparing.worker"],

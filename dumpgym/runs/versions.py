@@ -11,22 +11,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from dumpgym.contracts.threads import thread_settings
 from dumpgym.contracts.version import __version__
 from dumpgym.runs.files import DamagedFileError, read_object
 
 VERSIONS = "versions.json"
 PACKAGES = ("torch", "transformers", "peft", "numpy", "scipy", "gymnasium")
-ENVIRONMENT = ("dumpgym", "python", *PACKAGES, "device")
+ENVIRONMENT = ("dumpgym", "python", *PACKAGES, "device", "threads")
 """What a start records of its surroundings that changes numbers in the last bits, or more."""
 _LATER = "resumed"
 
 
 def versions() -> dict[str, Any]:
-    """Versions of dumpgym, Python and the libraries that decide a run's numbers, and the command of this process."""
+    """Versions of dumpgym, Python and the libraries that decide a run's numbers, the command, and the CPUs."""
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
     program = Path(sys.argv[0]).name  # without its folder, which differs between machines
     command = ["dumpgym" if program == "__main__.py" else program, *sys.argv[1:]]
-    return {"dumpgym": __version__, "python": platform.python_version(), **packages, "command": command}
+    origin = {"dumpgym": __version__, "python": platform.python_version(), **packages, "command": command}
+    return origin | thread_settings()
 
 
 def read_starts(directory: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.policy_registry import policy_for_run, policy_registry
 from dumpgym.contracts.specs import read_spec
 from dumpgym.contracts.student_registry import make_students
+from dumpgym.contracts.threads import available_cpus
 from dumpgym.contracts.version import __version__
 from dumpgym.signals.signal import make_signal
 from dumpgym.simulating.lockstep import ORACLE, SimulationPlan, run_seeds
@@ -136,7 +136,7 @@ def _run_all(
     # The oracle's pairs come first, because their search takes the longest.
     pairs = [(student, ORACLE) for student in config.students if config.oracle and _has_oracle(student)]
     pairs += [(student, policy) for student in config.students for policy in policies]
-    workers = min(config.processes or os.cpu_count() or 1, len(pairs))
+    workers = min(config.processes or max(1, int(available_cpus())), len(pairs))
     on_progress(f"simulating {len(pairs)} policies", 0.0)
     results = _in_process(config, pairs) if workers == 1 else _in_pool(config, pairs, workers)
     for done, (pair, result) in enumerate(results, 1):
