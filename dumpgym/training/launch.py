@@ -28,12 +28,15 @@ def make_trainer(
             in use, or the run cannot resume.
     """
     check_names(config)  # this and the rest before a large model is loaded
-    if resume:
-        resume_point(config, contents=False)
+    starts = resume_point(config, contents=False).starts if resume else []
     if config.prompts_per_step % config.agent.mini_batches:
         accepted = f"a divisor of prompts_per_step, {config.prompts_per_step}"
         raise InvalidValueError("mini_batches", config.agent.mini_batches, accepted)
     agent = GRPOAgent(config.agent, seed=config.seed)
+    # A run keeps its number of threads on a machine with other CPUs: each thread adds up its part of a sum, so another
+    # number of threads may give other last bits.
+    if starts and isinstance(threads := starts[-1].get("threads"), int) and threads > 0:
+        processes.use_threads(threads)
     return Trainer(config, agent, resume=resume, observer=observer, processes=processes)
 
 

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 import dumpgym.training.loop
 from dumpgym.commands.main import main
@@ -294,6 +295,46 @@ def test_other_versions_are_recorded_and_told(tmp_path, monkeypatch):
     comparison = load_comparison([tmp_path])
     assert f"{config.output} ran under mixed versions: from step 2, {changes}" in comparison.notes
     assert "ran under mixed versions" in page(comparison, {})
+
+
+class Threaded(Publisher):
+    """Says how many threads it has, as the GRPO agent does."""
+
+    def describe(self):
+        return {**super().describe(), "threads": torch.get_num_threads()}
+
+
+@pytest.fixture
+def started_with_three_threads(tmp_path, monkeypatch):
+    """A run on a machine with more CPUs; this one gives it a single thread."""
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(launch, "GRPOAgent", lambda config, *, seed: Threaded())
+    config = tiny(tmp_path / "run")
+    torch.set_num_threads(3)
+    launch.make_trainer(config).directory.unlock()
+    torch.set_num_threads(1)
+    yield config
+    torch.set_num_threads(before)
+
+
+def test_a_run_that_resumes_keeps_its_number_of_threads(started_with_three_threads):
+    config = started_with_three_threads
+    launch.make_trainer(config, resume=True).directory.unlock()
+    assert torch.get_num_threads() == 3
+    assert [start["threads"] for start in read_starts(config.output)] == [3, 3]
+    assert read_starts(config.output)[0]["cpus"] > 0
+
+
+def test_another_number_of_threads_is_the_users_choice_and_told(started_with_three_threads, monkeypatch):
+    config = started_with_three_threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.warns(UserWarning, match="may not continue bit for bit: threads 1 after 3"):
+        launch.make_trainer(config, resume=True).directory.unlock()
+    assert [(start["threads"], start.get("omp_num_threads")) for start in read_starts(config.output)] == [
+        (3, None),
+        (1, "1"),
+    ]
 
 
 def test_the_report_names_the_runs_whose_versions_differ(whole, tmp_path):
