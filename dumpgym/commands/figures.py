@@ -22,7 +22,7 @@ def draw_run(directory: Path) -> str:
 
         return save_training_figure(directory)
 
-    return _path_or_reason(draw)
+    return _path_or_reason(draw, f"; dumpgym show {directory} --figure draws it again")
 
 
 def draw_simulation(output: Path, results: "Mapping[str, StudentResult]") -> str:
@@ -37,8 +37,8 @@ def draw_simulation(output: Path, results: "Mapping[str, StudentResult]") -> str
     return _path_or_reason(draw)
 
 
-def _path_or_reason(draw: Callable[[], Path]) -> str:
+def _path_or_reason(draw: Callable[[], Path], hint: str = "") -> str:
     try:
         return str(draw())
     except DumpgymError as error:
-        return f"none, {error}"
+        return f"none, {error}{hint}"

@@ -158,7 +158,8 @@ def test_a_figure_that_fails_is_one_line_and_no_failure_of_the_run(runs, tmp_pat
     assert draw_run(tmp_path) == str(tmp_path / "figure.png")
     (tmp_path / "figure.png").unlink()
     (tmp_path / "figure.png").mkdir()
-    assert draw_run(tmp_path) == f"none, '{tmp_path / 'figure.png'}' cannot be written: Is a directory"
+    reason = f"'{tmp_path / 'figure.png'}' cannot be written: Is a directory"
+    assert draw_run(tmp_path) == f"none, {reason}; dumpgym show {tmp_path} --figure draws it again"
 
 
 def test_a_machine_on_which_matplotlib_cannot_write_anything_trains(tmp_path):
