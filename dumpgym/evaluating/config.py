@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.evaluating.source import find_model
@@ -37,8 +37,8 @@ class EvaluateConfig:
 
     model: str
     arms: Annotated[tuple[str, ...], MinLen(1)] = TrainConfig().arms
-    num_problems: Annotated[int, Ge(1)] = 100
-    sampled: Annotated[int, Ge(0)] = 0
+    num_problems: Annotated[int, Ge(1), Le(1_000_000)] = 100
+    sampled: Annotated[int, Ge(0), Le(100_000)] = 0
     split: Literal["test", "train"] = "test"
     seed: Annotated[int, Ge(0)] = 0
     compare: str | None = None

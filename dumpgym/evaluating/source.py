@@ -33,6 +33,8 @@ def find_model(model: str) -> ModelSource:
     Raises:
         InvalidValueError: if a run has not finished, so that it has no final model, or its configuration is damaged.
     """
+    if not model.strip():
+        raise InvalidValueError("model", model, "the name of a model, a folder or a run")
     path = Path(model)
     if model == "embedded" or not path.is_dir():
         return ModelSource(model)

@@ -147,7 +147,11 @@ def test_the_command_prints_tables_and_writes_the_results(models, tmp_path, monk
     ("arguments", "message"),
     [
         (["half", "--num-problems", "0"], "num_problems is 0; accepted: greater than or equal to 1"),
+        (["half", "--num-problems", "1000001"], "num_problems is 1000001; accepted: less than or equal to 1000000"),
         (["half", "--sampled", "-1"], "sampled is -1"),
+        (["half", "--sampled", "100001"], "sampled is 100001"),
+        ([""], "model is ''; accepted: the name of a model, a folder or a run"),
+        (["half", "--compare", ""], "model is ''"),
         (["half", "--num-problems", "10"], "index is 9"),
         (["half", "--arms", "fakes/Dubling-v0"], "environment is 'fakes/Dubling-v0'"),
         (["half", "--arms", DOUBLING, "--max-completion-lengths", "3", "4"], "max_completion_lengths has 2 numbers"),
