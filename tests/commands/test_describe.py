@@ -58,7 +58,7 @@ def test_a_policy_has_its_formula_its_source_its_defaults_and_the_options_of_all
     assert text.startswith("dump: policy, agents/curricula/dump.py\n\nDUMP: a softmax over")
     assert "    UCB(d) = L(d) + exploration * sqrt(2 ln(N + 1) / (n_d + prior_count))\n" in text
     assert "arXiv 2504.09710" in text
-    assert "  window (default 300)\n    number of latest" in text
+    assert "  window (default 300)\n    length of the window" in text
     assert "Options of every policy:\n\n  floor (default 0.0)\n    least probability of every arm" in text
     assert "``" not in text
 
