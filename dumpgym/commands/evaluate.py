@@ -19,8 +19,8 @@ from dumpgym.runs.validation import validated
 
 _MEAN = "mean over arms"
 _INTERVALS = (
-    "Intervals: 95 %. Per arm Wilson's, in which a problem counts once however many completions it has; for the mean, "
-    "the arms' intervals combined (MOVER)."
+    "Intervals: 95 %. Per arm Wilson's, in which the completions of one problem are one cluster; for the mean over "
+    "arms, the arms' intervals combined (MOVER)."
 )
 _TESTS = (
     "Differences are paired by problem. Greedy: Newcombe's interval and McNemar's exact test. Sampled: Student's "
