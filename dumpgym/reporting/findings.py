@@ -6,11 +6,14 @@ An experiment is a folder that answers one question: ``experiment.toml`` says wh
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
 
+from dumpgym.comparing.comparison import Comparison
+from dumpgym.comparing.experiment import load_experiment
+from dumpgym.comparing.loading import load_comparison
 from dumpgym.runs.files import write_file, writing
 
 
@@ -27,16 +30,31 @@ class AnalysisConfig:
     output: Path
 
 
-def analysis_config(script: str) -> AnalysisConfig:
+def analysis_config(script: str, runs: Path | None = None) -> AnalysisConfig:
     """Reads the command line of an analysis.
 
-    By default it reads ``runs/NAME``, where NAME is the folder that holds the script, and writes into that folder.
+    By default it writes into the folder that holds the script.
 
     Args:
         script: path of the script, its ``__file__``.
+        runs: directory that it reads by default; ``runs/NAME`` with the folder's name, if there is none.
     """
     folder = Path(script).resolve().parent
-    return tyro.cli(AnalysisConfig, default=AnalysisConfig(Path("runs") / folder.name, folder))
+    return tyro.cli(AnalysisConfig, default=AnalysisConfig(runs or Path("runs") / folder.name, folder))
+
+
+def load_findings(runs: Path, script: str) -> Comparison:
+    """Loads the runs of an experiment, with what ``experiment.toml`` says today of its tuning and its machine.
+
+    The runs keep the file of their time, which may be older than these keys.
+
+    Args:
+        runs: directory of the runs.
+        script: path of the analysis, its ``__file__``; ``experiment.toml`` is beside it.
+    """
+    experiment = load_experiment(Path(script).with_name("experiment.toml"))
+    stated = {"settings_tried": experiment.settings_tried, "machine_shared": experiment.machine_shared}
+    return replace(load_comparison([runs]), **stated)
 
 
 def write_findings(output: Path, tables: str, scores: Mapping[str, float]) -> None:

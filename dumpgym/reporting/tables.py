@@ -47,6 +47,16 @@ def scale_line(comparison: Comparison) -> str:
     )
 
 
+def margin_line(comparison: Comparison) -> str:
+    """The margin, also as a speed-up of the control; empty without a control."""
+    if comparison.control is None:
+        return ""
+    margin, speedup = _number(comparison, comparison.margin_in_units), comparison.margin_as_speedup
+    if math.isnan(speedup):
+        return f"Margin: {margin}."
+    return f"Margin: {margin}, which {comparison.control} would gain by being {speedup:.2f} times as fast."
+
+
 def results_table(comparison: Comparison) -> Table:
     """The primary metric, final success, tokens to the threshold, and forgetting of every cell."""
     head = ["policy", "seeds", f"{comparison.metric} (primary)", "interquartile mean by arm", "final success"]
@@ -146,10 +156,12 @@ def markdown(rows: Table) -> str:
 
 
 def markdown_tables(comparison: Comparison) -> str:
-    """The report's tables as Markdown: results, differences from the control, steering and spending."""
-    return "\n\n".join(
-        markdown(table(comparison)) for table in (results_table, differences_table, steering_table, spending_table)
-    )
+    """The report's tables as Markdown, with what they need to be read: scale, margin, skew, power and seconds."""
+    tables = [markdown(table(comparison)) for table in (results_table, differences_table)]
+    lines = [scale_line(comparison), margin_line(comparison), *skew_lines(comparison), *power_lines(comparison)]
+    tables.append("\n".join(f"- {line}" for line in lines if line))
+    tables += [markdown(table(comparison)) for table in (steering_table, spending_table)]
+    return "\n\n".join([*tables, seconds_line(comparison)])
 
 
 def format_interval(interval: Interval, large: bool = False, sign: str = "") -> str:

@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dumpgym.comparing.comparison import FEWEST_SEEDS, Comparison
-from dumpgym.comparing.loading import load_comparison
 from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.effects import mark_differences
 from dumpgym.reporting.figures.style import save_figures
-from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
-from dumpgym.reporting.tables import format_interval, format_p_value, markdown, markdown_tables, power_lines
+from dumpgym.reporting.findings import AnalysisConfig, analysis_config, load_findings, write_findings
+from dumpgym.reporting.tables import format_interval, format_p_value, markdown, markdown_tables
 from dumpgym.statistics.intervals import interval_over_runs
 from dumpgym.statistics.significance import difference_p_value, holm
 
@@ -95,13 +94,12 @@ def tables(runs: Comparison) -> str:
     head = ["axis", "setting", "minus", "seeds", "area over tokens", "p, Holm", "area over steps", "p, Holm"]
     pairs = [str(len(runs.differences(label, other))) for _, label, other in rows]
     table = [head, *([*row, n, *cells] for row, n, *cells in zip(rows, pairs, *columns, strict=True))]
-    power = [f"- {line}" for line in power_lines(runs)]
     notes = [f"- {note}" for note in runs.notes]
-    return "\n".join(["# Tables", "", markdown(table), "", markdown_tables(runs), "", *power, *notes, ""])
+    return "\n".join(["# Tables", "", markdown(table), "", markdown_tables(runs), "", *notes, ""])
 
 
 def main(config: AnalysisConfig) -> None:
-    runs = load_comparison([config.runs])
+    runs = load_findings(config.runs, __file__)
     scores = {axis: score(runs, axis) for axis in axes_of(runs)}
     write_findings(config.output, tables(runs), scores)
     save_figures({"constants": constants(runs), "sweeps": FIGURES["ablation"](runs)}, config.output)

@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from dumpgym.comparing.comparison import Comparison
-from dumpgym.comparing.loading import load_comparison
 from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.effects import mark_differences
 from dumpgym.reporting.figures.style import save_figures
-from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
-from dumpgym.reporting.tables import markdown_tables, power_lines
+from dumpgym.reporting.findings import AnalysisConfig, analysis_config, load_findings, write_findings
+from dumpgym.reporting.tables import markdown_tables
 from dumpgym.statistics.intervals import interval_over_runs
 
 COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
@@ -70,12 +69,11 @@ def finding(runs: Comparison) -> Figure:
 
 def tables(runs: Comparison) -> str:
     """All numbers as Markdown."""
-    power = [f"- {line}" for line in power_lines(runs)]
-    return "\n".join(["# Tables", "", markdown_tables(runs), "", *power, ""])
+    return "\n".join(["# Tables", "", markdown_tables(runs), ""])
 
 
 def main(config: AnalysisConfig) -> None:
-    runs = load_comparison([config.runs])
+    runs = load_findings(config.runs, __file__)
     scores = {label: score(runs, label) for label in runs.cells}
     write_findings(config.output, tables(runs), scores)
     save_figures({"finding": finding(runs), "arm_shares": FIGURES["arm_shares"](runs)}, config.output)

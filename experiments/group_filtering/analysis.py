@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dumpgym.comparing.comparison import Comparison
-from dumpgym.comparing.loading import load_comparison
 from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.style import save_figures
-from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
+from dumpgym.reporting.findings import AnalysisConfig, analysis_config, load_findings, write_findings
 from dumpgym.reporting.tables import format_interval, format_p_value, markdown, markdown_tables
 from dumpgym.statistics.intervals import interval_over_runs
 from dumpgym.statistics.significance import difference_p_value, holm
@@ -52,7 +51,7 @@ def tables(runs: Comparison) -> str:
 
 
 def main(config: AnalysisConfig) -> None:
-    runs = load_comparison([config.runs])
+    runs = load_findings(config.runs, __file__)
     scores = {f"{policy}, over {over}": score(runs, policy, over) for policy, over in TESTS}
     write_findings(config.output, tables(runs), scores)
     save_figures({name: FIGURES[name](runs) for name in ("success", "ledger")}, config.output)

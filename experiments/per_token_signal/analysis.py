@@ -7,11 +7,10 @@ Writes tables.md, scores.json and the figures; README.md says what was found.
 """
 
 from dumpgym.comparing.comparison import Comparison
-from dumpgym.comparing.loading import load_comparison
 from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.style import save_figures
-from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
-from dumpgym.reporting.tables import format_interval, format_p_value, markdown, markdown_tables, power_lines
+from dumpgym.reporting.findings import AnalysisConfig, analysis_config, load_findings, write_findings
+from dumpgym.reporting.tables import format_interval, format_p_value, markdown, markdown_tables
 from dumpgym.statistics.intervals import interval_over_runs
 from dumpgym.statistics.significance import difference_p_value
 
@@ -33,12 +32,11 @@ def tables(runs: Comparison) -> str:
             for values in found:
                 interval, p = interval_over_runs(values), difference_p_value(values)
                 table[-1] += [format_interval(interval, sign="+"), format_p_value(p)]
-    power = [f"- {line}" for line in power_lines(runs)]
-    return "\n".join(["# Tables", "", markdown(table), "", markdown_tables(runs), "", *power, ""])
+    return "\n".join(["# Tables", "", markdown(table), "", markdown_tables(runs), ""])
 
 
 def main(config: AnalysisConfig) -> None:
-    runs = load_comparison([config.runs])
+    runs = load_findings(config.runs, __file__)
     scores = {other: score(runs, other) for other in runs.cells if other != PER_TOKEN}
     write_findings(config.output, tables(runs), scores)
     save_figures({name: FIGURES[name](runs) for name in ("success", "differences", "arm_shares")}, config.output)

@@ -10,7 +10,7 @@ import pytest
 
 from dumpgym.comparing.experiment import cells_of, load_experiment
 from dumpgym.comparing.loading import load_comparison
-from dumpgym.reporting.findings import AnalysisConfig
+from dumpgym.reporting.findings import AnalysisConfig, load_findings
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FIGURES = {
@@ -21,28 +21,42 @@ FIGURES = {
 }
 
 
+@pytest.fixture(scope="module")
+def all_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiments")
+    for name in FIGURES:
+        with tarfile.open(EXPERIMENTS / name / "runs.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+    return folder / "runs"
+
+
 @pytest.fixture(scope="module", params=FIGURES)
-def experiment(request, tmp_path_factory):
+def experiment(request, all_runs):
     """The name of an experiment, and the directory of its runs."""
-    folder = tmp_path_factory.mktemp(request.param)
-    with tarfile.open(EXPERIMENTS / request.param / "runs.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return request.param, folder / "runs" / request.param
+    return request.param, all_runs / request.param
+
+
+@pytest.fixture(scope="module")
+def comparison(experiment):
+    return load_comparison([experiment[1]])
+
+
+def same_findings(folder, name):
+    assert (folder / "tables.md").read_text() == (EXPERIMENTS / name / "tables.md").read_text()
+    found, expected = (json.loads((path / "scores.json").read_text()) for path in (folder, EXPERIMENTS / name))
+    assert found == pytest.approx(expected)
 
 
 def test_tables_scores_and_figures_are_those_of_the_runs(experiment, tmp_path):
     name, runs = experiment
     analysis = runpy.run_path(str(EXPERIMENTS / name / "analysis.py"))
     analysis["main"](AnalysisConfig(runs=runs, output=tmp_path))
-    assert (tmp_path / "tables.md").read_text() == (EXPERIMENTS / name / "tables.md").read_text()
-    found, expected = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, EXPERIMENTS / name))
-    assert found == pytest.approx(expected)
+    same_findings(tmp_path, name)
     assert {path.name for path in tmp_path.glob("*.png")} == FIGURES[name]
 
 
-def test_runs_were_compared_as_the_protocol_says(experiment):
-    name, runs = experiment
-    comparison = load_comparison([runs])
+def test_runs_were_compared_as_the_protocol_says(experiment, comparison):
+    name, _ = experiment
     planned = load_experiment(EXPERIMENTS / name / "experiment.toml")
     assert comparison.notes == []
     assert len(comparison.cells) == len(cells_of(planned))
@@ -55,9 +69,44 @@ def test_runs_were_compared_as_the_protocol_says(experiment):
         assert all(run.tokens[-1] >= comparison.budget for run in cell.runs.values())
 
 
-def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment):
-    name, runs = experiment
-    analysis, comparison = runpy.run_path(str(EXPERIMENTS / "ablations" / "analysis.py")), load_comparison([runs])
+def test_seeds_of_two_experiments_are_pooled_at_the_budget_of_both(all_runs, tmp_path):
+    analysis = runpy.run_path(str(EXPERIMENTS / "pooled_seeds" / "analysis.py"))
+    analysis["main"](AnalysisConfig(runs=all_runs, output=tmp_path))
+    same_findings(tmp_path, "pooled_seeds")
+    assert (tmp_path / "budgets.png").exists()
+    parts = analysis["load"](all_runs)
+    values = analysis["differences"](parts, 300_000)
+    assert values.shape == (16,)
+    assert values[8:] == pytest.approx(parts[1].differences("dump"))  # whose budget is this one
+    assert analysis["score"](parts, 300_000) == values.mean()
+
+
+def test_what_an_experiment_says_today_of_its_machine_holds_for_older_runs(all_runs):
+    runs = all_runs / "group_filtering"
+    assert load_comparison([runs]).machine_shared is None  # the runs are older than the key
+    shared = load_findings(runs, str(EXPERIMENTS / "group_filtering" / "analysis.py"))
+    assert (shared.machine_shared, shared.settings_tried) == (True, 0)
+
+
+@pytest.fixture(scope="module")
+def simulated_coverage():
+    return runpy.run_path(str(EXPERIMENTS / "interval_coverage" / "run.py"))
+
+
+def test_the_old_intervals_cover_too_little_and_bca_is_no_better(simulated_coverage):
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=(600, 8))
+    for method in ("percentile", "bca"):
+        found = simulated_coverage["coverage"]((simulated_coverage[method](one, rng) for one in samples), 0.0)
+        assert 0.85 < found["coverage"] < 0.92
+    apart = [simulated_coverage["arms_apart"](*simulated_coverage["two_policies"](rng, 8), rng) for _ in range(100)]
+    found = simulated_coverage["coverage"]((one["interquartile mean"] for one in apart), 0.0)
+    assert found["coverage"] < 0.85
+
+
+def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment, comparison):
+    name, _ = experiment
+    analysis = runpy.run_path(str(EXPERIMENTS / "ablations" / "analysis.py"))
     axes = analysis["axes_of"](comparison)
     assert {axis: len(labels) for axis, labels in axes.items()} == {
         "embedded_policies": {"count_unit": 1},
