@@ -53,8 +53,9 @@ def load_findings(runs: Path, script: str) -> Comparison:
         script: path of the analysis, its ``__file__``; ``experiment.toml`` is beside it.
     """
     experiment = load_experiment(Path(script).with_name("experiment.toml"))
-    stated = {"settings_tried": experiment.settings_tried, "machine_shared": experiment.machine_shared}
-    return replace(load_comparison([runs]), **stated)
+    return replace(
+        load_comparison([runs]), settings_tried=experiment.settings_tried, machine_shared=experiment.machine_shared
+    )
 
 
 def write_findings(output: Path, tables: str, scores: Mapping[str, float]) -> None:

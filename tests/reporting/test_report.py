@@ -192,6 +192,9 @@ def test_seconds_of_a_shared_machine_are_not_shown(comparison):
     shared = replace(comparison, machine_shared=True)
     assert spending_table(shared)[0] == ["policy", "seeds", "generated", "redrawn", "trained on", "in evaluation"]
     assert "Seconds are not shown: the machine did other work" in page(shared, {})
+    for name, seen in (("success", {"generated tokens", "optimiser steps"}), ("ledger", {"tokens"})):
+        assert {axes.get_xlabel() for axes in FIGURES[name](shared).axes} == seen
+        assert len(FIGURES[name](comparison).axes) == len(seen) + 1
 
 
 def test_an_option_that_a_run_does_not_name_has_its_default(comparison):
