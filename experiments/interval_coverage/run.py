@@ -1,6 +1,6 @@
 """How often do intervals cover what they are about? Simulations of the intervals of ``dumpgym.statistics``.
 
-    python experiments/interval_coverage/run.py      # results.json and tables.md; three minutes on one core
+    python experiments/interval_coverage/run.py      # results.json and tables.md; two minutes on one core
 
 README.md says what was found, and which intervals the reports therefore show.
 """

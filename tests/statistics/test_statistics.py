@@ -368,7 +368,7 @@ def test_intervals_over_runs_cover_the_mean_as_often_as_they_say(correlated):
 
 
 def test_intervals_over_runs_and_arms_cover_although_the_arms_of_a_run_are_alike(correlated):
-    """Resampling arms apart covered with .7. By symmetry the interquartile mean is 0, and a share or a chance .5."""
+    """Resampling arms apart covers with .75. By symmetry the interquartile mean is 0, and a share or a chance .5."""
     one, other = correlated
     assert 0.92 <= coverage(map(interquartile_mean_interval, one), 0) <= 0.98
     assert 0.92 <= coverage(map(probability_of_improvement, one, other), 0.5) <= 0.98
