@@ -192,7 +192,7 @@ def test_seconds_of_a_shared_machine_are_not_shown(comparison):
     shared = replace(comparison, machine_shared=True)
     assert spending_table(shared)[0] == ["policy", "seeds", "generated", "redrawn", "trained on", "in evaluation"]
     assert "Seconds are not shown: the machine did other work" in page(shared, {})
-    for name, seen in (("success", {"generated tokens", "optimiser steps"}), ("ledger", {"tokens"})):
+    for name, seen in (("success", {"generated tokens", "optimiser steps"}), ("ledger", {"tokens, mean over seeds"})):
         assert {axes.get_xlabel() for axes in FIGURES[name](shared).axes} == seen
         assert len(FIGURES[name](comparison).axes) == len(seen) + 1
 
