@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, betaln, expit, log_expit, logit, ndtr
 
+from dumpgym.agents.bandits.many_arms import MOST_EXACT, chances_of_largest_beta, chances_of_nearest_beta
 from dumpgym.agents.bandits.selection import probability_of_largest
 
 LEAST_PRIOR = 0.1
@@ -45,7 +46,9 @@ def draw_beta(
 
 
 def probability_of_largest_beta(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Computes P(X_d is the largest) for independent X_d ~ Beta(a_d, b_d), to about 1e-10.
+    """Computes P(X_d is the largest) for independent X_d ~ Beta(a_d, b_d).
+
+    The error is about 1e-10, or about 0.01 for more than ``MOST_EXACT`` arms.
 
     Args:
         a: first parameters, at least ``LEAST_PRIOR``, shape (..., num_arms).
@@ -56,6 +59,8 @@ def probability_of_largest_beta(a: NDArray[np.float64], b: NDArray[np.float64]) 
     """
     if a.ndim > 1:
         return np.stack([probability_of_largest_beta(*row) for row in zip(a, b, strict=True)])
+    if len(a) > MOST_EXACT:
+        return chances_of_largest_beta(a, b)
     a, b = a[:, None], b[:, None]
     quantiles = _log_odds_quantiles(a, b)
     # The maximum of all draws is at least as large as each draw, so it lies above every arm's lowest quantile.
@@ -75,7 +80,8 @@ def probability_of_largest_beta(a: NDArray[np.float64], b: NDArray[np.float64]) 
 def probability_of_nearest_beta(a: NDArray[np.float64], b: NDArray[np.float64], target: float) -> NDArray[np.float64]:
     """Computes P(X_d is the nearest to the target) for independent X_d ~ Beta(a_d, b_d).
 
-    The error is about 1e-10 for the target 1/2. With other targets and an a or b below 1 it may be 1e-6.
+    The error is about 1e-10 for the target 1/2. With other targets and an a or b below 1 it may be 1e-6, and about 0.01
+    for more than ``MOST_EXACT`` arms.
 
     Args:
         a: first parameters, at least ``LEAST_PRIOR``, shape (..., num_arms).
@@ -87,6 +93,8 @@ def probability_of_nearest_beta(a: NDArray[np.float64], b: NDArray[np.float64], 
     """
     if a.ndim > 1:
         return np.stack([probability_of_nearest_beta(*row, target) for row in zip(a, b, strict=True)])
+    if len(a) > MOST_EXACT:
+        return chances_of_nearest_beta(a, b, target)
     a, b = a[:, None], b[:, None]
     quantiles = _log_odds_quantiles(a, b)
     # Every arm's draw lies within its own outermost quantiles, so the nearest draw is never farther away than this.

@@ -101,7 +101,7 @@ class BoltzmannGumbel(RandomScorePolicy):
         return scores
 
     def _weights(self) -> NDArray[np.float64]:
-        return probability_of_largest_gumbel(*self._locations_and_scales())
+        return self._chances(probability_of_largest_gumbel, *self._locations_and_scales())
 
 
 register_policy("boltzmann", Boltzmann, vectorised=True)

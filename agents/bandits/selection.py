@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, softmax
 
+from dumpgym.agents.bandits.many_arms import MOST_EXACT, chances_of_largest_gumbel, chances_of_largest_normal
+
 
 def best_arms(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Puts all weight on the arg-max, shape (..., num_arms); arms that tie share it evenly."""
@@ -81,7 +83,9 @@ def probability_of_largest(
 
 
 def probability_of_largest_normal(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Computes P(X_d is the largest) for independent X_d ~ N(mean_d, std_d^2), to about 1e-12.
+    """Computes P(X_d is the largest) for independent X_d ~ N(mean_d, std_d^2).
+
+    The error is about 1e-12, or about 0.01 if more than ``MOST_EXACT`` arms may be the largest.
 
     Args:
         mean: shape (..., num_arms).
@@ -95,6 +99,10 @@ def probability_of_largest_normal(mean: NDArray[np.float64], std: NDArray[np.flo
     # Less than 1e-18 of a normal distribution is farther than 9 standard deviations above its mean.
     reach = 9.0
     winners, mean, std = _contenders(mean, std, reach, reach)
+    probability = np.zeros(winners.shape)
+    if len(mean) > MOST_EXACT:
+        probability[winners] = chances_of_largest_normal(mean, std)
+        return probability
     grid = np.linspace(-reach, reach, int(4 * reach) + 1)
     edges = (mean[:, None] + std[:, None] * grid).ravel()
     # The maximum lies above the highest of the lower ends. Without the cut, arms whose means are many standard
@@ -105,7 +113,6 @@ def probability_of_largest_normal(mean: NDArray[np.float64], std: NDArray[np.flo
         standard: NDArray[np.float64] = (x - mean[:, None]) / std[:, None]
         return standard
 
-    probability = np.zeros(winners.shape)
     probability[winners] = probability_of_largest(
         edges,
         lambda x: -0.5 * z(x) ** 2 - np.log(std)[:, None],
@@ -143,7 +150,7 @@ def _contenders(
 
 
 def probability_of_largest_gumbel(location: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Computes P(X_d is the largest) for independent Gumbel X_d, to about 1e-12.
+    """Computes P(X_d is the largest) for independent Gumbel X_d, with the errors of the normal case.
 
     The distribution functions are P(X_d <= x) = exp(-exp(-(x - location_d) / scale_d)).
 
@@ -161,6 +168,10 @@ def probability_of_largest_gumbel(location: NDArray[np.float64], scale: NDArray[
     lowest = -4.2
     grid = np.concatenate([np.linspace(lowest, 6, 40), np.linspace(8, 40, 17)])
     winners, location, scale = _contenders(location, scale, -lowest, 40.0)
+    probability = np.zeros(winners.shape)
+    if len(location) > MOST_EXACT:
+        probability[winners] = chances_of_largest_gumbel(location, scale)
+        return probability
     edges = (location[:, None] + scale[:, None] * grid).ravel()
     # The maximum lies above the highest of the lower ends. The cut also drops the edges at -inf of arms that are never
     # the largest, whose density is 0 and whose F is 1 at every node, and it keeps log F = -exp(-z) above -67.
@@ -174,6 +185,5 @@ def probability_of_largest_gumbel(location: NDArray[np.float64], scale: NDArray[
         log_density: NDArray[np.float64] = -z(x) - np.exp(-z(x)) - np.log(scale)[:, None]
         return log_density
 
-    probability = np.zeros(winners.shape)
     probability[winners] = probability_of_largest(edges, log_density, lambda x: -np.exp(-z(x)))
     return probability

@@ -71,7 +71,7 @@ class MoPPS(RandomScorePolicy):
         return self.prior_a + self.history.successes, self.prior_b + self.history.failures
 
     def _weights(self) -> NDArray[np.float64]:
-        return probability_of_nearest_beta(*self._belief(), self.target)
+        return self._chances(lambda a, b: probability_of_nearest_beta(a, b, self.target), *self._belief())
 
     def _draw_scores(self, size: int) -> NDArray[np.float64]:
         return -np.abs(draw_beta(self.rng, *self._belief(), size) - self.target)

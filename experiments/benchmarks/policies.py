@@ -26,15 +26,16 @@ GOALS = {100: 1.0, 100_000: 50.0}
 class Options:
     arms: tuple[int, ...] = (100, 10_000, 100_000)
     policies: tuple[str, ...] = ()  # all by default
-    batch: int = 64
+    batch: int = 16  # the default of dumpgym train
     steps: int = 15
 
 
 def milliseconds(policy_id: str, num_arms: int, options: Options) -> tuple[float, float, float]:
     """Median milliseconds of ``probabilities``, ``select_arms`` and ``update``."""
     policy, rng = make_policy(policy_id, num_arms=num_arms, seed=0), np.random.default_rng(0)
+    policy.update(make_feedback(np.arange(num_arms), rng.random(num_arms), step=0))  # no arm is a stranger
     seconds: list[Sequence[float]] = []
-    for step in range(options.steps + 1):
+    for step in range(1, options.steps + 2):
         start = perf_counter()
         policy.probabilities()
         decided = perf_counter()
