@@ -30,7 +30,7 @@ from dumpgym.agents.grpo.models import (
     find_device,
     load_model,
     new_adapter,
-    render_prompt,
+    require_rows,
 )
 from dumpgym.agents.grpo.optimizer import Optimizer
 from dumpgym.agents.grpo.processes import (
@@ -41,6 +41,7 @@ from dumpgym.agents.grpo.processes import (
     process_index,
     start_processes,
 )
+from dumpgym.agents.grpo.prompts import PromptReader, begun_thought
 from dumpgym.agents.grpo.sampling.sampler import Sampler
 from dumpgym.agents.grpo.update import GRPOUpdate
 from dumpgym.contracts.errors import InvalidValueError
@@ -70,6 +71,8 @@ class GRPOAgent:
         start_processes(config.device)
         self.device = find_device(config.device)
         self.base, self.model, self.tokenizer = self._load()
+        self.prompts = PromptReader(self.tokenizer, date=config.chat_template_date, options=config.chat_template_kwargs)
+        self._require_rows(self.prompts.probe())
         self.context = context_length(self.base)
         if self.context is not None and config.max_completion_length >= self.context:
             raise InvalidValueError(
@@ -138,7 +141,7 @@ class GRPOAgent:
         """
         started = perf_counter()
         rendered = [self.render_prompt(prompt) for prompt in prompts]
-        prompt_ids = [self._tokenise(text) for text in rendered]
+        prompt_ids = [self.prompts.encode(text) for text in rendered]
         limits = list(max_completion_lengths or [self.config.max_completion_length] * len(prompts))
         self._require_room(prompt_ids, limits)
         key = (self.seed, self.draws) if seed is None else (seed, _OWN_STREAM)
@@ -174,8 +177,12 @@ class GRPOAgent:
             seconds=max(seconds for _, seconds in parts),
         )
 
+    def _require_rows(self, prompt_ids: Sequence[int]) -> None:
+        require_rows(self.base, self.tokenizer, prompt_ids, "every token of a prompt")
+
     def _require_room(self, prompt_ids: Sequence[Sequence[int]], limits: Sequence[int]) -> None:
         for ids, limit in zip(prompt_ids, limits, strict=True):
+            self._require_rows(ids)
             if self.context is not None and len(ids) + limit > self.context:
                 needed = f"{len(ids)} tokens of prompt and {limit} of completion"
                 accepted = f"at most {self.context}, the model's context: lower max_completion_length"
@@ -184,23 +191,16 @@ class GRPOAgent:
     def _texts(self, rendered: Sequence[str], token_ids: Sequence[Sequence[int]]) -> Iterator[str]:
         ends = set(self.end_token_ids)
         for prompt, ids in zip(rendered, token_ids, strict=True):
-            # Chat templates of thinking models end the prompt in "<think>". The verifier reads only completions and
-            # would miss the tag, so the text begins with it, although it was not sampled and is not part of the loss.
-            opened = "<think>" if prompt.rstrip().endswith("<think>") else ""
-            yield opened + str(self.tokenizer.decode(ids[:-1] if ids[-1] in ends else ids))
+            text = str(self.tokenizer.decode(ids[:-1] if ids[-1] in ends else ids))
+            yield begun_thought(prompt, text) + text
 
     def render_prompt(self, prompt: Prompt) -> str:
-        """The text that the model reads; see ``models.render_prompt``."""
-        return render_prompt(self.tokenizer, prompt)
+        """The text that the model reads; see ``PromptReader.render``."""
+        return self.prompts.render(prompt)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt, rendered by the model's chat template if it has one."""
-        return self._tokenise(self.render_prompt(prompt))
-
-    def _tokenise(self, rendered: str) -> list[int]:
-        # A chat template writes the special tokens itself; adding them here would put a second BOS before the prompt.
-        is_plain = self.tokenizer.chat_template is None
-        return list(self.tokenizer(rendered, add_special_tokens=is_plain)["input_ids"])
+        return self.prompts.encode(self.render_prompt(prompt))
 
     def learn(self, rewarded: RewardedCompletions) -> Learned:
         """Takes ``num_iterations * mini_batches`` optimiser steps; mini-batches without any gradient are skipped.

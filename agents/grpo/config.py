@@ -1,6 +1,6 @@
 """The settings of the GRPO agent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -8,6 +8,8 @@ from annotated_types import Ge, Gt, Le
 LossType = Literal["grpo", "bnpo", "dapo", "dr_grpo", "gspo", "cispo"]
 ScaleRewards = Literal["group", "batch", "none"]
 Positive = Annotated[int, Ge(1)]
+ChatOption = bool | int | float | str
+CHAT_TEMPLATE_DATE = "2024-07-26"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,10 @@ class GRPOConfig:
         device: "auto", "cpu" or "cuda"; "auto" uses CUDA where it is available.
         dtype: number format of the weights. Weights in bfloat16 that are trained in full have float32 master copies.
         lora_rank: rank of a new LoRA adapter; 0 trains all weights, or the adapter that ``model`` names.
+        chat_template_date: the date that the model's chat template writes into prompts if it writes today's. It is the
+            same in every run and on every day, so that a resumed run and the runs of a comparison read the same
+            prompts. The default is the date in Meta's prompts of Llama 3.
+        chat_template_kwargs: variables for the model's chat template, e.g. ``enable_thinking False``.
         learning_rate: learning rate of AdamW; a number, or a schedule over the calls of ``learn`` such as
             "cosine:4e-5:0:150".
         adam_beta2: second beta of AdamW; the first is 0.9.
@@ -47,6 +53,8 @@ class GRPOConfig:
     device: str = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     lora_rank: Annotated[int, Ge(0)] = 0
+    chat_template_date: str = CHAT_TEMPLATE_DATE
+    chat_template_kwargs: dict[str, ChatOption] = field(default_factory=dict)
     learning_rate: float | str = 4e-5
     adam_beta2: Annotated[float, Gt(0), Le(1)] = 0.99
     weight_decay: Annotated[float, Ge(0)] = 0.0

@@ -1,20 +1,20 @@
 """Causal language models of the Hugging Face format: loading them, and checking them before a run depends on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import transformers
-from jinja2 import TemplateError
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from dumpgym.contracts.errors import DumpgymError, InvalidValueError
-from dumpgym.contracts.puzzle_env import Prompt, plain_text
+from dumpgym.agents.grpo.prompts import PromptReader
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.puzzle_env import Prompt
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -34,7 +34,8 @@ def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrain
 
     Raises:
         InvalidValueError: if there is no such model, if weights are missing or do not have the shapes of its
-            configuration, if the tokenizer has more tokens than the model, or if it cannot spell the tags of an answer.
+            configuration, if an end token has no row in its embedding, or if its tokenizer cannot spell the tags of an
+            answer.
     """
     # Each check below is for a model that loads without an error and then wastes a run.
     options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
@@ -49,11 +50,10 @@ def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrain
             few = f"{', '.join(wrong[:3])}{' ...' if len(wrong) > 3 else ''}"
             raise InvalidValueError("model", name, f"a folder whose weights are complete: {what} {few}")
     tokenizer = load_tokenizer(name)
-    # A token without a row in the embedding is an index error when it first occurs, possibly hours into a run, and on
-    # CUDA one that names neither token nor model. More rows than tokens are common and harmless: padding.
-    rows = int(model.get_input_embeddings().weight.shape[0])
-    if len(tokenizer) > rows:
-        raise InvalidValueError("model", name, f"a model with all {len(tokenizer)} tokens of its tokenizer, not {rows}")
+    # Tokenizers may have more tokens than the embedding has rows: Gemma 3 of 1B has a token for images that only its
+    # larger sisters use. No such token is ever drawn, so a completion cannot contain it, and ``require_rows`` finds it
+    # in a prompt. One that should end completions would never end any.
+    require_rows(model, tokenizer, end_token_ids(model, tokenizer), "every end token")
     # The verifier looks for these tags in the decoded text. A tokenizer that loses them, for example because it knows
     # only whole words, makes every completion malformed and every reward the same. The comparison ignores spaces, which
     # some tokenizers add when they decode.
@@ -136,6 +136,30 @@ def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) ->
     return tuple(sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None}))
 
 
+def require_rows(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, token_ids: Iterable[int], what: str
+) -> None:
+    """Checks that tokens have a row in a model's embedding.
+
+    Without one, the lookup fails in the middle of a run, and on CUDA the error names neither the token nor the model.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer.
+        token_ids: the tokens.
+        what: what the tokens are, for the error.
+
+    Raises:
+        InvalidValueError: if a token has none.
+    """
+    embedding: Any = model.get_input_embeddings()
+    rows = len(embedding.weight)
+    if (largest := max(token_ids, default=-1)) >= rows:
+        token = f"{tokenizer.convert_ids_to_tokens(largest)!r} ({largest})"
+        accepted = f"a model whose embedding, of {rows} rows, has one for {what}, not a tokenizer that adds {token}"
+        raise InvalidValueError("model", tokenizer.name_or_path, accepted)
+
+
 def context_length(model: PreTrainedModel) -> int | None:
     """Most tokens of a prompt and its completion together; None if the configuration names no limit."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
@@ -184,26 +208,5 @@ def enable_checkpointing(model: PreTrainedModel) -> None:
 
 
 def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: Prompt) -> str:
-    """The text of a prompt as the model reads it.
-
-    Args:
-        tokenizer: the model's tokenizer, with a chat template if the model has one.
-        prompt: chat messages, or plain text, which counts as one message of a user.
-
-    Returns:
-        The prompt in the chat template, up to the beginning of the model's turn. If the template refuses the system
-        role, the system message is put at the start of the user's message. Without a template: the plain text.
-
-    Raises:
-        DumpgymError: if the template refuses the messages.
-    """
-    if tokenizer.chat_template is None:
-        return plain_text(prompt)
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
-    try:
-        return str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
-    except TemplateError as error:
-        if messages[0]["role"] != "system":
-            raise DumpgymError(f"the model's chat template refuses the prompt: {error}") from error
-    user = {"role": "user", "content": plain_text(messages[:2])}
-    return render_prompt(tokenizer, [user, *messages[2:]])
+    """The text of a prompt as a model reads it by default; see ``PromptReader.render``."""
+    return PromptReader(tokenizer).render(prompt)

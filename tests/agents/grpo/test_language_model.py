@@ -24,7 +24,7 @@ from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.loss import group_advantages
 from dumpgym.agents.grpo.models import load_tokenizer, render_prompt
 from dumpgym.contracts.arms import make_arms
-from dumpgym.contracts.errors import DumpgymError, InvalidValueError, NonFiniteError
+from dumpgym.contracts.errors import InvalidValueError, NonFiniteError
 from dumpgym.contracts.learner import RewardedCompletions
 from dumpgym.contracts.schedules import Schedule
 
@@ -312,14 +312,6 @@ def test_a_template_writes_the_special_tokens_itself(folder):
     agent.tokenizer.chat_template = "{{ eos_token }}" + TURNS
     plain = agent.tokenizer("<user>Who?<model>", add_special_tokens=False)["input_ids"]
     assert agent.encode("Who?") == [TOKENIZER.eos_token_id, *plain]
-
-
-def test_a_template_that_refuses_the_prompt_is_told_in_one_line(folder):
-    tokenizer = load_tokenizer(folder)
-    tokenizer.chat_template = "{{ raise_exception('only tools') }}"
-    for prompt in (MESSAGES, "Who?"):
-        with pytest.raises(DumpgymError, match=r"^the model's chat template refuses the prompt: only tools$"):
-            render_prompt(tokenizer, prompt)
 
 
 def test_a_thought_that_the_template_opens_counts_as_the_completions(folder):
