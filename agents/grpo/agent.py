@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.forward import ModelForward
+from dumpgym.agents.grpo.model_inputs import UNSUITED
 from dumpgym.agents.grpo.models import (
     REFERENCE,
     adapter_base,
@@ -43,6 +44,7 @@ from dumpgym.agents.grpo.processes import (
 )
 from dumpgym.agents.grpo.prompts import PromptReader, begun_thought
 from dumpgym.agents.grpo.sampling.sampler import Sampler
+from dumpgym.agents.grpo.saving import follow_umask
 from dumpgym.agents.grpo.update import GRPOUpdate
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.learner import Completions, Learned, RewardedCompletions
@@ -96,6 +98,7 @@ class GRPOAgent:
         self.sampler = Sampler(
             self.base, self.tokenizer, end_token_ids=self.end_token_ids, stop_strings=config.stop_strings
         )
+        self.sampler.prepare()
         self.draws = self.updates = 0
 
     def _load(self) -> tuple[PreTrainedModel, PreTrainedModel | PeftModel, Any]:
@@ -115,14 +118,19 @@ class GRPOAgent:
     def _model_forward(self, model: PreTrainedModel) -> ModelForward:
         if self.config.gradient_checkpointing:
             enable_checkpointing(model)
-        return ModelForward(
-            model,
-            self.config.temperature,
-            entropy_gradient=self.config.entropy_coef > 0,
-            # A recomputed layer would write its keys and values into the shared cache twice, so transformers takes the
-            # cache away from checkpointed layers.
-            share_prompts=False if self.config.gradient_checkpointing else None,
-        )
+        try:
+            return ModelForward(
+                model,
+                self.config.temperature,
+                entropy_gradient=self.config.entropy_coef > 0,
+                # A recomputed layer would write its keys and values into the shared cache twice, so transformers takes
+                # the cache away from checkpointed layers.
+                share_prompts=False if self.config.gradient_checkpointing else None,
+            )
+        except UNSUITED as error:
+            reason = " ".join(str(error).split())[:200]
+            accepted = f"a causal language model that reads tokens alone, not one of type {model.config.model_type}"
+            raise InvalidValueError("model", self.config.model, f"{accepted} ({reason})") from error
 
     def generate(
         self,
@@ -236,6 +244,7 @@ class GRPOAgent:
             chosen = {"selected_adapters": ["default"]} if isinstance(self.model, PeftModel) else {}
             self.model.save_pretrained(str(directory), **chosen)  # type: ignore[arg-type]
             self.tokenizer.save_pretrained(directory)
+            follow_umask(directory)
 
     def save(self, directory: Path) -> None:
         """Writes the model, the optimiser's state and the position in the sampling stream; call it in every process."""
@@ -244,6 +253,7 @@ class GRPOAgent:
         if is_main_process():
             state = {"seed": self.seed, "draws": self.draws, "updates": self.updates}
             (directory / "learner.json").write_text(json.dumps(state), encoding="utf-8")
+            follow_umask(directory)
 
     def load(self, directory: Path) -> None:
         """Restores what ``save`` wrote into an agent of the same configuration."""

@@ -17,9 +17,10 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from dumpgym.agents.grpo.log_probs import Head, logits_log_probs, token_log_probs
-from dumpgym.agents.grpo.model_inputs import UNSUITED, cache_argument, left_padded
+from dumpgym.agents.grpo.model_inputs import UNSUITED, cache_argument, left_padded, vocabulary_size
 
 Tokens = Sequence[int]
+_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")  # configurations' names for one thing
 
 
 class PromptStates:
@@ -95,7 +96,7 @@ class ModelForward:
         share_prompts: bool | None = None,
     ) -> None:
         self.model, self.temperature, self.entropy_gradient = model, temperature, entropy_gradient
-        self.vocabulary = int(model.get_output_embeddings().weight.shape[0])
+        self.vocabulary = vocabulary_size(model)
         self.head = _head_of(model)
         self.shares_prompts = self._can_share_prompts() if share_prompts is None else share_prompts
 
@@ -198,13 +199,15 @@ def _head_of(model: PreTrainedModel) -> Head | None:
     Some models scale the output of their output embedding or cap it, and configurations have different names for that.
     Whether a candidate is the model's head is checked against the logits of a forward pass.
     """
-    ids = torch.arange(1, 5, device=model.device)[None] % model.get_output_embeddings().weight.shape[0]
-    hidden, logits = model.base_model(input_ids=ids)[0], model(input_ids=ids).logits
+    ids = torch.arange(1, 5, device=model.device)[None] % vocabulary_size(model)
+    options = {"input_ids": ids, "use_cache": False}
+    hidden, logits = model.base_model(**options)[0], model(**options).logits
     config, embedding = model.config.get_text_config(), model.get_output_embeddings()
-    if not isinstance(embedding, torch.nn.Linear):
+    if not isinstance(embedding, torch.nn.Linear) or hidden.shape[-1] != embedding.in_features:
         return None
     scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
-    cap = getattr(config, "final_logit_softcapping", None)
+    caps = (getattr(config, name, None) for name in _CAPS)
     plain = Head(embedding.weight, embedding.bias)
-    heads = (plain, replace(plain, scale=scale, cap=cap))
+    # The configured head comes first: where logits are small, a cap changes them so little that both would pass.
+    heads = (replace(plain, scale=scale, cap=next(filter(None, caps), None)), plain)
     return next((head for head in heads if _are_close(model.dtype, head(hidden), logits)), None)

@@ -2,19 +2,32 @@
 
 from collections.abc import Sequence
 from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
 # Errors that models' own code is known to raise for a cache, masks or positions that it does not support. Callers that
-# probe a model catch these and choose another way to run it.
-UNSUITED = (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
+# probe a model catch these and choose another way to run it, or refuse it.
+UNSUITED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """Number of tokens that a model can both read and write; the rest of its larger embedding is padding."""
+    embeddings: Any = (model.get_input_embeddings(), model.get_output_embeddings())
+    return min(len(embedding.weight) for embedding in embeddings if embedding is not None)
 
 
 def cache_argument(module: torch.nn.Module, cache: Cache) -> dict[str, Cache]:
     """The cache as a keyword argument of a model's forward pass, whose name is ``cache`` since transformers 5.24."""
     return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}
+
+
+def last_logits_only(module: torch.nn.Module) -> dict[str, int]:
+    """The keyword argument that makes a model compute the logits of the last token only, for models that have one."""
+    return {"logits_to_keep": 1} if "logits_to_keep" in signature(module.forward).parameters else {}
 
 
 def left_padded(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

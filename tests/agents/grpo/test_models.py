@@ -1,6 +1,7 @@
 """Loading models and adapters: what is wrong with a folder is said before anything is trained."""
 
 import json
+import os
 
 import gguf
 import numpy as np
@@ -50,9 +51,14 @@ def without_the_tokenizer(folder):
     (folder / "tokenizer_config.json").unlink()
 
 
-def with_too_many_tokens(folder):
-    tokenizer = build_tokenizer([" yes", " no", " perhaps"])
-    tokenizer.save_pretrained(folder)
+def with_an_end_token_without_a_row(folder):
+    settings = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(settings | {"eos_token_id": [5, 259]}))
+    build_tokenizer([" yes", " no", " perhaps"]).save_pretrained(folder)
+
+
+def with_a_tag_without_a_row(folder):
+    build_tokenizer([" yes", " no", "<think>"]).save_pretrained(folder)
 
 
 def without_brackets(folder):
@@ -76,7 +82,7 @@ def tokenizers_words(words):
         (with_another_width, r"a folder with config\.json.*(mismatch|shape)"),
         (with_half_a_file, r"a folder with config\.json"),
         (without_the_tokenizer, r"a folder with config\.json, model\.safetensors and tokenizer\.json"),
-        (with_too_many_tokens, "a model with all 260 tokens of its tokenizer, not 259"),
+        (with_an_end_token_without_a_row, r"of 259 rows, has one for every end token, not a tokenizer that .*\(259\)"),
         (without_brackets, "a model whose tokenizer can spell <think></think><answer></answer>"),
     ],
 )
@@ -85,6 +91,38 @@ def test_a_spoilt_folder_is_refused_with_the_reason(folder, spoil, accepted):
     spoil(folder)
     with pytest.raises(InvalidValueError, match=f"model is '.*'; accepted: .*{accepted}"):
         load_model(str(folder), torch.float32)
+
+
+def test_a_token_without_a_row_is_accepted_until_a_prompt_contains_it(folder):
+    """As in Gemma 3 of 1B, whose tokenizer has a token for images that only the larger models use."""
+    build_tokenizer([" yes", " no", "<image>"]).save_pretrained(folder)
+    agent = GRPOAgent(GRPOConfig(model=str(folder), max_completion_length=8, stop_strings=("!",)))
+    completions = agent.generate(["Is it?"], 4)
+    agent.learn(RewardedCompletions(completions, np.array([[0.0, 1.0, 0.0, 1.0]])))
+    with pytest.raises(InvalidValueError, match=r"has one for every token of a prompt, .* adds '<image>' \(259\)"):
+        agent.generate(["Is it?", "What is on the <image>?"], 4)
+
+
+def test_a_tag_without_a_row_is_found_when_the_model_is_loaded(folder):
+    with_a_tag_without_a_row(folder)
+    with pytest.raises(InvalidValueError, match=r"has one for every token of a prompt, .* adds '<think>' \(259\)"):
+        GRPOAgent(GRPOConfig(model=str(folder), max_completion_length=8))
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_every_file_has_the_mode_that_the_umask_asks_for(folder, tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        for lora_rank in (0, 2):
+            agent = GRPOAgent(GRPOConfig(model=str(folder), lora_rank=lora_rank, max_completion_length=8))
+            (tmp_path / f"{lora_rank}").mkdir()
+            agent.save(tmp_path / f"{lora_rank}")
+            agent.save_model(tmp_path / f"model-{lora_rank}")
+    finally:
+        os.umask(before)
+    files = [path for place in tmp_path.iterdir() if place.is_dir() for path in place.rglob("*") if path.is_file()]
+    assert sum(path.suffix == ".safetensors" for path in files) == 6
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {oct(mode)}
 
 
 def test_all_end_tokens_of_a_model_end_a_completion(folder):

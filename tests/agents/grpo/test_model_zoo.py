@@ -1,0 +1,93 @@
+"""Kinds of models: each samples what a full forward pass says and trains an adapter, or is refused in one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from dumpgym.agents.embedded.model import build_tokenizer
+from dumpgym.agents.grpo.agent import GRPOAgent
+from dumpgym.agents.grpo.config import GRPOConfig
+from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.learner import RewardedCompletions
+from tests.fakes.model_zoo import make_kind
+
+ZOO = json.loads(Path("tests/cases/model_zoo.json").read_text(encoding="utf-8"))
+PROMPTS = ["Is it?", "a", "And if not, what then?"]
+
+
+def save_kind(kind, folder):
+    make_kind(kind).save_pretrained(folder)
+    build_tokenizer([]).save_pretrained(folder)
+    return str(folder)
+
+
+def make_agent(folder):
+    config = GRPOConfig(model=folder, lora_rank=2, max_completion_length=6, learning_rate=0.01)
+    return GRPOAgent(config, seed=0)
+
+
+@torch.no_grad()
+def full_pass(agent, prompt, completion):
+    ids = torch.tensor([[*prompt, *completion]])
+    logits = agent.base(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
+    return logits.log_softmax(-1)[range(len(completion)), completion]
+
+
+def check_kind(kind, tmp_path):
+    folder = save_kind(kind, tmp_path / "model")
+    agent = make_agent(folder)
+    completions = agent.generate(PROMPTS, 2)
+    states = agent.forward.prompts(completions.prompt_ids)
+    numbers = [row // 2 for row in range(6)]
+    expected = [
+        full_pass(agent, completions.prompt_ids[number], completion)
+        for number, completion in zip(numbers, completions.token_ids, strict=True)
+    ]
+    for log_probs, of_full_pass in zip(completions.log_probs, expected, strict=True):
+        torch.testing.assert_close(torch.tensor(log_probs), of_full_pass, atol=2e-4, rtol=1e-4)
+    trained, _ = agent.forward.log_probs(states, numbers, completions.token_ids)
+    torch.testing.assert_close(trained.detach(), torch.cat(expected), atol=2e-4, rtol=1e-4)
+    before = {name: p.detach().clone() for name, p in agent.optimizer.parameters.items()}
+    metrics = agent.learn(RewardedCompletions(completions, np.array([[0.0, 1.0]] * 3))).metrics
+    assert metrics["grad_norm"] > 0
+    assert any(not torch.equal(p, before[name]) for name, p in agent.optimizer.parameters.items())
+    agent.save_model(tmp_path / "adapter")
+    loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), tmp_path / "adapter")
+    ids = torch.tensor([[5, 6, 7]])
+    ours, theirs = (model(input_ids=ids, use_cache=False).logits for model in (agent.base, loaded))
+    torch.testing.assert_close(ours, theirs)
+
+
+# The kinds of which each is run in its own way or has layers of its own.
+FEW = ["deepseek_v3", "falcon_h1", "gemma4_text", "mamba2", "minimax", "nemotron_h", "openai-gpt", "phimoe",
+       "recurrent_gemma", "rwkv"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_a_kind_of_model_samples_and_trains(kind, tmp_path):
+    check_kind(kind, tmp_path)
+
+
+def test_the_few_kinds_are_in_the_zoo():
+    assert set(FEW) <= set(ZOO["work"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(set(ZOO["work"]) - set(FEW)))
+def test_every_kind_of_model_samples_and_trains(kind, tmp_path):
+    check_kind(kind, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=() if k == "bert" else pytest.mark.slow) for k in ZOO["refused"]]
+)
+def test_a_model_that_cannot_write_is_refused_before_anything_runs(kind, tmp_path):
+    folder = save_kind(kind, tmp_path)
+    with pytest.raises(InvalidValueError, match="accepted: a causal language model") as caught:
+        make_agent(folder)
+    assert "\n" not in str(caught.value)
