@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
+from peft import PeftModel, load_peft_weights
 from transformers import PreTrainedModel
 
 from dumpgym.agents.grpo.config import GRPOConfig
@@ -29,6 +29,7 @@ from dumpgym.agents.grpo.models import (
     enable_checkpointing,
     end_token_ids,
     find_device,
+    load_adapter_weights,
     load_model,
     new_adapter,
     require_rows,
@@ -258,7 +259,7 @@ class GRPOAgent:
     def load(self, directory: Path) -> None:
         """Restores what ``save`` wrote into an agent of the same configuration."""
         if isinstance(self.model, PeftModel):
-            set_peft_model_state_dict(self.model, load_peft_weights(str(directory / "model"), device=str(self.device)))
+            load_adapter_weights(self.model, load_peft_weights(str(directory / "model"), device=str(self.device)))
         else:
             saved, _ = load_model(str(directory / "model"), self.base.dtype)
             self.base.load_state_dict(saved.state_dict())

@@ -1,13 +1,21 @@
 """Causal language models of the Hugging Face format: loading them, and checking them before a run depends on them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import transformers
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    load_peft_weights,
+    set_peft_model_state_dict,
+)
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -105,7 +113,7 @@ def new_adapter(base: PreTrainedModel, rank: int, seed: int) -> PeftModel:
         seed: seed of the adapter's initial weights.
 
     Raises:
-        InvalidValueError: if the model has no linear layer that peft can adapt.
+        InvalidValueError: if the model has no linear layer that peft can adapt, or peft could not load it again.
     """
     kind = base.config.model_type
     targets = _adaptable_layers(base)
@@ -114,8 +122,11 @@ def new_adapter(base: PreTrainedModel, rank: int, seed: int) -> PeftModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets)
-            return cast(PeftModel, get_peft_model(base, lora))
+            is_transposed = any(isinstance(base.get_submodule(name), Conv1D) for name in targets)
+            lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets, fan_in_fan_out=is_transposed)
+            model = cast(PeftModel, get_peft_model(base, lora))
+            load_adapter_weights(model, get_peft_model_state_dict(model))  # as a run that resumes will have to
+            return model
         except (AttributeError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InvalidValueError("lora_rank", rank, f"0 for models of type {kind} ({reason})") from error
@@ -172,9 +183,22 @@ def continued_adapter(base: PreTrainedModel, folder: str, *, with_reference: boo
         model = PeftModel.from_pretrained(base, folder, is_trainable=True)
         if with_reference:
             model.load_adapter(folder, REFERENCE, is_trainable=False)
+        load_adapter_weights(model, load_peft_weights(folder, device=str(base.device)))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise InvalidValueError("model", folder, f"an adapter of {base.name_or_path}: {error}") from error
     return model
+
+
+def load_adapter_weights(model: PeftModel, weights: Mapping[str, torch.Tensor]) -> None:
+    """Puts saved weights into the adapter of a model.
+
+    Raises:
+        ValueError: if some have no place in it. peft itself leaves them out with a warning at most. It does so with
+            adapters of its own if transformers renames a model's layers and the renaming misses those of the adapter.
+    """
+    found: Any = set_peft_model_state_dict(model, dict(weights))
+    if found.unexpected_keys:
+        raise ValueError(f"peft finds no place for the adapter's weights {found.unexpected_keys[0]}")
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
@@ -210,7 +234,8 @@ def require_rows(
 
 def context_length(model: PreTrainedModel) -> int | None:
     """Most tokens of a prompt and its completion together; None if the configuration names no limit."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return length if length is not None and length > 0 else None  # -1 in XLNet, which has no limit
 
 
 def find_device(name: str) -> torch.device:

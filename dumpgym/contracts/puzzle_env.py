@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium import spaces
+from gymnasium.vector.utils import create_shared_memory
 
 from dumpgym.contracts.errors import InvalidValueError, require_number
 
@@ -19,6 +20,17 @@ UNREADABLE = ("bad_format", "unparseable")
 
 Prompt = str | Sequence[Mapping[str, str]]
 """What a learner receives: plain text, or chat messages, each with "role" and "content"."""
+
+
+class TextSpace(spaces.Text):
+    """A ``Text`` space that Gymnasium's asynchronous vector environment refuses to put into shared memory."""
+
+
+# Gymnasium reads observations from shared memory once, when it is empty. Arrays are views of the memory and change with
+# it, but text is a copy and stays what it was: as many tabs, the first character, as the space allows.
+@create_shared_memory.register(TextSpace)
+def _refuse_shared_memory(space: TextSpace, n: int = 1, ctx: Any = None) -> None:
+    raise gym.error.CustomSpaceError("text cannot be observed through shared memory; pass shared_memory=False")
 
 
 def plain_text(prompt: Prompt) -> str:
@@ -161,7 +173,7 @@ class PuzzleEnv(gym.Env[str, str]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InvalidValueError("render_mode", render_mode, "None or 'ansi'")
         self.render_mode = render_mode
-        self.observation_space = spaces.Text(max_prompt_length, charset=CHARSET)
+        self.observation_space = TextSpace(max_prompt_length, charset=CHARSET)
         self.action_space = spaces.Text(max_completion_length, min_length=0, charset=CHARSET)
         self.problem: Problem | None = None
         self._seed = 0

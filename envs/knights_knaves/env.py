@@ -115,6 +115,10 @@ class KnightsKnavesEnv(PuzzleEnv):
     puzzles of one stream, 64 at a time. Its autoreset mode is ``SAME_STEP``: ``step`` returns the next prompts, and
     ``infos["final_info"]`` holds the verdicts.
 
+    With ``vectorization_mode="async"``, Gymnasium's own asynchronous vector environment runs, and it needs
+    ``vector_kwargs={"shared_memory": False}``. Gymnasium reads text from shared memory only once, while the memory is
+    empty, so every observation would consist of tabs; the environment raises an error instead.
+
     ## Examples
     One transcript per outcome, for one of the paper's puzzles:
 
@@ -232,7 +236,7 @@ class KnightsKnavesEnv(PuzzleEnv):
     def problem_info(self, problem: Problem) -> dict[str, Any]:
         """Returns the puzzle's lookahead, and its number in the published files or the original puzzle, if any."""
         block, row = self._locate(*problem.address)
-        return {"lookahead": block.lookahead_levels[row], **block.origin(row)}
+        return block.info(row)
 
     def completion_of(self, answer: str) -> str:
         """Puts the answer between the tags, unless it already contains tags."""

@@ -151,6 +151,10 @@ class ProblemBlock:
         messages = self.settings.messages(self.quizzes[row]) if self.settings.prompt == "dump" else ()
         return Problem(self.prompts[row], self.roles(row), completion, address, messages)
 
+    def info(self, row: int) -> dict[str, Any]:
+        """Returns a puzzle's lookahead and its origin, which ``reset`` shows besides the address."""
+        return {"lookahead": self.lookahead_levels[row], **self.origin(row)}
+
     def origin(self, row: int) -> dict[str, Any]:
         """Returns a puzzle's origin: its number in the published files, the puzzle before the change, or nothing."""
         if self.published_index is not None:

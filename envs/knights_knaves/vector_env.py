@@ -61,7 +61,7 @@ class KnightsKnavesVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], NDArray[A
             options: "split" and "index" (of the first environment's puzzle), each optional.
 
         Returns:
-            the prompts, and the addresses in ``infos["address"]``.
+            the prompts, and an array of each entry of ``KnightsKnavesEnv.reset``'s info, such as ``infos["address"]``.
 
         Raises:
             InvalidValueError: for an unknown option or a value outside its range.
@@ -116,21 +116,28 @@ class KnightsKnavesVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], NDArray[A
 
     def _show_next(self) -> tuple[tuple[str, ...], dict[str, Any]]:
         settings, split = self.env.settings, self.env.split
-        first, prompts = self._next_index, list[str]()
+        first, prompts, infos = self._next_index, list[str](), list[dict[str, Any]]()
         self._roles = []
         while len(prompts) < self.num_envs:
             block, start = locate(settings, self._seed, split, first + len(prompts))
             stop = min(start + self.num_envs - len(prompts), len(block.quizzes))
             prompts += block.prompts[start:stop]
             self._roles += map(block.roles, range(start, stop))
+            infos += map(block.info, range(start, stop))
         self._prompts = tuple(prompts)
         self._next_index += self.num_envs
         addresses = _objects([(self._seed, split, first + i) for i in range(self.num_envs)])
-        return self._prompts, self._with_masks({"address": addresses})
+        others = {name: _array([info[name] for info in infos]) for name in infos[0]}
+        return self._prompts, self._with_masks({"address": addresses, **others})
 
     def _with_masks(self, infos: dict[str, Any]) -> dict[str, Any]:
         """Adds the mask that Gymnasium requires for each entry. It is all True: every environment has every entry."""
         return infos | {f"_{name}": self._all.copy() for name in infos}
+
+
+def _array(values: Sequence[Any]) -> NDArray[Any]:
+    """Numbers as numbers and anything else as objects, as Gymnasium's own vector environments do."""
+    return np.array(values) if isinstance(values[0], int) else _objects(values)
 
 
 def _objects(values: Sequence[Any]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """What a user of the Gymnasium side touches: ids, spaces, addresses, splits, vectors."""
 
 import warnings
+from functools import partial
 
 import gymnasium as gym
 import pytest
@@ -111,9 +112,36 @@ def test_a_vector_steps_as_gymnasiums_own_does():
         assert mine.dtype == other.dtype
         assert mine.tolist() == other.tolist()
     mine, other = (step[4] for step in stepped)
-    assert set(other) - set(mine) == {"lookahead", "_lookahead"}  # which would take longer than the rest
-    assert set(mine) <= set(other)
+    assert set(mine) == set(other)
     assert as_lists(mine["final_info"]) == as_lists(other["final_info"])
+
+
+@pytest.mark.parametrize("arguments", [{}, {"puzzles": "dump"}, {"change": "leaf"}])
+def test_reset_gives_the_same_information_in_every_form(arguments):
+    """One environment, Gymnasium's vector of environments, and our own vector environment."""
+    env = gym.make("dumpgym/KnightsKnaves3-v0", **arguments)
+    _, info = env.reset(seed=4)
+    ours, theirs = (
+        gym.make_vec("dumpgym/KnightsKnaves3-v0", num_envs=2, **arguments, **kwargs).reset(seed=4)[1]
+        for kwargs in ({}, {"vectorization_mode": "sync"})
+    )
+    assert set(ours) == set(theirs) == set(info) | {f"_{name}" for name in info}
+    for name, value in info.items():
+        assert ours[name].dtype == theirs[name].dtype
+        assert ours[name][0] == theirs[name][0] == value
+
+
+def test_an_asynchronous_vector_shows_prompts_without_shared_memory_and_refuses_it_otherwise():
+    make = partial(gym.make_vec, "dumpgym/KnightsKnaves2-v0", num_envs=1, vectorization_mode="async")
+    with pytest.raises(ValueError, match="shared_memory=False"):
+        make()
+    envs = make(vector_kwargs={"shared_memory": False})
+    try:
+        prompts, infos = envs.reset(seed=4)
+    finally:
+        envs.close()
+    expected = gym.make("dumpgym/KnightsKnaves2-v0").reset(seed=4)
+    assert (prompts[0], infos["lookahead"][0]) == (expected[0], expected[1]["lookahead"])
 
 
 def as_lists(infos):

@@ -10,7 +10,7 @@ SIZES = {
     "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 128, "d_model": 16, "n_heads": 2, "n_layers": 2,
     "num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "state_size": 4,
     "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 4,
-    "qk_rope_head_dim": 4, "v_head_dim": 8,
+    "qk_rope_head_dim": 4, "v_head_dim": 8, "first_k_dense_replace": 1,
 }  # fmt: skip
 MAMBA2 = {"mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 4, "mamba_n_groups": 1, "mamba_expand": 2}
 LATENT = {"head_dim": None, "num_key_value_heads": 2}
@@ -34,7 +34,8 @@ OTHERS = {
     "gptj": {"rotary_dim": 4},
     "granitemoehybrid": {**MAMBA2, "layer_types": ["mamba", "attention"]},
     "jamba": {"attn_layer_offset": 1, "attn_layer_period": 2, "mamba_d_state": 4, "mamba_dt_rank": 4},
-    "kimi_linear": {"layer_types": ["linear_attention", "full_attention"]},
+    "glm_moe_dsa": LATENT,
+    "kimi_linear": {**LATENT, "layer_types": ["linear_attention", "full_attention"]},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "lfm3": {"layer_types": ["conv", "full_attention"]},
     "longcat_flash": LATENT,
@@ -48,7 +49,6 @@ OTHERS = {
     "rwkv": {"attention_hidden_size": 16, "context_length": 64},
     "youtu": LATENT,
     "sarvam_mla": LATENT,
-    "zamba2": {"layer_types": ["mamba", "hybrid"], "mamba_d_state": 4, "n_mamba_heads": 4, "mamba_ngroups": 1},
 }  # fmt: skip
 
 

@@ -17,6 +17,10 @@ from dumpgym.contracts.learner import RewardedCompletions
 from tests.fakes.model_zoo import make_kind
 
 ZOO = json.loads(Path("tests/cases/model_zoo.json").read_text(encoding="utf-8"))
+# peft prepares every adapter of some kinds for experts, also where a tiny model has none.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:target_parameters=:RuntimeWarning", "ignore:The following rank_pattern keys:RuntimeWarning"
+)
 PROMPTS = ["Is it?", "a", "And if not, what then?"]
 
 
@@ -83,11 +87,12 @@ def test_every_kind_of_model_samples_and_trains(kind, tmp_path):
     check_kind(kind, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=() if k == "bert" else pytest.mark.slow) for k in ZOO["refused"]]
-)
-def test_a_model_that_cannot_write_is_refused_before_anything_runs(kind, tmp_path):
+REFUSED = [pytest.param(kind, marks=() if kind in ("bert", "laguna") else pytest.mark.slow) for kind in ZOO["refused"]]
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_model_that_cannot_be_used_is_refused_before_anything_runs(kind, tmp_path):
     folder = save_kind(kind, tmp_path)
-    with pytest.raises(InvalidValueError, match="accepted: a causal language model") as caught:
+    with pytest.raises(InvalidValueError, match=r"accepted: (a causal language model|0 for models of type)") as caught:
         make_agent(folder)
     assert "\n" not in str(caught.value)
