@@ -20,6 +20,21 @@ def vocabulary_size(model: PreTrainedModel) -> int:
     return min(len(embedding.weight) for embedding in embeddings if embedding is not None)
 
 
+def rotary_boundary(model: PreTrainedModel) -> int | None:
+    """Length in tokens beyond which a model changes the positions of all tokens in a batch; None if it never does.
+
+    "longrope" and "dynamic" choose their frequencies by the longest text in the batch, also for tokens that are cached.
+    """
+    parameters = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [parameters, *(value for value in parameters.values() if isinstance(value, dict))]
+    lengths = [
+        kind["original_max_position_embeddings"]
+        for kind in kinds
+        if kind.get("rope_type") in ("longrope", "dynamic") and kind.get("original_max_position_embeddings")
+    ]
+    return min(lengths, default=None)
+
+
 def cache_argument(module: torch.nn.Module, cache: Cache) -> dict[str, Cache]:
     """The cache as a keyword argument of a model's forward pass, whose name is ``cache`` since transformers 5.24."""
     return {"cache" if "cache" in signature(module.forward).parameters else "past_key_values": cache}

@@ -42,6 +42,20 @@ CONFIGS = {
     ),
     "lfm2": lambda: transformers.Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]),
 }
+UNUSUAL = {
+    "phi3, longrope": lambda: transformers.Phi3Config(
+        **SIZES,
+        max_position_embeddings=128,
+        original_max_position_embeddings=40,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "short_factor": [1.0] * 4,
+            "long_factor": [4.0] * 4,
+        },
+    ),
+}
+"""Architectures that are not among those that every test of sampling and of forward passes runs."""
 RECURRENT = ("mamba", "lfm2")
 """Architectures whose cache contains more than keys and values."""
 
@@ -49,7 +63,7 @@ RECURRENT = ("mamba", "lfm2")
 def make(kind):
     """Returns a model in evaluation mode. Its weights are scaled up so that the most probable token clearly leads."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(CONFIGS[kind]()).eval()
+    model = AutoModelForCausalLM.from_config((CONFIGS | UNUSUAL)[kind]()).eval()
     for parameter in model.parameters():
         parameter.data.mul_(3)
     return model

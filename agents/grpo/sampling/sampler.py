@@ -9,6 +9,7 @@ used if the tokens that it draws in a small trial have the log-probabilities tha
 texts gives them. A list of supported model types would be out of date with each release of transformers.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from dumpgym.agents.grpo.model_inputs import UNSUITED, vocabulary_size
+from dumpgym.agents.grpo.model_inputs import UNSUITED, rotary_boundary, vocabulary_size
 from dumpgym.agents.grpo.sampling.graphs import CudaCapture
 from dumpgym.agents.grpo.sampling.plain import FullPassDecoder, PlainDecoder
 from dumpgym.agents.grpo.sampling.shared import SharedPromptDecoder
@@ -69,6 +70,7 @@ class Sampler:
         stop_strings: Sequence[str] = (),
     ) -> None:
         self._model, self._ends = model, Ends(end_token_ids, stop_strings, tokenizer)
+        self._boundary = rotary_boundary(model)  # None once the user is warned
         self._decoder: Decoder | None = None
         self._memory: tuple[int, ...] = ()  # addresses of the parameters when the decoder was made
 
@@ -113,6 +115,7 @@ class Sampler:
         numbers = range(len(prompt_ids)) if groups is None else groups
         if not prompt_ids:
             return Sampled([], [], [])
+        self._warn_beyond_boundary(max(len(ids) + n for ids, n in zip(prompt_ids, max_completion_lengths, strict=True)))
         decoder = self._current_decoder()
         found: dict[int, tuple[list[int], list[float], bool]] = {}
         for wave in self._waves(prompt_ids, num_generations, max_completion_lengths):
@@ -128,6 +131,19 @@ class Sampler:
             found |= zip(places, zip(*sheet.completions(len(limits)), strict=True), strict=True)
         in_order = [found[place] for place in range(len(found))]
         return Sampled([row[0] for row in in_order], [row[1] for row in in_order], [row[2] for row in in_order])
+
+    def _warn_beyond_boundary(self, longest: int) -> None:
+        # Neither refused nor corrected: such models read long texts in this way wherever they run, and the difference,
+        # about .1 in a log-probability near the boundary, is within what GRPO's clipping allows.
+        if self._boundary is not None and longest > self._boundary:
+            warnings.warn(
+                f"texts may become longer than {self._boundary} tokens, where models of type "
+                f"{self._model.config.model_type} change the positions of all tokens: log-probabilities of sampling "
+                "and of training then differ, and a completion depends on the other texts of its batch",
+                UserWarning,
+                stacklevel=3,
+            )
+            self._boundary = None
 
     def _waves(
         self, prompt_ids: Sequence[Sequence[int]], num_generations: int, limits: Sequence[int]

@@ -16,10 +16,10 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.learner import RewardedCompletions
 from tests.fakes.model_zoo import make_kind
 
-ZOO = json.loads(Path("tests/cases/model_zoo.json").read_text(encoding="utf-8"))
+CASES = [json.loads(line) for line in Path("tests/cases/models.jsonl").read_text(encoding="utf-8").splitlines()]
 # peft prepares every adapter of some kinds for experts, also where a tiny model has none.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:target_parameters=:RuntimeWarning", "ignore:The following rank_pattern keys:RuntimeWarning"
+    "ignore:target_parameters=:RuntimeWarning", "ignore:The following .*_pattern keys:RuntimeWarning"
 )
 PROMPTS = ["Is it?", "a", "And if not, what then?"]
 
@@ -67,30 +67,18 @@ def check_kind(kind, tmp_path):
     torch.testing.assert_close(ours, theirs)
 
 
-# The kinds of which each is run in its own way or has layers of its own.
-FEW = ["deepseek_v3", "falcon_h1", "gemma4_text", "mamba2", "minimax", "nemotron_h", "openai-gpt", "phimoe",
-       "recurrent_gemma", "rwkv"]  # fmt: skip
+def kinds(outcome):
+    """Every kind of which a case says this outcome, once; those that only the whole zoo has are slow."""
+    slow = {kind: case.get("slow", False) for case in reversed(CASES) for kind in case.get(outcome, ())}
+    return [pytest.param(kind, marks=[pytest.mark.slow] if slow[kind] else []) for kind in sorted(slow)]
 
 
-@pytest.mark.parametrize("kind", FEW)
+@pytest.mark.parametrize("kind", kinds("work"))
 def test_a_kind_of_model_samples_and_trains(kind, tmp_path):
     check_kind(kind, tmp_path)
 
 
-def test_the_few_kinds_are_in_the_zoo():
-    assert set(FEW) <= set(ZOO["work"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(set(ZOO["work"]) - set(FEW)))
-def test_every_kind_of_model_samples_and_trains(kind, tmp_path):
-    check_kind(kind, tmp_path)
-
-
-REFUSED = [pytest.param(kind, marks=() if kind in ("bert", "laguna") else pytest.mark.slow) for kind in ZOO["refused"]]
-
-
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("kind", kinds("refused"))
 def test_a_model_that_cannot_be_used_is_refused_before_anything_runs(kind, tmp_path):
     folder = save_kind(kind, tmp_path)
     with pytest.raises(InvalidValueError, match=r"accepted: (a causal language model|0 for models of type)") as caught:

@@ -1,5 +1,7 @@
 """The sampler against ``generate`` and against teacher forcing, for several architectures."""
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -194,6 +196,19 @@ def test_little_memory_makes_several_batches_and_the_same_completions(llama, mon
 
 def test_no_prompts_have_no_completions(llama):
     assert make_sampler(llama, [3])([], 4, max_completion_lengths=[]).token_ids == []
+
+
+def test_texts_beyond_a_change_of_positions_are_warned_of_once():
+    """Phi-3 reads a text of more than 40 tokens, and all texts beside it, with other rotary frequencies."""
+    sampler = make_sampler(make("phi3, longrope"), [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler(PROMPTS, 1, max_completion_lengths=[20] * 4)
+    with pytest.warns(UserWarning, match="texts may become longer than 40 tokens, where models of type phi3 change"):
+        sampler(PROMPTS, 1, max_completion_lengths=[40] * 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler(PROMPTS, 1, max_completion_lengths=[40] * 4)
 
 
 @pytest.mark.parametrize(
