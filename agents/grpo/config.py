@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MinLen
 
 LossType = Literal["grpo", "bnpo", "dapo", "dr_grpo", "gspo", "cispo"]
 ScaleRewards = Literal["group", "batch", "none"]
@@ -60,7 +60,7 @@ class GRPOConfig:
     weight_decay: Annotated[float, Ge(0)] = 0.0
     max_grad_norm: Annotated[float, Gt(0)] = 1.0
     max_completion_length: Positive = 640
-    stop_strings: tuple[str, ...] = ()
+    stop_strings: tuple[Annotated[str, MinLen(1)], ...] = ()
     temperature: Annotated[float, Gt(0)] = 1.0
     beta: Annotated[float, Ge(0)] = 0.0
     epsilon: Annotated[float, Gt(0), Le(1)] = 0.2

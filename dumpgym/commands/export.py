@@ -15,6 +15,7 @@ from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
 from dumpgym.envs.knights_knaves.leaks import find_leaks, statements_of
 from dumpgym.envs.knights_knaves.problems import PuzzleSettings
 from dumpgym.envs.knights_knaves.records import json_lines, published_lines
+from dumpgym.runs.files import check_writable
 
 FORMATS = (".jsonl", ".parquet")
 
@@ -68,6 +69,7 @@ def export(config: Export) -> str:
         )
     if config.output.exists():
         raise InvalidValueError("output", str(config.output), "the name of a file that does not exist yet")
+    check_writable(config.output, "file")
     settings = {f.name: getattr(config, f.name) for f in dataclasses.fields(PuzzleSettings)}
     env = KnightsKnavesEnv(**settings, reward=config.reward)
     count = _write(config.output, _lines(env, config))

@@ -1,5 +1,6 @@
 """The entry point of the command line: ``dumpgym VERB ...``, the same as ``python -m dumpgym VERB ...``."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     wait_passively()  # before a verb loads torch
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _fit_to_terminal()
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # for your own modules, as in my_module:my-policy
     if arguments in (["--version"], ["version"]):
@@ -52,3 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0
+
+
+def _fit_to_terminal() -> None:
+    """Makes the output safe for a terminal that shows ASCII only: boxes are then drawn with it, and no print fails.
+
+    Where the locale is "C", Python writes UTF-8 all the same, which such a terminal shows as noise. A locale that is
+    not set at all, as in many containers, says nothing about the terminal.
+    """
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+    is_ascii = locale in ("C", "POSIX") and not {"PYTHONIOENCODING", "PYTHONUTF8"} & os.environ.keys()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="ascii" if is_ascii else None, errors="backslashreplace")

@@ -8,7 +8,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from dumpgym.commands import PlainVerb, verb
-from dumpgym.contracts.errors import DumpgymError
+from dumpgym.contracts.errors import DumpgymError, InvalidValueError
+from dumpgym.runs.files import check_folder
 
 
 @verb("report")
@@ -30,6 +31,11 @@ class Report(PlainVerb):
         """Writes the report, and prints its answer and the path of the page, or the paths of one figure."""
         if not self.runs:
             raise DumpgymError("the runs are missing; accepted: dumpgym report DIR... [FLAGS]")
+
+        for folder in self.runs:
+            if not folder.is_dir():
+                raise InvalidValueError("runs", str(folder), "a directory with runs")
+        check_folder(self.output or self.runs[0])
 
         from rich.console import Console
 

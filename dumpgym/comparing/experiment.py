@@ -16,27 +16,31 @@ Instead of ``policies`` and ``[axes]``, a file may have several ``[[grids]]`` wi
 """
 
 import dataclasses
+import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
 from dumpgym.comparing.labels import value_text
-from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.policy_registry import policy_registry
+from dumpgym.contracts.errors import LARGEST_WHOLE_NUMBER, InvalidValueError, require_number
+from dumpgym.contracts.policy_registry import policy_registry, spec_identity
 from dumpgym.contracts.specs import read_spec
-from dumpgym.runs.config import TrainConfig, check_names
+from dumpgym.runs.checks import check_config
+from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.validation import STRICT, read_toml, validated
 
 EXPERIMENT = "experiment.json"
 """Name of the file in which a comparison's directory keeps the experiment."""
 Metric = Literal["area", "final", "tokens_to_threshold"]
+Seeds = Annotated[int, Ge(1), Le(10_000)]
 _GIVEN = ("output", "seed", "policy", "policy_options")
-"""Settings of a run that the experiment sets itself, and that ``[train]`` therefore may not set."""
+"""Settings of a run that the experiment sets itself, and that neither ``[train]`` nor an axis may set."""
+_LONGEST_NAME = 180  # bytes, which leaves room for the endings of logs and of partial files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,9 @@ class Experiment:
             generated tokens up to the budget; "final", its value after the last step; "tokens_to_threshold", the tokens
             generated until it reaches the threshold.
         threshold: success to reach, for the number of tokens until then.
-        margin: differences of the primary metric below this do not matter; used by the equivalence test.
+        margin: differences of the primary metric below this do not matter; used by the equivalence test. It is in the
+            units of the metric: below 1 for "area" and "final", and tokens for "tokens_to_threshold", which so has no
+            default.
         seeds: paired runs per cell.
         first_seed: the seeds are first_seed, first_seed + 1, ...
         control: the policy that all others are compared with.
@@ -84,7 +90,7 @@ class Experiment:
     metric: Metric = "area"
     threshold: Annotated[float, Gt(0), Le(1)] = 0.5
     margin: Annotated[float, Gt(0)] = 0.02
-    seeds: Annotated[int, Ge(1)] = 8
+    seeds: Seeds = 8
     first_seed: Annotated[int, Ge(0)] = 0
     control: str = "uniform"
     settings_tried: Annotated[int, Ge(0)] | None = None
@@ -130,30 +136,83 @@ def load_experiment(path: Path, changes: Mapping[str, Any] | None = None) -> Exp
         raise InvalidValueError("keys of the experiment", sorted(single), "either these, or grids")
     if single:
         values["grids"] = [single]
-    values["train"] = {**values.get("train", {}), **(changes or {})}
+    if isinstance(values.setdefault("train", {}), dict):  # what else it may be is refused with all other types
+        values["train"] = {**values["train"], **(changes or {})}
     experiment = validated(values, Experiment)
-    if not re.fullmatch(r"[\w.-]+", experiment.name):
-        raise InvalidValueError("name", experiment.name, "letters, digits, '_', '-' and '.'")
+    if not re.fullmatch(r"\w[\w.-]*", experiment.name):
+        accepted = "letters, digits, '_', '-' and '.', with a letter, a digit or '_' first"
+        raise InvalidValueError("name", experiment.name, accepted)
     for key in experiment.train:
         if key in _GIVEN:
             raise InvalidValueError("key of [train]", key, f"any but {', '.join(_GIVEN)}, which the experiment sets")
+    for grid in experiment.grids:
+        _check_axes(grid, experiment.train)
+    _check_margin(experiment)
     return experiment
+
+
+def _check_axes(grid: Grid, train: Mapping[str, Any]) -> None:
+    for key, values in grid.axes.items():
+        name = key.partition(".")[0]
+        if name in _GIVEN:
+            raise InvalidValueError("key of axes", key, f"any but {', '.join(_GIVEN)}, which the experiment sets")
+        table = train.get(name)
+        if key in train or (isinstance(table, dict) and key.removeprefix(f"{name}.") in table):
+            raise InvalidValueError("key of axes", key, "a setting that neither [train] nor a flag sets as well")
+        repeated = [value for place, value in enumerate(values) if value in values[:place]]
+        if repeated:
+            raise InvalidValueError(f"axes.{key}", list(values), f"every value once, and not {repeated[0]!r} twice")
+
+
+def _check_margin(experiment: Experiment) -> None:
+    margin, budget = experiment.margin, experiment.train.get("budget_tokens")
+    if experiment.metric != "tokens_to_threshold":
+        if margin >= 1:
+            accepted = f"a difference of success below 1, in which {experiment.metric!r} is measured"
+            raise InvalidValueError("margin", margin, accepted)
+    elif margin < 1 or (isinstance(budget, int) and margin >= budget):
+        accepted = "a number of tokens of at least 1 and less than the budget, as metric is 'tokens_to_threshold'"
+        raise InvalidValueError("margin", margin, accepted)
 
 
 def cells_of(experiment: Experiment) -> list[PlannedCell]:
     """All cells of an experiment, each once, including those of the control.
 
+    Grids may share cells. Within a grid every cell is new: a policy in two spellings, such as ``dump`` and
+    ``dump?window=300`` where 300 is the default, would run everything twice and could not be told apart in the report.
+
     Raises:
         DumpgymError: if a cell cannot be run, for the same reasons as with ``dumpgym train``; if two different cells
-            would have the same folder; or if the control is not among the policies.
+            would have the same folder, or the same cell would be run twice; or if the control is not among the
+            policies.
     """
+    require_number("first_seed", experiment.first_seed, high=LARGEST_WHOLE_NUMBER - experiment.seeds, whole=True)
     cells: dict[str, PlannedCell] = {}
-    for cell in itertools.chain.from_iterable(_cells_of_grid(experiment, grid) for grid in experiment.grids):
-        if cells.setdefault(cell.label, cell) != cell:
-            raise InvalidValueError("cell", cell.label, "one configuration for each name")
+    found: list[tuple[Identity, PlannedCell]] = []
+    for grid in experiment.grids:
+        of_grid: set[str] = set()
+        for cell in _cells_of_grid(experiment, grid):
+            identity = _identity(cell.config)
+            same = next((other for known, other in found if known == identity), None)
+            if cell.label in of_grid or (same is not None and same.label != cell.label):
+                name = same.label if same is not None else cell.label
+                raise InvalidValueError("cell", cell.label, f"every cell once; {name!r} is the same")
+            if cells.setdefault(cell.label, cell) != cell:
+                raise InvalidValueError("cell", cell.label, "one configuration for each name")
+            of_grid.add(cell.label)
+            found.append((identity, cell))
     if not any(_policy_of(cell.config) == read_spec("policy", experiment.control) for cell in cells.values()):
         raise InvalidValueError("policies", list(cells), f"the control {experiment.control!r} among them")
     return list(cells.values())
+
+
+Identity = tuple[Any, TrainConfig]
+"""What a cell runs, however its policy is spelt: the policy with all its options, and the other settings."""
+
+
+def _identity(config: TrainConfig) -> Identity:
+    policy = spec_identity(config.policy_spec, steps=config.steps)
+    return policy, replace(config, policy="", policy_options={})
 
 
 def _policy_of(config: TrainConfig) -> tuple[str, dict[str, Any]]:
@@ -167,21 +226,32 @@ def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[PlannedCell]:
         policy, options = read_spec("policy", spec)
         for values in itertools.product(*grid.axes.values()):
             axes = dict(zip(grid.axes, values, strict=True))
-            settings: dict[str, Any] = {"policy": policy, "policy_options": options}
-            for key, value in experiment.train.items():
-                settings[key] = dict(value) if isinstance(value, dict) else value
+            settings: dict[str, Any] = {"policy": policy, "policy_options": options, "seed": experiment.first_seed}
+            settings |= experiment.train
             for key, value in axes.items():
                 _set(settings, key.split("."), value)
             config = validated(settings, TrainConfig)
-            check_names(config)
+            check_config(config)
             named = [spec, *(f"{key.rpartition('.')[2]}={value_text(value)}" for key, value in axes.items())]
-            yield PlannedCell(re.sub(r"[^\w.=+-]+", "-", "+".join(named)), config)
+            yield PlannedCell(_folder_name("+".join(named)), config)
+
+
+def _folder_name(label: str) -> str:
+    """The label with characters that suit a folder, and short enough for the file systems' 255 bytes."""
+    name = re.sub(r"[^\w.=+-]+", "-", label)
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[:_LONGEST_NAME].decode(errors='ignore')}-{digest}"
 
 
 def _set(settings: dict[str, Any], path: Sequence[str], value: Any) -> None:
     *parents, last = path
     for key in parents:  # copied, because all cells share the tables of [train]
-        settings[key] = dict(settings.get(key, {}))
+        inner = settings.get(key, {})
+        if not isinstance(inner, dict):
+            raise InvalidValueError("key of axes", ".".join(path), f"the name of a setting; {key} is {inner!r}")
+        settings[key] = dict(inner)
         settings = settings[key]
     settings[last] = value
 

@@ -13,6 +13,7 @@ from dumpgym.comparing.comparison import Comparison, FinishedCell
 from dumpgym.comparing.experiment import EXPERIMENT, from_record
 from dumpgym.comparing.labels import cell_label, compared_settings
 from dumpgym.contracts.errors import DumpgymError
+from dumpgym.contracts.specs import read_spec
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.files import read_object
 from dumpgym.runs.finished import FinishedRun, find_runs
@@ -136,7 +137,7 @@ def _experiments_at(path: Path) -> list[Path]:
 
 
 def _is_control(config: TrainConfig, control: str) -> bool:
-    return config.policy == control and not config.policy_options
+    return (config.policy, config.policy_options) == read_spec("policy", control)
 
 
 def _choose_control(

@@ -19,13 +19,22 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.markup import escape
 
-from dumpgym.comparing.experiment import EXPERIMENT, Experiment, PlannedCell, cells_of, load_experiment, to_record
+from dumpgym.comparing.experiment import (
+    EXPERIMENT,
+    Experiment,
+    PlannedCell,
+    Seeds,
+    cells_of,
+    load_experiment,
+    to_record,
+)
 from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.contracts.threads import THREADS, available_cpus
-from dumpgym.runs.config import config_json
+from dumpgym.runs.config import changed_settings, config_json
 from dumpgym.runs.directory import RunDirectory
-from dumpgym.runs.files import read_object, write_file, writing
+from dumpgym.runs.files import check_writable, read_object, write_file, writing
+from dumpgym.runs.validation import STRICT, PathOfFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +53,8 @@ class CompareConfig:
         dry_run: print what would be run and what it would cost, and run nothing.
     """
 
-    output: Path | None = None
-    seeds: Annotated[int, Ge(1)] | None = None
+    output: PathOfFiles | None = None
+    seeds: Seeds | None = None
     first_seed: Annotated[int, Ge(0)] | None = None
     steps: Annotated[int, Ge(1)] | None = None
     budget_tokens: Annotated[int, Ge(1)] | None = None
@@ -53,6 +62,9 @@ class CompareConfig:
     processes: Annotated[int, Ge(0)] = 0
     threads: Annotated[int, Ge(1)] = 1
     dry_run: bool = False
+
+
+CompareConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
 
 
 def compare(
@@ -127,6 +139,7 @@ def _runs(experiment: Experiment, cells: Sequence[PlannedCell], output: Path) ->
 
 def _refuse_other_runs(experiment: Experiment, runs: Sequence[PlannedRun], output: Path) -> None:
     accepted = "a directory that is new, empty or of this experiment with the same settings"
+    check_writable(output)
     if (output / EXPERIMENT).exists():
         name = read_object(output / EXPERIMENT).get("name")
         if name != experiment.name:
@@ -135,8 +148,11 @@ def _refuse_other_runs(experiment: Experiment, runs: Sequence[PlannedRun], outpu
         raise InvalidValueError("output", str(output), accepted)
     for run in runs:
         path = run.config.output
-        if (path / "config.json").exists() and config_json(RunDirectory.stored_config(path)) != config_json(run.config):
-            raise InvalidValueError("output", str(output), f"{accepted}; {run.name} has others")
+        if (path / "config.json").exists():
+            stored = replace(RunDirectory.stored_config(path), output=path)
+            for name, mine, theirs in changed_settings(run.config, stored):
+                had = f"{accepted}; {run.name} has {name} = {theirs!r} and not {mine!r}"
+                raise InvalidValueError("output", str(output), had)
 
 
 class _Pool:

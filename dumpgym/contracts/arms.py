@@ -93,14 +93,22 @@ def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
         if isinstance(creator, str):
             creator = load_env_creator(creator)
     except gym.error.Error as error:
-        near = get_close_matches(name, gym.registry, n=1)
-        hint = f"did you mean {near[0]!r}?" if near and near[0] != name else _one_line(error)
+        says_more = name in gym.registry or isinstance(error, gym.error.NamespaceNotFound)
+        hint = _one_line(error) if says_more else _nearest_environment(name)
         raise InvalidValueError("environment", env_id, f"{accepted}; {hint}") from error
     except ModuleNotFoundError as error:
         raise InvalidValueError("environment", env_id, f"{accepted}; {_one_line(error)}") from error
     parameters = inspect.signature(creator).parameters.values()
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return spec, [p.name for p in parameters if p.name != "split" and p.kind not in variadic]
+
+
+def _nearest_environment(name: str) -> str:
+    """A hint at the environment that a name may mean, except Gymnasium's own robots and games."""
+    known = [spec_id for spec_id, spec in gym.registry.items() if not str(spec.entry_point).startswith("gymnasium.")]
+    short = {spec_id.rpartition("/")[2]: spec_id for spec_id in known} | {spec_id: spec_id for spec_id in known}
+    near = get_close_matches(name, short, n=1)
+    return f"did you mean {short[near[0]]!r}?" if near else "none of those has a similar name"
 
 
 def _one_line(error: Exception) -> str:

@@ -9,6 +9,11 @@ from typing import TypeVar
 Number = TypeVar("Number", bound=float)
 LARGEST_NUMBER = 1e100
 """Largest size of a number in options and in signals. Its square, and the square of its inverse, are still floats."""
+LARGEST_WHOLE_NUMBER = 2**63 - 1
+"""The largest whole number of any setting, seeds included: arrays and generators hold 64 bits with a sign."""
+_LONGEST_VALUE = 300  # characters of a value in a message
+_MOST_NAMES = 12
+_NEAREST_NAMES = 3
 
 
 class DumpgymError(Exception):
@@ -25,7 +30,9 @@ class InvalidValueError(DumpgymError, ValueError):
     """
 
     def __init__(self, name: str, value: object, accepted: str) -> None:
-        super().__init__(f"{name} is {value!r}; accepted: {accepted}")
+        shown = repr(value)
+        shown = shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}..."
+        super().__init__(f"{name} is {shown}; accepted: {accepted}")
 
 
 class UnknownNameError(DumpgymError, KeyError):
@@ -35,13 +42,18 @@ class UnknownNameError(DumpgymError, KeyError):
         kind: kind of thing that the name should refer to, e.g. "policy".
         name: the name.
         known: the accepted names.
+        listed_by: the command that lists them all. With it, a message names only the closest of many names.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, listed_by: str | None = None) -> None:
         known = list(known)
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        self.message = f"unknown {kind} {name!r}; {hint}accepted: {', '.join(known)}"
+        accepted = ", ".join(known)
+        if listed_by is not None and len(known) > _MOST_NAMES:
+            nearest = get_close_matches(name, known, n=_NEAREST_NAMES)
+            accepted = "".join(f"{near}, " for near in nearest) + f"{'...' if nearest else 'a name'}, see {listed_by}"
+        self.message = f"unknown {kind} {name!r}; {hint}accepted: {accepted}"
         super().__init__(self.message)
 
     def __str__(self) -> str:  # KeyError would show the repr of the message
@@ -95,18 +107,22 @@ def require_number(
     """
     # In Python a bool is an int, but an option such as ``window=True`` is a mistake and not a window of 1.
     kind_fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    too_long = whole and kind_fits and abs(value) > LARGEST_WHOLE_NUMBER
     tiny = 1 / LARGEST_NUMBER
-    valid = kind_fits and math.isfinite(value) and low <= value <= high and abs(value) <= largest
+    # The size first: ``isfinite`` overflows on whole numbers that no float can hold.
+    valid = kind_fits and not too_long and abs(value) <= largest and math.isfinite(value) and low <= value <= high
     if valid and (above is None or value - above >= tiny):
         return value
     bounds = [("above", above), ("at least", low), ("at most", high)]
     # Almost nobody meets these two limits, so they are named only to who does.
-    if kind_fits and abs(value) > largest and math.isfinite(value):
+    if kind_fits and largest < abs(value) < math.inf and not too_long:
         bounds.append(("in size at most", largest))
-    elif kind_fits and above is not None and 0 < value - above < tiny:
+    elif kind_fits and not too_long and above is not None and 0 < value - above < tiny:
         bounds[0] = ("at least", above + tiny)
     limits = [f"{word} {bound:.6g}" for word, bound in bounds if bound is not None and math.isfinite(bound)]
     kind = "a whole number" if whole else "a finite number"
+    if too_long:
+        limits.append("of at most 64 bits")
     raise InvalidValueError(name, value, " ".join([kind, " and ".join(limits)]).rstrip())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.registry import Registry
+from dumpgym.contracts.specs import read_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +138,22 @@ def policy_for_run(
     if "total_steps" in find_policy(policy_id).parameters:
         named.setdefault("total_steps", steps)
     return make_policy(policy_id, num_arms=num_arms, seed=seed, num_runs=num_runs, **named)
+
+
+def spec_identity(spec: str, *, steps: int) -> tuple[Callable[..., Any], Any]:
+    """What a policy of a run does, however it is spelt: its entry point, and all its options with their defaults.
+
+    Args:
+        spec: ``id?option=value&...``.
+        steps: number of training steps of the run.
+
+    Raises:
+        UnknownNameError: see ``make_policy``.
+        InvalidValueError: see ``make_policy``, or if the text does not have this form.
+    """
+    policy_id, options = read_spec("policy", spec)
+    policy = find_policy(policy_id)
+    defaults = {name: p.default for name, p in policy.parameters.items() if p.default is not p.empty}
+    if "total_steps" in policy.parameters:
+        defaults["total_steps"] = steps
+    return policy.entry_point, defaults | {name.replace("-", "_"): value for name, value in options.items()}

@@ -89,7 +89,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         except ModuleNotFoundError as error:
             raise InvalidValueError(self.kind, name, f"a {self.kind} that is registered; {error}") from error
         if own_name not in self:
-            raise UnknownNameError(self.kind, own_name, self)
+            raise UnknownNameError(self.kind, own_name, self, listed_by="dumpgym list")
         return self[own_name]
 
     def copy(self) -> Self:

@@ -6,6 +6,7 @@ Examples: ``dumpgym/KnightsKnaves-v0?num_people=5``, ``dump?window=1200&temperat
 
 import ast
 import importlib
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -47,6 +48,23 @@ def _read_value(text: str) -> object:
     except (ValueError, SyntaxError, TypeError):  # TypeError: a literal without a value, e.g. {[]: 1}
         return text
     return value
+
+
+def write_spec(name: str, arguments: Mapping[str, Any]) -> str:
+    """The specification that ``read_spec`` reads back.
+
+    Args:
+        name: the id.
+        arguments: the arguments by name: text, numbers, truth values, or lists of them.
+    """
+    texts = [f"{key}={_written(value)}" for key, value in arguments.items()]
+    return f"{name}?{'&'.join(texts)}" if texts else name
+
+
+def _written(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) + "," * (len(value) == 1)
+    return str(value).replace("%", "%25").replace("&", "%26")
 
 
 def import_module_of(name: str) -> str:

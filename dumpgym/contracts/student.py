@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class GroupResults:
     seconds: float = 0.0
 
 
+@runtime_checkable
 class Student(Protocol):
     """Anything that practises arms: a simulated student, or a learner together with its puzzles.
 

@@ -2,18 +2,18 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
 from dumpgym.agents.grpo.config import GRPOConfig
-from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.policy_registry import policy_for_run, policy_registry
-from dumpgym.runs.validation import STRICT, read_toml, validated
-from dumpgym.signals.signal import make_signal
+from dumpgym.contracts.policy_registry import policy_registry
+from dumpgym.contracts.specs import read_spec, write_spec
+from dumpgym.runs.validation import STRICT, PathOfFiles, read_toml, validated
 
 Option = bool | int | float | str | tuple[float, ...]
 # A run may have been moved before it resumes, and it may get other trackers and limits. The other settings decide its
@@ -32,8 +32,9 @@ class TrainConfig:
         budget_tokens: the run ends after the step in which training has generated this many tokens.
         budget_seconds: the run ends after the step in which it has trained this many seconds, not counting evaluations.
         arms: arms of the bandit, easiest first: environment ids, with arguments if needed.
-        policy: id of the bandit policy; of an alias, the policy's own id is stored.
-        policy_options: options of the policy, e.g. ``temperature 0.2``.
+        policy: the bandit policy as ``id?option=value&...``, or ``module:id?...`` for your own. Its options are stored
+            in ``policy_options``, and of an alias the policy's own id.
+        policy_options: options of the policy in another form, e.g. ``temperature 0.2``.
         signal: name of the signal that the policy learns from.
         prompts_per_step: groups in a batch.
         num_generations: completions per prompt.
@@ -50,7 +51,7 @@ class TrainConfig:
         agent: settings of the language model and of GRPO.
     """
 
-    output: Path = Path("runs/train")
+    output: PathOfFiles = Path("runs/train")
     seed: Annotated[int, Ge(0)] = 0
     steps: Annotated[int, Ge(1)] = 40
     budget_tokens: Annotated[int, Ge(1)] | None = None
@@ -72,8 +73,21 @@ class TrainConfig:
     agent: GRPOConfig = field(default_factory=GRPOConfig)
 
     def __post_init__(self) -> None:
-        """Replaces an alias of the policy, so that files and reports know it by one name."""
-        object.__setattr__(self, "policy", policy_registry.canonical(self.policy))
+        """Brings the policy into the form in which files and reports know it: its own id, and its options apart."""
+        policy, written = read_spec("policy", policy_registry.canonical(self.policy))
+        options = {name.replace("-", "_"): value for name, value in self.policy_options.items()}
+        for name, value in written.items():
+            if options.get(name, value) != value:
+                accepted = f"the option {name} once; policy_options has {name} = {options[name]!r}"
+                raise InvalidValueError("policy", self.policy, accepted)
+        object.__setattr__(self, "policy", policy)
+        if written:
+            object.__setattr__(self, "policy_options", {**options, **written})
+
+    @property
+    def policy_spec(self) -> str:
+        """The policy with its options, as one writes it: ``id?option=value&...``."""
+        return write_spec(self.policy, self.policy_options)
 
 
 TrainConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
@@ -94,17 +108,6 @@ def config_json(config: TrainConfig) -> str:
     return json.dumps(dataclasses.asdict(config) | {"output": str(config.output)}, indent=2)
 
 
-def check_names(config: TrainConfig) -> None:
-    """Checks that everything a configuration names exists, before anything is loaded or written.
-
-    Raises:
-        DumpgymError: if an arm, the policy, one of its options or the signal does not exist or is out of range.
-    """
-    arms = make_arms(config.arms, config.max_completion_lengths)
-    make_signal(config.signal, (len(arms),))
-    policy_for_run(config.policy, config.policy_options, num_arms=len(arms), seed=0, steps=config.steps)
-
-
 def refuse_changes(config: TrainConfig, stored: TrainConfig) -> None:
     """Refuses to resume a run with settings that differ from its own, except its directory, limits and trackers.
 
@@ -115,10 +118,21 @@ def refuse_changes(config: TrainConfig, stored: TrainConfig) -> None:
     Raises:
         InvalidValueError: if a setting that decides the run's numbers differs.
     """
+    for name, mine, theirs in changed_settings(config, stored):
+        if name not in _MAY_CHANGE:
+            raise InvalidValueError(name, mine, f"with --resume, the run's own value {theirs!r}")
+
+
+def changed_settings(config: TrainConfig, other: TrainConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Yields every setting in which two configurations differ: its name, e.g. "agent.beta", and the two values."""
     for f in dataclasses.fields(TrainConfig):
-        mine, theirs = getattr(config, f.name), getattr(stored, f.name)
-        if f.name not in _MAY_CHANGE and mine != theirs:
-            raise InvalidValueError(f.name, mine, f"with --resume, the run's own value {theirs!r}")
+        mine, theirs = getattr(config, f.name), getattr(other, f.name)
+        if f.name == "agent":
+            for own in dataclasses.fields(mine):
+                if getattr(mine, own.name) != getattr(theirs, own.name):
+                    yield f"agent.{own.name}", getattr(mine, own.name), getattr(theirs, own.name)
+        elif mine != theirs:
+            yield f.name, mine, theirs
 
 
 def progress(config: TrainConfig, steps: int | float, tokens: float, seconds: float) -> float:

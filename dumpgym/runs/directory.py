@@ -16,9 +16,9 @@ from typing import Any
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.config import TrainConfig, config_json
 from dumpgym.runs.files import (
-    PARTIAL,
     DamagedFileError,
     append_line,
+    check_output,
     find_damage,
     partial_of,
     read_lines,
@@ -76,11 +76,8 @@ class RunDirectory:
         return run
 
     def _refuse_content(self) -> None:
-        # A start that was killed leaves nothing but partial files. Anything else may be somebody's data.
-        if self.writes and self.path.exists():
-            with writing(self.path):
-                if not self.path.is_dir() or any(file.suffix != PARTIAL for file in self.path.iterdir()):
-                    raise InvalidValueError("output", str(self.path), "a directory that is new or empty, or --resume")
+        if self.writes:
+            check_output(self.path, or_else=", or --resume")
 
     def lock(self) -> None:
         """Keeps other runs out of the directory until ``unlock``, or until this process ends.

@@ -5,18 +5,20 @@ Whenever the writer is killed, a reader finds the old content or the new, never 
 manifest of its files, so damage that happens later is found before anything in the directory is used.
 """
 
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dumpgym.contracts.errors import DumpgymError
+from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 
 PARTIAL = ".partial"
 MANIFEST = "manifest.json"
@@ -92,6 +94,56 @@ def writing(path: Path, hint: str = "") -> Iterator[None]:
     except OSError as error:
         reason = " ".join(str(error.strerror or error).split())
         raise DumpgymError(f"{str(path)!r} cannot be written: {reason}{hint}") from error
+
+
+def check_output(path: Path, *, or_else: str = "") -> None:
+    """Checks that a directory can be made or is empty, and that files can be written there; leaves nothing behind.
+
+    Args:
+        path: path of the directory.
+        or_else: what is accepted besides, for the error message, e.g. ", or --resume".
+
+    Raises:
+        InvalidValueError: if not.
+    """
+    check_writable(path)
+    # A start that was killed leaves nothing but partial files. Anything else may be somebody's data.
+    if path.exists() and (not path.is_dir() or any(inner.suffix != PARTIAL for inner in path.iterdir())):
+        raise InvalidValueError("output", str(path), f"a directory that is new or empty{or_else}")
+
+
+def check_folder(path: Path) -> None:
+    """Checks that files can be written into a directory, which need not exist; leaves nothing behind.
+
+    Raises:
+        InvalidValueError: if not.
+    """
+    check_writable(path)
+    if path.exists() and not path.is_dir():
+        raise InvalidValueError("output", str(path), "a directory")
+
+
+def check_writable(path: Path, what: str = "path") -> None:
+    """Checks that an output can be written at a path; leaves nothing behind.
+
+    Args:
+        path: the path.
+        what: what is written, for the error message.
+
+    Raises:
+        InvalidValueError: if the directory that is there, or the nearest one above, takes no new files.
+    """
+    try:
+        nearest = path.absolute()
+        while not nearest.exists():
+            nearest = nearest.parent
+        if nearest.is_dir():
+            # Tried out, because permissions do not tell: root has them all, and a file system may be read-only or full.
+            os.rmdir(tempfile.mkdtemp(suffix=PARTIAL, dir=nearest))
+        elif nearest != path.absolute():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+    except OSError as error:
+        raise InvalidValueError("output", str(path), f"a {what} that can be written ({error.strerror})") from error
 
 
 def append_line(path: Path, line: str) -> None:

@@ -6,18 +6,22 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Le, MinLen
 from rich.console import Console
 
-from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.policy_registry import policy_for_run, policy_registry
+from dumpgym.contracts.errors import LARGEST_WHOLE_NUMBER, InvalidValueError, require_number
+from dumpgym.contracts.policy_registry import policy_for_run, policy_registry, spec_identity
 from dumpgym.contracts.specs import read_spec
-from dumpgym.contracts.student_registry import make_students
+from dumpgym.contracts.student import Student
+from dumpgym.contracts.student_registry import make_students, student_identity
 from dumpgym.contracts.threads import available_cpus
 from dumpgym.contracts.version import __version__
+from dumpgym.runs.files import check_output
+from dumpgym.runs.validation import STRICT, PathOfFiles
 from dumpgym.signals.signal import make_signal
 from dumpgym.simulating.lockstep import ORACLE, SimulationPlan, run_seeds
 from dumpgym.simulating.oracle import Predictable
@@ -53,10 +57,10 @@ class SimulateConfig:
         processes: number of processes; 0 for one per core, 1 to run in the calling process.
     """
 
-    output: Path = Path("runs/simulate")
+    output: PathOfFiles = Path("runs/simulate")
     policies: tuple[str, ...] = ()
     students: Annotated[tuple[str, ...], MinLen(1)] = ("skills",)
-    seeds: Annotated[int, Ge(2)] = 200
+    seeds: Annotated[int, Ge(2), Le(100_000)] = 200
     first_seed: Annotated[int, Ge(0)] = 0
     steps: Annotated[int, Ge(1)] = 150
     prompts_per_step: Annotated[int, Ge(1)] = 128
@@ -70,6 +74,9 @@ class SimulateConfig:
     def plan(self) -> SimulationPlan:
         """Number and size of the batches, and the signal."""
         return SimulationPlan(self.steps, self.prompts_per_step, self.num_generations, self.signal)
+
+
+SimulateConfig.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
 
 
 def simulate(
@@ -111,14 +118,30 @@ def simulate(
 
 def _check(config: SimulateConfig, policies: Sequence[str]) -> None:
     """Makes every student, signal and policy once, so that a mistake is reported before anything runs."""
-    if config.output.exists() and (not config.output.is_dir() or any(config.output.iterdir())):
-        raise InvalidValueError("output", str(config.output), "a directory that is new or empty")
+    check_output(config.output)
+    require_number("first_seed", config.first_seed, high=LARGEST_WHOLE_NUMBER - config.seeds, whole=True)
     for student in config.students:
-        num_arms = len(_arm_names(student))
+        ((made, _),) = make_students(student, [0])
+        if not isinstance(made, Student):
+            accepted = f"one that makes a dumpgym.Student, and not {type(made).__name__!r}"
+            raise InvalidValueError("student", student, accepted)
+        num_arms = len(made.arm_names)
         make_signal(config.signal, (num_arms,))
         for policy in policies:
             policy_id, options = read_spec("policy", policy)
             policy_for_run(policy_id, options, num_arms=num_arms, seed=0, steps=config.steps)
+    _refuse_repeated("policies", config.policies, partial(spec_identity, steps=config.steps))
+    _refuse_repeated("students", config.students, student_identity)
+
+
+def _refuse_repeated(name: str, specs: Sequence[str], identity: Callable[[str], object]) -> None:
+    """Refuses specifications of the same thing, however they are spelt: their results would have different names."""
+    found: list[tuple[object, str]] = []
+    for spec in specs:
+        mine = identity(spec)
+        if same := next((other for known, other in found if known == mine), None):
+            raise InvalidValueError(name, list(specs), f"each of them once; {spec!r} is the same as {same!r}")
+        found.append((mine, spec))
 
 
 def _arm_names(student: str) -> Sequence[str]:

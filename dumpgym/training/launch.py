@@ -5,12 +5,13 @@ from typing import Any
 
 from dumpgym.agents.grpo import processes
 from dumpgym.agents.grpo.agent import GRPOAgent
-from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.runs.config import TrainConfig, check_names
+from dumpgym.runs.checks import check_config
+from dumpgym.runs.config import TrainConfig
+from dumpgym.runs.files import check_output
 from dumpgym.runs.resuming import resume_point
 from dumpgym.training.loop import Trainer
 from dumpgym.training.recorder import Observer
-from dumpgym.training.trackers import Trackers
+from dumpgym.training.trackers import Trackers, check_trackers
 
 
 def make_trainer(
@@ -27,17 +28,35 @@ def make_trainer(
         DumpgymError: if the configuration names something that does not exist or contradicts itself, the directory is
             in use, or the run cannot resume.
     """
-    check_names(config)  # this and the rest before a large model is loaded
+    agent = check(config, resume=resume)
     starts = resume_point(config, contents=False).starts if resume else []
-    if config.prompts_per_step % config.agent.mini_batches:
-        accepted = f"a divisor of prompts_per_step, {config.prompts_per_step}"
-        raise InvalidValueError("mini_batches", config.agent.mini_batches, accepted)
-    agent = GRPOAgent(config.agent, seed=config.seed)
     # A run keeps its number of threads on a machine with other CPUs: each thread adds up its part of a sum, so another
     # number of threads may give other last bits.
     if starts and isinstance(threads := starts[-1].get("threads"), int) and threads > 0:
         processes.use_threads(threads)
     return Trainer(config, agent, resume=resume, observer=observer, processes=processes)
+
+
+def check(config: TrainConfig, *, resume: bool = False) -> GRPOAgent:
+    """Checks everything that a run needs, as ``dumpgym train --dry-run`` does, and returns its agent; writes nothing.
+
+    Args:
+        config: configuration of the run.
+        resume: whether the run would continue in the directory ``config.output``.
+
+    Raises:
+        DumpgymError: if the configuration names something that does not exist or contradicts itself, if the directory
+            is in use, if the run cannot resume, or if the model cannot be loaded.
+    """
+    check_config(config)  # before a large model is loaded
+    processes.start_processes(config.agent.device)
+    if processes.is_main_process():
+        check_trackers(config.trackers)
+        if resume:
+            resume_point(config, contents=False)
+        else:
+            check_output(config.output, or_else=", or --resume")
+    return GRPOAgent(config.agent, seed=config.seed)
 
 
 def train(

@@ -6,8 +6,9 @@ the checkpoint; the others keep it and receive the same numbers at the same step
 """
 
 import dataclasses
+import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.files import write_file, writing
 
 _PROJECT = "dumpgym"
+_WANDB_WITHOUT_LOGIN = ("offline", "dryrun", "disabled")
 _SHOWN: dict[str, str | tuple[str, ...]] = {  # by log, how the names of its tracked numbers begin
     "metrics.jsonl": "",
     "evaluations.jsonl": ("eval/", "eval_sampled/"),
@@ -36,15 +38,13 @@ class Trackers:
         is_main: whether this is the main process of the run; the others track nothing.
 
     Raises:
-        InvalidValueError: if the package of a tracker is not installed.
+        InvalidValueError: if the package of a tracker is not installed, or it is not logged in.
     """
 
     def __init__(self, config: TrainConfig, *, is_main: bool = True) -> None:
         self.config = config
         self.names = config.trackers if is_main else ()
-        for name in self.names:
-            if find_spec(name) is None:
-                raise InvalidValueError("trackers", name, f"one that is installed: pip install 'dumpgym[{name}]'")
+        check_trackers(self.names)
         self._open: list[Any] = []
 
     def start(self, step: int, begun: bool) -> None:
@@ -105,6 +105,34 @@ def _run_id(folder: Path) -> str:
         if not file.exists():
             write_file(file, f"{uuid.uuid4().hex[:16]}\n")
         return file.read_text(encoding="ascii").strip()
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Checks that trackers can be started, before anything is written.
+
+    Raises:
+        InvalidValueError: if the package of a tracker is not installed, a tracker is named twice, or Weights & Biases
+            is neither offline nor logged in.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidValueError("trackers", list(names), f"every tracker once, and not {name!r} twice")
+        if find_spec(name) is None:
+            raise InvalidValueError("trackers", name, f"one that is installed: pip install 'dumpgym[{name}]'")
+    if "wandb" in names and os.environ.get("WANDB_MODE", "online") not in _WANDB_WITHOUT_LOGIN:
+        _check_wandb_login()
+
+
+def _check_wandb_login() -> None:
+    import wandb
+
+    accepted = "one that is logged in: run 'wandb login', or set WANDB_API_KEY, or WANDB_MODE=offline"
+    try:
+        is_logged_in = wandb.login(prompt=False)
+    except wandb.Error as error:
+        raise InvalidValueError("trackers", "wandb", f"{accepted} ({' '.join(str(error).split())})") from error
+    if not is_logged_in:
+        raise InvalidValueError("trackers", "wandb", accepted)
 
 
 def _settings(config: TrainConfig) -> dict[str, bool | int | float | str]:

@@ -24,6 +24,7 @@ from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.envs.knights_knaves.language import english, worked_solution
 from dumpgym.envs.knights_knaves.problems import PuzzleSettings, locate
+from dumpgym.runs.files import check_output
 from dumpgym.training.evaluation import evaluate
 
 
@@ -57,14 +58,17 @@ def pretrain(config: PretrainConfig, recipe: Sequence[PuzzleStage] = RECIPE) -> 
     """Runs the recipe and returns the model's directory.
 
     Raises:
-        DumpgymError: if the output is in use and ``resume`` is not set, if ``resume`` is set and there is nothing to
-            resume, or if the output was written by another recipe.
+        DumpgymError: if the heads cannot share the width evenly, if the output is in use and ``resume`` is not set, if
+            ``resume`` is set and there is nothing to resume, or if the output was written by another recipe.
     """
+    if config.hidden_size % (2 * config.num_heads):  # rotary positions turn pairs of a head's numbers
+        accepted = f"a multiple of twice num_heads, {2 * config.num_heads}"
+        raise InvalidValueError("hidden_size", config.hidden_size, accepted)
     state = config.output / "state.pt"
-    if config.resume and not state.exists():
+    if config.resume and not state.is_file():
         raise InvalidValueError("output", str(config.output), "with --resume, the directory of an interrupted call")
-    if not config.resume and config.output.exists() and any(config.output.iterdir()):
-        raise InvalidValueError("output", str(config.output), "a directory that is new or empty, or --resume")
+    if not config.resume:
+        check_output(config.output, or_else=", or --resume")
     stages = tuple(replace(stage, steps=max(1, round(stage.steps * config.scale))) for stage in recipe)
     tokenizer = build_tokenizer([*english.phrases(), *worked_solution.phrases()])
     model = build_model(tokenizer, config.hidden_size, config.num_layers, config.num_heads, config.seed)

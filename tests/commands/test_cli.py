@@ -133,7 +133,7 @@ def test_a_bad_value_is_one_line_that_names_it(tmp_path, monkeypatch, capsys, ar
     [
         (["trian"], ["trian", *VERBS]),
         (["list", "all"], ["Unrecognized options: all"]),
-        (["train", "--stepz", "3"], ["--stepz", "Perhaps you meant", "--steps INT", "dumpgym train --help"]),
+        (["train", "--stepz", "3"], ["unknown flag '--stepz'; did you mean '--steps'?", "see dumpgym train --help"]),
         (["train", "--steps", "abc"], ["--steps", "'abc'"]),
         (["train", "--agent.loss-type", "ppo"], ["'ppo'", "--agent.loss-type", "'dapo'", "'cispo'"]),
         (["train", "a.toml", "b.toml"], ["Unrecognized options: b.toml"]),

@@ -191,7 +191,7 @@ def test_bad_input_is_one_line_that_names_it(capsys, arguments, message):
     ("arguments", "messages"),
     [
         (["--seed", "3"], ["Missing from dumpgym play", "ENV"]),
-        (["mine/Tagged-v0", "--sed", "1"], ["--sed", "Perhaps you meant", "--seed INT"]),
+        (["mine/Tagged-v0", "--sed", "1"], ["unknown flag '--sed'; did you mean '--seed'?"]),
         (["mine/Tagged-v0", "3"], ["Unrecognized options: 3"]),
         (["mine/Tagged-v0", "--index", "x"], ["--index", "'x'"]),
     ],

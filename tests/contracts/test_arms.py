@@ -95,7 +95,7 @@ FORM = r"an id, then \?name=value&name=value, each name once"
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("mine/Ading-v0", f"environment is 'mine/Ading-v0'; accepted: {ID} .*mine"),
+        ("mine/Ading-v0", f"environment is 'mine/Ading-v0'; accepted: {ID} .*did you mean 'mine/Adding-v0'"),
         ("dumpgym/KnightKnaves3-v0?size=3", f"{ID} .*did you mean 'dumpgym/KnightsKnaves3-v0'"),
         ("KnightsKnaves3-v0", "did you mean 'dumpgym/KnightsKnaves3-v0'"),
         ("dumpgym/KnightsKnaves3", "did you mean 'dumpgym/KnightsKnaves"),

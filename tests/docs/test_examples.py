@@ -11,7 +11,8 @@ import pytest
 
 from dumpgym.commands.main import main
 from dumpgym.comparing.experiment import cells_of, load_experiment
-from dumpgym.runs.config import check_names, load_toml
+from dumpgym.runs.checks import check_config
+from dumpgym.runs.config import load_toml
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -56,7 +57,7 @@ def test_an_example_is_short(script):
 
 
 def test_the_settings_of_a_run_are_accepted():
-    check_names(load_toml(EXAMPLES / "run.toml"))
+    check_config(load_toml(EXAMPLES / "run.toml"))
 
 
 def test_the_experiment_has_the_cells_that_its_page_counts():

@@ -48,7 +48,9 @@ MAY_IMPORT = {
     "dumpgym/evaluating": {
         "dumpgym/contracts", "dumpgym/statistics", "dumpgym/runs", "dumpgym/training", "agents/grpo",
     },
-    "dumpgym/simulating": {"dumpgym/contracts", "dumpgym/signals", "dumpgym/statistics", "agents/curricula"},
+    "dumpgym/simulating": {
+        "dumpgym/contracts", "dumpgym/signals", "dumpgym/statistics", "dumpgym/runs", "agents/curricula",
+    },
     "dumpgym/comparing": {"dumpgym/contracts", "dumpgym/statistics", "dumpgym/runs", "dumpgym/training"},
     "dumpgym/reporting": {
         "dumpgym/contracts", "dumpgym/statistics", "dumpgym/runs", "dumpgym/simulating", "dumpgym/comparing",

@@ -18,7 +18,7 @@ from dumpgym.simulating.runner import SimulateConfig, simulate
 
 SMALL = SimulationPlan(steps=12, prompts_per_step=8, num_generations=4)
 STUDENT = "skills?num_arms=4"
-FLAGS = ["--students", STUDENT, "--seeds", "4", "--steps", "6", "--prompts-per-step", "8", "--num-generations", "4"]
+FLAGS = ["--seeds", "4", "--steps", "6", "--prompts-per-step", "8", "--num-generations", "4"]
 
 
 def trajectories(mean_success, shares=((1.0, 0.0),), counts=(True, False)):
