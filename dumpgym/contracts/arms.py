@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs import registration
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, UnknownNameError
@@ -93,7 +94,7 @@ def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
         if isinstance(creator, str):
             creator = load_env_creator(creator)
     except gym.error.Error as error:
-        says_more = name in gym.registry or isinstance(error, gym.error.NamespaceNotFound)
+        says_more = name in registration.registry or isinstance(error, gym.error.NamespaceNotFound)
         hint = _one_line(error) if says_more else _nearest_environment(name)
         raise InvalidValueError("environment", env_id, f"{accepted}; {hint}") from error
     except ModuleNotFoundError as error:
@@ -105,7 +106,9 @@ def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
 
 def _nearest_environment(name: str) -> str:
     """A hint at the environment that a name may mean, except Gymnasium's own robots and games."""
-    known = [spec_id for spec_id, spec in gym.registry.items() if not str(spec.entry_point).startswith("gymnasium.")]
+    known = [
+        spec_id for spec_id, spec in registration.registry.items() if not str(spec.entry_point).startswith("gymnasium.")
+    ]
     short = {spec_id.rpartition("/")[2]: spec_id for spec_id in known} | {spec_id: spec_id for spec_id in known}
     near = get_close_matches(name, short, n=1)
     return f"did you mean {short[near[0]]!r}?" if near else "none of those has a similar name"
