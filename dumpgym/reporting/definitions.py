@@ -45,7 +45,7 @@ def _of_results(comparison: Comparison) -> dict[str, str]:
         "median": "The same for half of the runs.",
         "reached": "Runs that reached the threshold.",
         "forgetting": "The best success of an arm minus its success at the end, mean over arms.",
-        "rollouts an arm and step": "How many completions an arm would get in a step if all had the same number.",
+        "rollouts an arm and step": "Completions of a step, divided by the effective number of arms.",
     }
 
 
@@ -64,12 +64,14 @@ def _of_differences(comparison: Comparison) -> dict[str, str]:
         "likewise. A small value shows that the cells are equivalent.",
         "verdict": "Different: p, Holm is below .05. Equivalent: p, equivalence is below .05. Both: different, within "
         "the margin. Neither: undecided.",
-        f"speed-up to {comparison.threshold:g}": "How many times sooner, in tokens, the cell reaches the threshold.",
+        f"speed-up to {comparison.threshold:g}": "How many times sooner, in tokens, a run of the cell reaches the "
+        "threshold than the control's run of its seed; geometric mean over pairs. It is missing if a run never does.",
         "probability of improvement": "The chance that a run of the cell beats a run of the control on an arm. 0.5: no "
         "effect.",
         "area over steps, difference": "The difference of the area over optimiser steps in place of tokens, up to the "
         "last step that all runs of both reached. If its sign is another, the cells differ in the tokens of a step.",
-        "variance removed by pairing": "How much of the variance of the difference goes away because pairs share luck.",
+        "variance removed by pairing": "The part of the variance that the difference of two other runs has and that of a "
+        "pair has not. At 75%, pairs do the work of four times as many unpaired runs.",
     }
 
 
