@@ -32,7 +32,7 @@ _STRFTIME_NOW = (
 )
 _MARK = "message-number-{}-of-this-prompt"
 _LONG = " ".join(f'{i}. Zoë said: "A & B aren\'t {i} knights".' for i in range(1, 200))
-_PROBE = f"Who is who?\n\n{_LONG}\nReason between <think> and </think>, answer between <answer> and </answer>."
+_TAGS = "Reason between <think> and </think>, answer between <answer> and </answer>."
 
 
 class PromptReader:
@@ -105,15 +105,16 @@ class PromptReader:
         return ids
 
     def probe(self) -> list[int]:
-        """Renders and encodes a long prompt with line breaks, quotes, tags and accents.
+        """Renders a long prompt with line breaks, quotes, tags and accents, and encodes a short one with tags.
 
         Returns:
-            Its token ids.
+            Token ids of the short one.
 
         Raises:
-            InvalidValueError: if the chat template cannot write it.
+            InvalidValueError: if the chat template cannot write them.
         """
-        return self.encode(self.render(_PROBE))
+        self.render(f"Who is who?\n\n{_LONG}\n{_TAGS}")
+        return self.encode(self.render(_TAGS))
 
     def _apply(self, messages: Sequence[Mapping[str, Any]]) -> str:
         tokenizer: Any = self._tokenizer
