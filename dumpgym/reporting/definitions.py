@@ -70,8 +70,8 @@ def _of_differences(comparison: Comparison) -> dict[str, str]:
         "effect.",
         "area over steps, difference": "The difference of the area over optimiser steps in place of tokens, up to the "
         "last step that all runs of both reached. If its sign is another, the cells differ in the tokens of a step.",
-        "variance removed by pairing": "The part of the variance that the difference of two other runs has and that of a "
-        "pair has not. At 75%, pairs do the work of four times as many unpaired runs.",
+        "variance removed by pairing": "The part of the variance that the difference of unpaired runs has, and that of "
+        "a pair has not. At 75%, pairs do the work of four times as many unpaired runs.",
     }
 
 
