@@ -1,11 +1,11 @@
 """No option and no signal makes a probability NaN: it is finite, or the value is refused in one line.
 
-Case b01 of the public reports (jubatus_core#181, keras-rl#25, tinygrad#7515, Eignex/kumulant#84).
+The streams of signals are those of case b01 in ``tests/cases/bandits.jsonl``.
 """
 
 import json
-import math
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,16 +19,8 @@ from dumpgym.testing.policy import make_feedback
 NUM_ARMS, GROUPS = 4, 8
 EXTREMES = (0, 1e-308, 1e-100, 1e-30, 1e-18, 1e-9, 1e9, 1e18, 1e30, 1e100, 1e308, -1e308, 10**9, 10**18)
 LISTS = {"weights", "rows", "stage_shares", "difficulties", "prior_success"}
-STREAMS = {
-    "zeros": lambda rng: np.zeros(GROUPS),
-    "ones": lambda rng: np.ones(GROUPS),
-    "tiny": lambda rng: np.full(GROUPS, 1e-300),
-    "huge": lambda rng: 1e30 * rng.random(GROUPS),
-    "largest": lambda rng: 1e100 * rng.choice([-1, 1], GROUPS),
-    "negative": lambda rng: -rng.random(GROUPS),
-    "many": lambda rng: 1e8 * rng.random(GROUPS),
-    "usual": lambda rng: rng.random(GROUPS),
-}
+CASE = json.loads((Path(__file__).parents[2] / "cases" / "bandits.jsonl").read_text("utf-8"))
+STREAMS = {name: np.array(signals, dtype=np.float64) for name, signals in CASE["signals"].items()}
 
 
 def play(policy: BanditPolicy, signals, *, one_arm: bool = False, num_generations: int = 8) -> None:
@@ -42,7 +34,9 @@ def play(policy: BanditPolicy, signals, *, one_arm: bool = False, num_generation
         assert np.isin(policy.select_arms(GROUPS), range(NUM_ARMS)).all()
         arms = np.zeros(GROUPS) if one_arm else np.arange(GROUPS) % NUM_ARMS
         solved = rng.integers(0, num_generations + 1, GROUPS)
-        policy.update(make_feedback(arms, signals(rng), step=step, num_generations=num_generations, successes=solved))
+        policy.update(
+            make_feedback(arms, np.roll(signals, step), step=step, num_generations=num_generations, successes=solved)
+        )
         json.dumps(policy.state_dict(), allow_nan=False)
     assert np.isfinite(policy.probabilities()).all()
 
@@ -68,7 +62,7 @@ def test_an_extreme_option_is_refused_or_gives_finite_probabilities(policy_id):
 
 
 @pytest.mark.parametrize("policy_id", policy_registry)
-@pytest.mark.parametrize("signal", [math.nan, math.inf, -math.inf, 1e101])
+@pytest.mark.parametrize("signal", [float(text) for text in CASE["refused"]])
 def test_a_signal_that_is_not_a_usual_number_is_refused(policy_id, signal):
     policy = make_policy(policy_id, num_arms=NUM_ARMS)
     before = json.dumps(policy.state_dict())
