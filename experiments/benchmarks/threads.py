@@ -116,6 +116,7 @@ def main(options: Options) -> None:
             for _ in range(options.repeats):
                 for setting, measured in found[load].items():
                     measured.append(measure(setting))
+                    print(f"{load} busy, {setting}: {measured[-1]}", file=sys.stderr)
         for setting, measured in found[load].items():
             print(f"{load} busy, {setting}, {measured[0]['threads']:.0f} threads:", end="")
             for clock in ("wall", "cpu"):
