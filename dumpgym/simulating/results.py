@@ -134,7 +134,7 @@ def rich_table(student: str, result: StudentResult, steps: int) -> Table:
         table.add_row(
             escape(row["policy"]),
             f"{row['area'][0]:.3f}",
-            f"{value:+.3f} ±{(high - low) / 2:.3f}",
+            f"{value:+.3f} ±{(high - low) / 2:.3f}" if high > low else f"{value:+.3f}",
             f"{row['final'][0]:.3f}",
             _steps(row, steps)[0] + (f" ({reached})" if reached < row["runs"] else ""),
             f"{row['regret'][0]:.3f}" if "regret" in row else "-",
@@ -147,7 +147,11 @@ def markdown_table(student: str, result: StudentResult, steps: int) -> str:
     """Makes the table as Markdown, with a heading and all intervals."""
 
     def spread(row: Mapping[str, Any], key: str, form: str) -> str:
-        return f"{row[key][0]:{form}} [{row[key][1]:{form}}, {row[key][2]:{form}}]" if key in row else "-"
+        """The mean alone where all runs have the same value, as uniform minus uniform does."""
+        if key not in row:
+            return "-"
+        value, low, high = row[key]
+        return f"{value:{form}} [{low:{form}}, {high:{form}}]" if high > low else f"{value:{form}}"
 
     columns = [
         "policy",

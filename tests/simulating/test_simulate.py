@@ -144,6 +144,7 @@ def test_the_markdown_table_has_a_line_a_policy(tmp_path):
     (result,) = simulate(config).values()
     text = (tmp_path / "out" / "table.md").read_text()
     assert text == markdown_table(STUDENT, result, 3)
+    assert "+0.000 [+0.000, +0.000]" not in text  # uniform minus uniform has no interval
     assert text.count("\n| `") == 2
     assert "| `dump?temperature=1` | 0." in text
     with pytest.raises(InvalidValueError, match="accepted: a directory that is new or empty"):
