@@ -150,21 +150,22 @@ def test_the_command_prints_tables_and_writes_the_results(models, tmp_path, monk
         (["half", "--num-problems", "1000001"], "num_problems is 1000001; accepted: less than or equal to 1000000"),
         (["half", "--sampled", "-1"], "sampled is -1"),
         (["half", "--sampled", "100001"], "sampled is 100001"),
-        ([""], "model is ''; accepted: the name of a model, a folder or a run"),
-        (["half", "--compare", ""], "model is ''"),
+        ([" "], "model is ' '; accepted: the name of a model, a folder or a run"),
+        (["half", "--compare", " "], "model is ' '"),
         (["half", "--num-problems", "10"], "index is 9"),
         (["half", "--arms", "fakes/Dubling-v0"], "environment is 'fakes/Dubling-v0'"),
         (["half", "--arms", DOUBLING, "--max-completion-lengths", "3", "4"], "max_completion_lengths has 2 numbers"),
         (["half", "--agent.temperature", "-1"], "agent.temperature is -1.0"),
         (["half", "--agent.model", "third"], "agent.model is 'third'; accepted: none, as the model is 'half'"),
-        (["half", "--output", "file/x.json"], "a file in a folder"),
+        (["half", "--output", "file/x.json"], "output is 'file/x.json'; accepted: a file"),
         (["half", "--output", "file"], "the name of a file that does not exist yet"),
     ],
 )
 def test_bad_input_is_one_line_before_a_model_is_loaded(models, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    assert main(["evaluate", arguments[0], "--arms", FINITE, *arguments[1:]]) == 2
+    arms = [] if "--arms" in arguments else ["--arms", FINITE]
+    assert main(["evaluate", arguments[0], *arms, *arguments[1:]]) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.err.count("\n") == 1
