@@ -61,25 +61,35 @@ class Play:
         require_number("seed", self.seed, low=0, whole=True)
         require_number("index", self.index, low=0, whole=True)
         if self.show_prompt:
-            sys.stdout.write(shown_prompt(env.sample_problem(self.seed, self.split, self.index), self.model))
+            problem = env.sample_problem(self.seed, self.split, self.index)
+            sys.stdout.write(shown_prompt(problem, self.model, self._checked_agent()))
         else:
             _play_game(env, self, None if self.model is None else _answers_of(self.model, self))
 
+    def _checked_agent(self) -> GRPOConfig:
+        values = {"model": self.model or "embedded", "agent": dataclasses.asdict(self.agent)}
+        return validated(values, EvaluateConfig).agent
 
-def shown_prompt(problem: Problem, model: str | None) -> str:
+
+def shown_prompt(problem: Problem, model: str | None, agent: GRPOConfig | None = None) -> str:
     """The text that a model reads.
 
     Args:
         problem: the problem.
         model: the model whose chat template to use. With None, several messages are labelled with their roles.
+        agent: settings of the model, of which those of its chat template count.
 
     Raises:
         InvalidValueError: if there is no such model.
     """
     if model is not None:
-        from dumpgym.agents.grpo.models import load_tokenizer, render_prompt
+        from dumpgym.agents.grpo.models import load_tokenizer
+        from dumpgym.agents.grpo.prompts import PromptReader
 
-        return render_prompt(load_tokenizer(find_model(model).name), problem.learner_prompt)
+        agent = agent or GRPOConfig()
+        tokenizer = load_tokenizer(find_model(model).name)
+        reader = PromptReader(tokenizer, date=agent.chat_template_date, options=agent.chat_template_kwargs)
+        return reader.render(problem.learner_prompt)
     if [message["role"] for message in problem.messages] in ([], ["user"]):
         return problem.prompt
     return "\n".join(f"{message['role']}:\n{message['content']}\n" for message in problem.messages)
@@ -87,8 +97,7 @@ def shown_prompt(problem: Problem, model: str | None) -> str:
 
 def _answers_of(model: str, config: Play) -> Callable[[Problem], str]:
     """Loads a model, and returns what completes a problem with it, greedily."""
-    values = {"model": model, "agent": dataclasses.asdict(config.agent)}
-    agent = validated(values, EvaluateConfig).agent
+    agent = config._checked_agent()
 
     from dumpgym.evaluating.runner import make_agent
 

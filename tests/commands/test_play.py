@@ -116,6 +116,18 @@ def test_the_prompt_is_rendered_by_the_chat_template_of_a_model_without_its_weig
     assert (captured.out, captured.err) == (expected, "")
 
 
+def test_the_prompt_has_the_settings_of_its_chat_template(tmp_path, capsys):
+    tokenizer = build_tokenizer([])
+    tokenizer.chat_template = (
+        "{{ strftime_now('%Y') }} {{ 'thinks' if enable_thinking else 'acts' }}: "
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    tokenizer.save_pretrained(tmp_path)
+    options = ["--agent.chat-template-date", "2020-02-02", "--agent.chat-template-kwargs", "enable_thinking", "True"]
+    assert main(["play", "mine/Tagged-v0", "--show-prompt", "--model", str(tmp_path), *options]) == 0
+    assert capsys.readouterr().out == "2020 thinks: What is 0?"
+
+
 def test_a_model_without_a_template_is_given_the_plain_text(capsys):
     assert main(["play", "mine/Tagged-v0?chat=True", "--show-prompt", "--model", "embedded"]) == 0
     assert capsys.readouterr().out == "Use <answer>.\nWhat is 0?"
