@@ -14,7 +14,7 @@ from dumpgym.commands import verb
 from dumpgym.commands.tables import Column, FittingTable
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.evaluating.config import EvaluateConfig
-from dumpgym.runs.files import write_file, writing
+from dumpgym.runs.files import check_writable, write_file, writing
 from dumpgym.runs.validation import validated
 
 _MEAN = "mean over arms"
@@ -78,7 +78,7 @@ class Evaluate(EvaluateConfig):
 
 
 def check_new_file(path: Path | None) -> None:
-    """Checks that a file does not exist yet and that its folder can exist.
+    """Checks that a file does not exist yet and can be written.
 
     Raises:
         InvalidValueError: if not.
@@ -87,9 +87,7 @@ def check_new_file(path: Path | None) -> None:
         return
     if path.exists() or not path.name:
         raise InvalidValueError("output", str(path), "the name of a file that does not exist yet")
-    nearest = next(folder for folder in path.absolute().parents if folder.exists())
-    if not nearest.is_dir():
-        raise InvalidValueError("output", str(path), f"a file in a folder, which {nearest} is not")
+    check_writable(path, "file")
 
 
 def show_evaluation(record: Mapping[str, Any], console: Console) -> None:
