@@ -93,8 +93,8 @@ def _groups(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _check_values(flag: str, kind: Any, values: Sequence[str]) -> None:
-    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    members = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
+    bare = _bare(kind)
+    members = list(map(_bare, get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)))
     if bare is bool or get_origin(bare) is dict:
         return
     is_list = any(get_origin(member) is tuple for member in members)
@@ -104,12 +104,26 @@ def _check_values(flag: str, kind: Any, values: Sequence[str]) -> None:
         return
     if Path in members and values[0] == "":  # Python reads it as the current directory
         raise InvalidValueError(flag, "", "a path that is not empty; '.' is the current directory")
+    if int in members and float not in members and not _is_whole(values[0]):  # pydantic reads 3.0 as 3
+        raise InvalidValueError(flag, values[0], "a valid integer")
     try:
         TypeAdapter(kind).validate_python(tuple(values) if is_list else values[0])
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] in _UNREADABLE:
             raise InvalidValueError(flag, first["input"], accepted_by(first)) from error
+
+
+def _bare(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _parsed(arguments: Sequence[str], defaults: Mapping[str, Verb]) -> Verb:

@@ -106,12 +106,16 @@ def _find_environment(env_id: str) -> tuple[EnvSpec, list[str]]:
 
 def _nearest_environment(name: str) -> str:
     """A hint at the environment that a name may mean, except Gymnasium's own robots and games."""
-    known = [
-        spec_id for spec_id, spec in registration.registry.items() if not str(spec.entry_point).startswith("gymnasium.")
-    ]
+    known = [spec_id for spec_id, spec in registration.registry.items() if not _is_of_gymnasium(spec)]
     short = {spec_id.rpartition("/")[2]: spec_id for spec_id in known} | {spec_id: spec_id for spec_id in known}
     near = get_close_matches(name, short, n=1)
     return f"did you mean {short[near[0]]!r}?" if near else "none of those has a similar name"
+
+
+def _is_of_gymnasium(spec: EnvSpec) -> bool:
+    made_by = spec.entry_point
+    module = made_by if isinstance(made_by, str) else getattr(made_by, "__module__", "")
+    return module.startswith("gymnasium.")
 
 
 def _one_line(error: Exception) -> str:
