@@ -70,8 +70,9 @@ class Comparison:
 
     @property
     def margin_in_units(self) -> float:
-        """The margin in units of the primary metric. For ``tokens_to_threshold`` it is that share of the budget."""
-        return self.margin * (1.0 if self.higher_is_better() else self.budget)
+        """The margin in units of the primary metric."""
+        # Experiments give it in these units. Older ones gave tokens as a share of the budget, which is below 1.
+        return self.margin if self.higher_is_better() or self.margin >= 1 else self.margin * self.budget
 
     @cached_property
     def margin_as_speedup(self) -> float:

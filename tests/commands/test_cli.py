@@ -1,5 +1,6 @@
 """The command line: help for every verb, clear errors with exit status 2, nothing written."""
 
+import io
 import json
 import os
 import subprocess
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from dumpgym.commands import verb_registry
+from dumpgym.commands.flags import parse
 from dumpgym.commands.main import main
 from dumpgym.contracts.version import __version__
-from dumpgym.runs.config import load_toml
+from dumpgym.runs.config import TrainConfig, config_json, load_toml
+from dumpgym.runs.validation import validated
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -179,6 +182,41 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path, capsys):
         assert str(output) in captured.err
         assert captured.err.count("\n") == 1
     assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_dry_run_checks_everything_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--policy", "dump?window=75&temperature=0.5", "--dry-run", *TINY]) == 0
+    printed = capsys.readouterr().out
+    for part in ("runs/train, a new run", "KnightsKnaves2-v0", "dump?window=75&temperature=0.5", "embedded", "2 steps"):
+        assert part in printed
+    assert main(["train", "--agent.max-completion-length", "100000", "--dry-run"]) == 2
+    assert "max_completion_length is 100000" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_policy_has_one_spelling_and_one_form_in_files(tmp_path):
+    file = tmp_path / "short.toml"
+    file.write_text('policy = "dump?window=75"\n')
+    config = load_toml(file)
+    assert (config.policy, config.policy_options, config.policy_spec) == ("dump", {"window": 75}, "dump?window=75")
+    assert validated(json.loads(config_json(config)), TrainConfig) == config
+    assert parse(["train", str(file)]).policy == "dump?window=75"
+    assert parse(["train", str(file), "--policy", "uniform"]).policy_options == {}
+
+
+def test_output_is_ascii_in_the_c_locale(monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    monkeypatch.delenv("PYTHONUTF8", raising=False)
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="utf-8"))
+    assert main(["play", "--help"]) == 0
+    assert main(["list"]) == 0
+    sys.stdout.write("rüns\n")
+    sys.stdout.flush()
+    assert shown.getvalue().isascii()
+    assert b"r\\xfcns" in shown.getvalue()
 
 
 def test_an_interruption_says_how_to_continue(tmp_path, capsys, monkeypatch):
