@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 import transformers
+from huggingface_hub.utils import logging as hub_logging
 from peft import (
     LoraConfig,
     PeftConfig,
@@ -27,6 +28,8 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.puzzle_env import Prompt
 
 transformers.utils.logging.disable_progress_bar()
+# A hub that cannot be reached is one line, and not one for every retry.
+hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 EMBEDDED_MODEL = Path(__file__).parents[1] / "embedded" / "weights"
 REFERENCE = "reference"
