@@ -193,7 +193,7 @@ def _parsed(date: str) -> datetime:
 
 
 def _filled_directives(day: datetime) -> dict[str, str]:
-    """The directives of ``strftime`` and what stands for each, in the order in which they are to be replaced."""
+    """The directives of ``strftime`` and the text of each for a day, in the order in which they are replaced."""
     filled = {f"%{letter}": day.strftime(f"%{letter}") for letter in "aAbBcdDeFGHIjmMpSTuUVwWxXyYzZf"}
     unpadded = {f"%-{letter}": filled[f"%{letter}"].lstrip("0") or "0" for letter in "dHIjmMSy"}
     return {"%%": "\0", **filled, **unpadded, "\0": "%"}

@@ -167,7 +167,7 @@ def markdown_tables(comparison: Comparison) -> str:
 def format_interval(interval: Interval, large: bool = False, sign: str = "") -> str:
     """An estimate with its interval, to three decimals, or none if it is large; sign "+" for differences.
 
-    The estimate stands alone if there is no interval: for one run, and where all runs have the same value. A narrow
+    Only the estimate is shown if there is no interval: for one run, and where all runs have the same value. A narrow
     interval gets as many decimals as it needs to differ from a point.
     """
     value, low, high = interval

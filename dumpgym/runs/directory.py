@@ -248,9 +248,9 @@ class RunDirectory:
         return None
 
     def _log_beyond_start(self) -> str | None:
-        """The name of a log whose records a run that starts anew would lose."""
+        """The name of a log whose records a run would lose if it started from the beginning."""
         # The first checkpoint follows the evaluation of step 0. Up to there a run logs only what it logs again, to the
-        # bit, when it starts anew. Anything later is training that cannot be had back without a checkpoint.
+        # bit, when it starts from the beginning. Anything later is training that only a checkpoint can bring back.
         if self._size("metrics.jsonl"):
             return "metrics.jsonl"
         return next((log for log in LOGS if any(record.get("step") != 0 for record in self.read(log))), None)

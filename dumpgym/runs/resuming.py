@@ -22,7 +22,7 @@ class ResumePoint:
     Attributes:
         starts: the starts of the run so far, see ``read_starts``.
         summary: the summary of a run that has finished, which does not resume; None for any other run.
-        state: state of the checkpoint from which the run resumes; None to start anew.
+        state: state of the checkpoint from which the run resumes; None to start from the beginning.
         checkpoint: directory of that checkpoint.
     """
 

@@ -1,6 +1,6 @@
 """How often problems are solved: intervals of one model, pass@k, and tests of two models on the same problems.
 
-* A problem is the unit of sampling. Several completions of one problem are one cluster: they do not count as so many
+* A problem is the unit of sampling. Several completions of one problem are one cluster: they do not count as
   independent observations.
 * Wilson's interval and its relatives stay within 0 and 1, and have a width above 0 when every problem is solved or
   none, where a bootstrap would claim certainty.

@@ -38,7 +38,7 @@ _PLAIN = {
     **{character: character for character in "{}#%_$&*"},
     **{"colon": ":", "item": "\n• ", "therefore": "therefore ", "checkmark": "✓"},
 }
-_ROWS = frozenset("array tabular matrix".split())  # "&" stands between two cells
+_ROWS = frozenset("array tabular matrix".split())  # "&" separates two cells
 _LINES = frozenset(  # "&" only aligns
     "align aligned alignat cases center equation gather gathered split displaymath math enumerate itemize quote".split()
 )
@@ -54,7 +54,7 @@ def plain_text(text: str, names: Collection[str]) -> str:
 
     Returns:
         The text without markup, in which a line of TeX is a line; or the text as it is if a command is not known, if
-        braces, environments or mathematics do not close, or if markup stands inside a word.
+        braces, environments or mathematics do not close, or if markup is inside a word.
     """
     if _JOINT in text or _WIDE in text:
         return text
