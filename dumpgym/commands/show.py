@@ -132,7 +132,7 @@ def show_run(run: ShownRun, transcripts: Sequence[Mapping[str, Any]], console: C
             console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     config = run.config
-    tell(f"{run.path}: {config.policy}, seed {config.seed}, signal {config.signal}, model {config.agent.model}")
+    tell(f"{run.path}: {config.policy_spec}, seed {config.seed}, signal {config.signal}, model {config.agent.model}")
     tell(_state(run))
     if run.evaluations:
         tell("", "greedy held-out success, mean over arms, over generated tokens")

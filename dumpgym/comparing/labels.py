@@ -1,4 +1,4 @@
-"""How the cells of a comparison are named: by the policy, its options, and the settings in which runs differ."""
+"""How the cells of a comparison are named: by the policy as one writes it, and the settings in which runs differ."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -26,14 +26,13 @@ def cell_label(config: TrainConfig, differing: Sequence[str] = ()) -> str:
         config: configuration of the run.
         differing: names of the settings in which the compared runs differ; the label names those that are not defaults.
     """
-    options = ", ".join(f"{key} {value_text(value)}" for key, value in config.policy_options.items())
     settings, defaults = compared_settings(config), compared_settings(TrainConfig())
     others = [
         f"{key.removeprefix('agent.')} {value_text(settings[key])}"
         for key in differing
         if settings[key] != defaults[key]
     ]
-    return "; ".join([config.policy + (f" ({options})" if options else ""), *others])
+    return "; ".join([config.policy_spec, *others])
 
 
 def value_text(value: Any) -> str:

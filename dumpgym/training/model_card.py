@@ -41,13 +41,12 @@ def card_text(config: TrainConfig, summary: Mapping[str, Any], starts: Sequence[
     """The card without its metadata; see ``write_model_card``."""
     used = [f"{name} {starts[0][name]}" for name in ("dumpgym", "python", *PACKAGES) if name in starts[0]]
     changed = "".join(f"; {change}" for change in mixed_versions(starts))
-    options = "".join(f", `{name}` {value}" for name, value in config.policy_options.items())
     rows = [_row("mean over arms", summary), *(_row(f"`{name}`", arm) for name, arm in summary["arms"].items())]
     return f"""# A model trained by dumpgym
 
 `{config.agent.model}`, trained by GRPO for {summary["steps"]} steps of {config.prompts_per_step} prompts with
 {config.num_generations} completions each. A bandit chose the puzzle distributions of every batch: policy
-`{config.policy}`{options}, on the signal `{config.signal}`. Seed {config.seed}; one seed is an anecdote.
+`{config.policy_spec}`, on the signal `{config.signal}`. Seed {config.seed}; one seed is an anecdote.
 
 ```bash
 {chr(10).join(_commands(starts))}

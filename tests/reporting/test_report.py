@@ -29,7 +29,7 @@ from dumpgym.statistics.intervals import interval_over_runs
 from dumpgym.statistics.significance import holm, pairs_needed, verdict
 from tests.fakes.finished_runs import BUDGET, SEEDS, make_run
 
-LABELS = ["uniform", "dump", "dump (window 75)", "uniform; max_redraws 2"]
+LABELS = ["uniform", "dump", "dump?window=75", "uniform; max_redraws 2"]
 DEFAULTS = "no experiment.json with the runs: primary metric, threshold, margin and control are defaults"
 
 
@@ -56,10 +56,10 @@ def test_the_primary_metric_is_the_area_under_the_mean_success_up_to_the_budget(
     records = evaluations(runs / "dump75" / "seed1")
     tokens, success = (np.array([r[key] for r in records], float) for key in ("num_tokens", "eval/success"))
     assert tokens[-1] >= BUDGET
-    assert comparison.values("dump (window 75)")[1] == area_under_curve(tokens, success, BUDGET)
-    by_arm = comparison.values_by_arm("dump (window 75)")
+    assert comparison.values("dump?window=75")[1] == area_under_curve(tokens, success, BUDGET)
+    by_arm = comparison.values_by_arm("dump?window=75")
     assert by_arm.shape == (SEEDS, 3)
-    assert by_arm.mean(axis=1) == pytest.approx(comparison.values("dump (window 75)"))
+    assert by_arm.mean(axis=1) == pytest.approx(comparison.values("dump?window=75"))
 
 
 def test_the_table_says_what_the_runs_say(comparison):
@@ -199,7 +199,7 @@ def test_seconds_of_a_shared_machine_are_not_shown(comparison):
 
 def test_an_option_that_a_run_does_not_name_has_its_default(comparison):
     windows = {label: option_of(comparison.cells[label].config, "window") for label in LABELS}
-    assert windows == {"uniform": None, "dump": 300, "dump (window 75)": 75, "uniform; max_redraws 2": None}
+    assert windows == {"uniform": None, "dump": 300, "dump?window=75": 75, "uniform; max_redraws 2": None}
 
 
 @pytest.mark.parametrize("name", sorted(set(FIGURES) - {"heat_map"}))
@@ -229,7 +229,7 @@ def test_the_ablation_shows_the_window_in_order_beside_the_control(comparison):
     assert [label.get_text() for label in axes.get_xticklabels()] == ["75", "300"]
     means = {row["label"]: row["primary"][0] for row in comparison.table}
     line = next(line for line in axes.lines if len(line.get_ydata()) == 2 and line.get_marker() == "o")
-    assert line.get_ydata().tolist() == [means["dump (window 75)"], means["dump"]]
+    assert line.get_ydata().tolist() == [means["dump?window=75"], means["dump"]]
 
 
 def test_a_report_prints_its_answer_and_the_path_of_the_page(runs, tmp_path, capsys):
@@ -278,7 +278,7 @@ def test_power_is_told_for_every_difference(comparison):
 def test_tables_are_also_markdown(comparison):
     lines = markdown_tables(comparison).splitlines()
     assert lines[0].startswith("| policy | seeds | area (primary) |")
-    assert sum(line.startswith("| dump (window 75) |") for line in lines) == 4
+    assert sum(line.startswith("| dump?window=75 |") for line in lines) == 4
 
 
 def test_a_half_written_run_is_left_out_and_told(copy):
@@ -316,8 +316,8 @@ def test_without_the_control_there_are_no_differences(copy):
 
 def test_of_two_runs_without_the_control_the_first_is_the_control(copy):
     comparison = load_comparison([copy / "dump75" / "seed0", copy / "dump" / "seed0"])
-    assert comparison.control == "dump (window 75)"
-    assert comparison.notes == [DEFAULTS, "no run of uniform: the control is the cell given first, dump (window 75)"]
+    assert comparison.control == "dump?window=75"
+    assert comparison.notes == [DEFAULTS, "no run of uniform: the control is the cell given first, dump?window=75"]
     assert comparison.table[1]["difference"][0] == comparison.differences("dump")[0]
     assert load_comparison([copy / "dump", copy / "uniform"]).control == "uniform"
     assert load_comparison([copy / "dump" / "seed0", copy / "dump" / "seed1"]).control is None

@@ -43,7 +43,7 @@ def training_figure(directory: Path) -> Figure:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlim(0, tokens[-1])
     success.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), handlelength=3)
-    figure.suptitle(f"{config.policy}, seed {config.seed} (one seed: an anecdote)", fontsize="medium")
+    figure.suptitle(f"{config.policy_spec}, seed {config.seed} (one seed: an anecdote)", fontsize="medium")
     return figure
 
 
