@@ -18,7 +18,7 @@ from dumpgym.reporting.findings import AnalysisConfig, analysis_config, load_fin
 from dumpgym.reporting.tables import markdown_tables
 from dumpgym.statistics.intervals import interval_over_runs
 
-COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard (total_steps 48)": "#009E73"}
+COLOURS = {"uniform": "black", "dump": "#D55E00", "easy-to-hard?total_steps=48": "#009E73"}
 OTHERS = "#9A9A9A"
 
 

@@ -35,7 +35,7 @@ LATER = (400_000, 500_000, 600_000)
 """Budgets that only the first part reached."""
 MARGIN = 0.01
 FIRST_STEPS = 6
-EASY = "easy-to-hard (total_steps 48)"
+EASY = "easy-to-hard?total_steps=48"
 Array = NDArray[np.float64]
 
 
