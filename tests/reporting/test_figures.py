@@ -107,7 +107,10 @@ def test_the_curve_of_differences_is_that_of_the_pairs(comparison):
 
 def test_numbers_are_joined_by_a_line_and_names_are_not(comparison):
     units = ("prompts", "completions")
-    cells = {f"dump?count_unit={unit}": changed(comparison.cells["dump"], policy_options={"count_unit": unit}) for unit in units}
+    cells = {
+        f"dump?count_unit={unit}": changed(comparison.cells["dump"], policy_options={"count_unit": unit})
+        for unit in units
+    }
     figure = FIGURES["ablation"](replace(comparison, cells={**comparison.cells, **cells}))
     joined = {}
     for axes in figure.axes:
