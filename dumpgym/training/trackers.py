@@ -128,11 +128,14 @@ def _check_wandb_login() -> None:
 
     accepted = "one that is logged in: run 'wandb login', or set WANDB_API_KEY, or WANDB_MODE=offline"
     try:
-        is_logged_in = wandb.login(prompt=False)
+        if wandb.login(prompt=False):
+            return
+        reason = ""
     except wandb.Error as error:
-        raise InvalidValueError("trackers", "wandb", f"{accepted} ({' '.join(str(error).split())})") from error
-    if not is_logged_in:
-        raise InvalidValueError("trackers", "wandb", accepted)
+        reason = f" ({' '.join(str(error).split())})"
+    # wandb reads WANDB_MODE once for the whole process. Without this, it would ignore the "offline" that is set next.
+    wandb.teardown()
+    raise InvalidValueError("trackers", "wandb", accepted + reason)
 
 
 def _settings(config: TrainConfig) -> dict[str, bool | int | float | str]:

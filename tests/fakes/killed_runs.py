@@ -67,6 +67,8 @@ def run(request, answer):
     """Runs the command in the forked process and writes its standard error to the answer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(answer, 2)
+    # New streams: those of the parent still believe that they write to its files.
+    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115 (open to the end)
     if request.get("largest_file"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"], resource.RLIM_INFINITY))
     calls = Calls(request)

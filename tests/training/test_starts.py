@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import dumpgym.training.loop
+from dumpgym.agents.grpo import processes
 from dumpgym.commands.main import main
 from dumpgym.comparing.loading import load_comparison
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
@@ -306,13 +307,15 @@ class Threaded(Publisher):
 
 @pytest.fixture
 def started_with_three_threads(tmp_path, monkeypatch):
-    """A run on a machine with more CPUs; this one gives it a single thread."""
-    before = torch.get_num_threads()
+    """A run that started on a machine with three CPUs; this one gives it a single thread."""
+    before, cpus = torch.get_num_threads(), [3]
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(launch, "GRPOAgent", lambda config, *, seed: Threaded())
+    monkeypatch.setattr(processes, "threads_per_process", lambda: cpus[0])
     config = tiny(tmp_path / "run")
     torch.set_num_threads(3)
     launch.make_trainer(config).directory.unlock()
+    cpus[0] = 1
     torch.set_num_threads(1)
     yield config
     torch.set_num_threads(before)
