@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from dumpgym.commands.main import main
 from dumpgym.comparing.experiment import cells_of, load_experiment
 from dumpgym.runs.checks import check_config
 from dumpgym.runs.config import load_toml
+from tests.fakes.packed_runs import unpack_runs
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -25,10 +25,7 @@ LONGEST = 60  # lines
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Finished runs of a comparison."""
-    folder = tmp_path_factory.mktemp("runs")
-    with tarfile.open(ROOT / "experiments" / "group_filtering" / "runs.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "runs" / "group_filtering"
+    return unpack_runs("group_filtering", tmp_path_factory.mktemp("runs"))
 
 
 def run_script(path, *arguments, folder):

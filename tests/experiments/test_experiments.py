@@ -2,8 +2,6 @@
 
 import json
 import runpy
-import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +9,8 @@ import pytest
 from dumpgym.comparing.experiment import cells_of, load_experiment
 from dumpgym.comparing.loading import load_comparison
 from dumpgym.reporting.findings import AnalysisConfig, load_findings
+from tests.fakes.packed_runs import EXPERIMENTS, unpack_runs
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 FIGURES = {
     "embedded_policies": {"finding.png", "arm_shares.png"},
     "ablations": {"constants.png", "sweeps.png"},
@@ -25,8 +23,7 @@ FIGURES = {
 def all_runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("experiments")
     for name in FIGURES:
-        with tarfile.open(EXPERIMENTS / name / "runs.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+        unpack_runs(name, folder)
     return folder / "runs"
 
 

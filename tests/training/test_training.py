@@ -352,7 +352,7 @@ def test_a_run_leaves_its_model_with_a_card(tmp_path, monkeypatch):
     low, high = summary["success_difference_interval"]
     assert f"| {summary['success_difference']:+.3f} | [{low:+.3f}, {high:+.3f}] |" in card
     for text in (
-        "`dump`, `window` 30",
+        "`dump?window=30`",
         "Seed 0",
         *ARMS,
         f"{summary['generated_tokens']:,}",
