@@ -5,9 +5,9 @@ and ``embedded`` import torch. Puzzles, verifiers, bandit policies and the train
 sees prompts and rewards only. Read the files in this order: ``config``, ``agent``, ``prompts``, ``sampling/sampler``,
 ``update``, ``forward``, ``log_probs``, ``loss``, ``optimizer``, ``models``, ``processes``.
 
-Importing the room before torch makes torch's threads wait asleep instead of spinning (``dumpgym.contracts.threads``).
+Importing the room before torch makes torch's threads spin only briefly while they wait (``dumpgym.contracts.threads``).
 """
 
-from dumpgym.contracts.threads import wait_passively
+from dumpgym.contracts.threads import limit_spinning
 
-wait_passively()
+limit_spinning()

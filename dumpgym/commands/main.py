@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dumpgym.commands.flags import parse
 from dumpgym.contracts.errors import DumpgymError
-from dumpgym.contracts.threads import wait_passively
+from dumpgym.contracts.threads import limit_spinning
 from dumpgym.contracts.version import __version__
 
 _CONTINUE = {
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 for success, 2 for bad input, 130 for an interruption, 141 when the output's reader is gone.
     """
-    wait_passively()  # before a verb loads torch
+    limit_spinning()  # before a verb loads torch
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _fit_to_terminal()
     if "" not in sys.path and str(Path.cwd()) not in sys.path:

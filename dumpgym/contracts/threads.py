@@ -4,7 +4,9 @@ A step of a small model consists of thousands of parallel regions of some micros
 the threads wait for the slowest. By default, OpenMP's threads spin while they wait. On a machine that others use too,
 or in a container that may use less than its cores, the slowest thread is one that the kernel has stopped, and the
 others spend the CPU time that it needs on waiting for it. A step then takes many times as long; see
-``experiments/benchmarks/threads.py``. So threads wait asleep, and there are no more of them than CPUs to run them.
+``experiments/benchmarks/threads.py``. Threads that fall asleep at once are no answer either: waking them takes longer
+than a small region, and on an idle machine a step of the embedded model then takes twice as long. So threads spin for
+about a tenth of a millisecond before they sleep, and there are no more of them than CPUs to run them.
 """
 
 import math
@@ -16,18 +18,20 @@ from typing import Any
 THREADS = "OMP_NUM_THREADS"
 """Environment variable of OpenMP for the number of threads; where it is set, it decides."""
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+# GNU's default is 300,000. Of 1,000, 3,000 and 10,000, this one costs little both on an idle and on a busy machine.
+_BRIEFLY = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "3000"}
 _CGROUPS, _OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
-def wait_passively() -> None:
-    """Makes OpenMP's threads wait asleep, in this process and those that it starts.
+def limit_spinning() -> None:
+    """Makes OpenMP's threads spin only briefly before they sleep, in this process and those that it starts.
 
-    The library reads the variable once, when torch loads it. If torch is loaded already, or if a variable says how to
-    wait, nothing changes. Every OpenMP library knows ``OMP_WAIT_POLICY``: GNU's, which torch's wheels bring along, as
-    well as LLVM's and Intel's.
+    The library reads its variables once, when torch loads it. If torch is loaded already, or if a variable says how to
+    wait, nothing changes. GNU's library, which torch's wheels bring along, reads ``GOMP_SPINCOUNT``; LLVM's and Intel's
+    read ``OMP_WAIT_POLICY``, with which their threads sleep at once.
     """
     if "torch" not in sys.modules and not any(name in os.environ for name in _WAITING):
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ |= _BRIEFLY
 
 
 def available_cpus() -> float:

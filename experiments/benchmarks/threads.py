@@ -1,12 +1,13 @@
-"""Steps of GRPO beside busy processes: threads that spin while they wait, against threads that sleep.
+"""Steps of GRPO beside busy processes: threads that spin for long, briefly or not at all while they wait.
 
     python experiments/benchmarks/threads.py
     python experiments/benchmarks/threads.py --loads 0 2 4 --repeats 3
 
 Each measurement is a process of its own that takes a few steps with the embedded model, after one that does not count.
 Settings take turns, so that a change of the machine's load meets all of them. ``spinning`` is what torch's OpenMP
-library does by default; ``passive`` is what dumpgym asks it to do; ``one`` has a single thread, which waits for nobody.
-A competing process is a loop that computes all the time. Ratios are of medians, to ``spinning`` under the same load.
+library does by default; ``briefly`` is what dumpgym asks it to do; ``asleep`` does not spin; ``one`` has a single
+thread, which waits for nobody. A competing process is a loop that computes all the time. Ratios are of medians, to
+``spinning`` under the same load.
 """
 
 import json
@@ -27,7 +28,8 @@ from dumpgym.contracts.threads import available_cpus
 
 SETTINGS = {
     "spinning": {"GOMP_SPINCOUNT": "300000"},  # libgomp's default where OMP_WAIT_POLICY is not set
-    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "briefly": {"GOMP_SPINCOUNT": "3000"},
+    "asleep": {"OMP_WAIT_POLICY": "PASSIVE"},
     "one": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"},
 }
 VARIABLES = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")

@@ -119,21 +119,22 @@ def test_the_users_variable_decides_the_number_of_threads(monkeypatch):
 @pytest.mark.parametrize(
     ("variable", "loaded", "expected"),
     [
-        (None, False, "PASSIVE"),
-        (None, True, None),  # the library has read its variables
-        ("OMP_WAIT_POLICY", False, "as the user says"),
-        ("GOMP_SPINCOUNT", False, None),
-        ("KMP_BLOCKTIME", False, None),
+        (None, False, ("PASSIVE", "3000")),
+        (None, True, (None, None)),  # the library has read its variables
+        ("OMP_WAIT_POLICY", False, ("as the user says", None)),
+        ("GOMP_SPINCOUNT", False, (None, "as the user says")),
+        ("KMP_BLOCKTIME", False, (None, None)),
     ],
 )
-def test_threads_wait_asleep_unless_the_user_says_how(monkeypatch, variable, loaded, expected):
+def test_threads_spin_briefly_unless_the_user_says_how(monkeypatch, variable, loaded, expected):
     modules = {name: module for name, module in sys.modules.items() if loaded or name != "torch"}
     monkeypatch.setattr(sys, "modules", modules)
     if variable is not None:
         monkeypatch.setenv(variable, "as the user says")
-    threads.wait_passively()
-    assert os.environ.get("OMP_WAIT_POLICY") == expected
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    threads.limit_spinning()
+    assert (os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")) == expected
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
 
 
 UNTIL_TORCH = """
@@ -141,7 +142,7 @@ import os, sys
 class Watch:
     def find_spec(self, name, *rest):
         if name == "torch":
-            sys.stdout.write(os.environ.get("OMP_WAIT_POLICY", "nothing"))
+            sys.stdout.write(os.environ.get("GOMP_SPINCOUNT", "nothing"))
             sys.stdout.flush()
             os._exit(0)
 sys.meta_path.insert(0, Watch())
@@ -157,8 +158,8 @@ sys.meta_path.insert(0, Watch())
         "from dumpgym.commands.main import main; main(['pretrain', '--output', sys.argv[1]])",
     ],
 )
-def test_the_variable_is_set_before_torch_is_loaded(tmp_path, use):
+def test_the_variables_are_set_before_torch_is_loaded(tmp_path, use):
     environment = {name: value for name, value in os.environ.items() if name not in SET_BY_NOBODY}
     command = [sys.executable, "-c", UNTIL_TORCH + use, str(tmp_path / "model")]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert (ended.stdout, ended.returncode) == ("PASSIVE", 0), ended.stderr
+    assert (ended.stdout, ended.returncode) == ("3000", 0), ended.stderr
