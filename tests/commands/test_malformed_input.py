@@ -1,14 +1,11 @@
 """Every malformed input of ``tests/cases/command_line.jsonl``: one clear line, exit status 2, and nothing written."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from dumpgym.commands.main import main
+from tests.fakes.cases import cases
 
-FILE = Path(__file__).parents[1] / "cases" / "command_line.jsonl"
-CASES = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+CASES = cases("command_line")
 
 
 class StartedError(Exception):

@@ -147,10 +147,10 @@ def python(code, **environment):
     )
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "TkAgg", "nonsense"])
 def test_the_backend_of_a_notebook_does_not_matter(backend):
     code = "import dumpgym, os; print(len(dumpgym.figures.FIGURES), os.environ['MPLBACKEND'])"
-    ended = python(code, MPLBACKEND=backend)
+    ended = python(code, MPLBACKEND=backend, DISPLAY="")
     assert ended.stdout == f"{len(FIGURES)} {backend}\n", ended.stderr
 
 

@@ -20,6 +20,7 @@ from dumpgym.signals.signal import (
     register_signal,
     signal_registry,
 )
+from tests.fakes.cases import case
 
 ADVANTAGE_OF_16 = [0, 0.469, 0.640, 0.756, 0.839, 0.898, 0.938, 0.961, 0.968]  # for 0 to 8 successes
 GROUP = [name for name in signal_registry if isinstance(make_signal(name, (2,)), GroupSignal)]
@@ -65,6 +66,13 @@ def test_mean_absolute_advantage_is_that_of_advantages_written_out():
     np.testing.assert_allclose(mean_absolute_advantage(rewards, rewards > 0), expected, rtol=1e-12)
     clipped = [np.minimum(np.abs((r - r.mean()) / (r.std(ddof=1) + 1e-6)), 1).mean() for r in rewards]
     np.testing.assert_allclose(values("clipped_absolute_advantage", rewards, rewards > 0), clipped, rtol=1e-12)
+
+
+def test_rewards_that_differ_by_rounding_are_equal_to_a_signal():
+    found = case("numbers", "g02")
+    rewards = np.array([found["rewards"]])
+    for name in GROUP:
+        assert np.abs(values(name, rewards, np.zeros_like(rewards, dtype=bool))).max() <= found["largest"], name
 
 
 def test_mean_absolute_deviation_keeps_the_scale_of_the_rewards():

@@ -41,6 +41,7 @@ from dumpgym.statistics.significance import (
     verdict,
 )
 from dumpgym.statistics.skew import is_skewed, skewness, studentised_interval
+from tests.fakes.cases import case
 
 
 def test_arms_weigh_the_same_however_many_problems_they_have():
@@ -89,6 +90,13 @@ def test_the_interval_over_runs_is_students_and_agrees_with_the_p_value(values):
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (low, high) == pytest.approx((expected.low, expected.high))
     assert (low <= 0 <= high) == (difference_p_value(values) >= 0.05)
+
+
+@pytest.mark.parametrize("values", case("numbers", "s01")["values"])
+def test_equal_and_nearly_equal_values_have_an_interval_without_a_warning(values):
+    estimate, low, high = interval_over_runs(np.array(values))
+    assert estimate == pytest.approx(values[0])
+    assert (low <= estimate <= high) if len(values) > 1 else (math.isnan(low) and math.isnan(high))
 
 
 def test_an_interval_ends_where_its_values_must():

@@ -5,7 +5,6 @@ The streams of signals are those of case b01 in ``tests/cases/bandits.jsonl``.
 
 import json
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +14,12 @@ from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import make_policy, policy_registry
 from dumpgym.testing.policy import make_feedback
+from tests.fakes.cases import case
 
 NUM_ARMS, GROUPS = 4, 8
 EXTREMES = (0, 1e-308, 1e-100, 1e-30, 1e-18, 1e-9, 1e9, 1e18, 1e30, 1e100, 1e308, -1e308, 10**9, 10**18)
 LISTS = {"weights", "rows", "stage_shares", "difficulties", "prior_success"}
-CASE = json.loads((Path(__file__).parents[2] / "cases" / "bandits.jsonl").read_text("utf-8"))
+CASE = case("bandits", "b01")
 STREAMS = {name: np.array(signals, dtype=np.float64) for name, signals in CASE["signals"].items()}
 
 

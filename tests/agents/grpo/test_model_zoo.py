@@ -1,8 +1,5 @@
 """Kinds of models: each samples what a full forward pass says and trains an adapter, or is refused in one line."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,9 +11,10 @@ from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.learner import RewardedCompletions
+from tests.fakes.cases import cases
 from tests.fakes.model_zoo import make_kind
 
-CASES = [json.loads(line) for line in Path("tests/cases/models.jsonl").read_text(encoding="utf-8").splitlines()]
+CASES = cases("models")
 # peft prepares every adapter of some kinds for experts, also where a tiny model has none.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:target_parameters=:RuntimeWarning", "ignore:The following .*_pattern keys:RuntimeWarning"

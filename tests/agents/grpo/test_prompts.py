@@ -1,6 +1,5 @@
 """Chat templates: the date, lost messages, failures, options and special tokens."""
 
-import json
 import re
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +19,10 @@ from dumpgym.contracts.arms import make_env
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.runs.config import TrainConfig
 from dumpgym.training.launch import train
+from tests.fakes.cases import cases
 from tests.fakes.tiny_models import save_tiny_llama
 
-CASES = [json.loads(line) for line in Path("tests/cases/chat_templates.jsonl").read_text("utf-8").splitlines()]
+CASES = cases("chat_templates")
 TURNS = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<model>"
 PUZZLE = make_env("dumpgym/KnightsKnaves12-v0?puzzles=dump&prompt=dump").sample_problem(0, "test", 0).learner_prompt
 

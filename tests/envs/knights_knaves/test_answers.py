@@ -5,9 +5,6 @@ of 756 recorded closing passages of about 40 models on one puzzle (cpldcpu/Misgu
 paid was read by hand: none names both worlds, hedges, or gives a reason.
 """
 
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -17,9 +14,9 @@ from dumpgym.envs.knights_knaves.language.markup import fold, readings
 from dumpgym.envs.knights_knaves.language.tex import plain_text
 from dumpgym.envs.knights_knaves.language.words import KNIGHT_KNAVE
 from dumpgym.envs.knights_knaves.verifier import verify
+from tests.fakes.cases import cases
 
-LINES = (Path(__file__).parents[2] / "cases" / "verifier.jsonl").read_text("utf-8").splitlines()
-CASES = [json.loads(line) for line in LINES]
+CASES = cases("verifier")
 READ = [case for case in CASES if case["expected"] == "correct"]
 
 
