@@ -17,9 +17,9 @@ from dumpgym.commands.progress import duration
 from dumpgym.commands.tables import Column, FittingTable
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError, require_number
-from dumpgym.evaluating.source import is_run
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import LOGS, RunDirectory
+from dumpgym.runs.finished import is_run
 
 _WIDEST, _HEIGHT = 78, 8  # of the curve, in characters
 _SPARKS = 16  # evaluations in a sparkline

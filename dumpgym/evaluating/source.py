@@ -1,12 +1,12 @@
 """Which model is meant: a name, a folder, or a run or a checkpoint in place of the folder with its model."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
+from dumpgym.runs.finished import is_run
 
 _LEVELS = 3  # from the folder of a checkpoint's model up to its run: checkpoints/step_000010/model
 
@@ -47,11 +47,3 @@ def find_model(model: str) -> ModelSource:
     above = [path, *list(path.absolute().parents)[:_LEVELS]]
     run = next((folder for folder in above if is_run(folder)), None)
     return ModelSource(str(folder), None if run is None else RunDirectory.stored_config(run))
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run; the ``config.json`` of a model is another one."""
-    try:
-        return "policy_options" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
-        return False

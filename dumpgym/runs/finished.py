@@ -112,7 +112,7 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
     for path in paths:
         if not path.is_dir():
             raise InvalidValueError("runs", str(path), "a directory with runs")
-        for directory in sorted(Path(name) for name, _, files in os.walk(path) if _is_run(Path(name), files)):
+        for directory in sorted(Path(name) for name, _, _ in os.walk(path) if is_run(Path(name))):
             try:
                 if (directory / SUMMARY).exists():
                     found.append(read_finished(directory))
@@ -128,15 +128,15 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[FinishedRun], list[str]]:
     return found, notes
 
 
-def _is_run(directory: Path, files: Sequence[str]) -> bool:
+def is_run(directory: Path) -> bool:
     """Whether a directory belongs to a run, even if the run is damaged."""
     # A model also has a ``config.json``, and a run that lost its own must not vanish without a word.
-    if not {VERSIONS, *LOGS}.isdisjoint(files):
+    if any((directory / name).is_file() for name in (VERSIONS, *LOGS)):
         return True
     try:
-        return CONFIG in files and "policy_options" in read_object(directory / CONFIG)
+        return (directory / CONFIG).is_file() and "policy_options" in read_object(directory / CONFIG)
     except DamagedFileError:
-        return SUMMARY in files
+        return (directory / SUMMARY).is_file()
 
 
 def _progress(directory: Path) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 import dumpgym
 from dumpgym.commands.main import main
+from dumpgym.contracts.errors import DumpgymError
 from dumpgym.evaluating import runner
 from dumpgym.evaluating.source import find_model
 from dumpgym.runs.directory import RunDirectory
@@ -236,3 +237,11 @@ def test_a_run_without_its_final_model_names_its_newest_checkpoint(run, tmp_path
     error = capsys.readouterr().err
     assert f"accepted: a finished run, or one of its checkpoints: {unfinished / 'checkpoints' / 'step_000010'}" in error
     assert error.count("\n") == 1
+
+
+def test_a_run_whose_configuration_is_damaged_is_no_model(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "versions.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"policy_opt')
+    with pytest.raises(DumpgymError, match="the directory of a run"):
+        find_model(str(tmp_path))
