@@ -89,7 +89,8 @@ class KnightsKnavesEnv(PuzzleEnv):
     * ``puzzles="random"``: Source of the puzzles. "dump" reproduces the paper's own puzzles to the letter. They exist
       for 3 to 14 people, with 900 train puzzles (in a different order in each epoch) and 100 test puzzles (in the
       paper's order) for each number of people. The splits are the paper's too, so a test puzzle may be a train puzzle
-      with other names. ``depth``, ``width``, ``lookahead``, ``change`` and ``names`` must keep their defaults.
+      with other names. ``depth``, ``width``, ``lookahead``, ``max_conflicts``, ``change`` and ``names`` must keep their
+      defaults.
     * ``depth=2``: Levels of nesting in a statement, 2 to 4; a leaf ("Zoey is a knave") has depth 1. Depth 1 is excluded
       because it allows no puzzle: if an assignment is consistent with statements that are all leaves, the assignment
       with all roles flipped is consistent too.
@@ -99,6 +100,11 @@ class KnightsKnavesEnv(PuzzleEnv):
       level 0, deduction from known facts is enough. At level k, a role is ruled out if assuming it leads to a
       contradiction at level k - 1. With the default depth and width hardly any puzzle needs 2. ``reset`` raises
       ``InvalidValueError`` if the search finds no such puzzle within its budget.
+    * ``max_conflicts=None``: Largest number of conflicts that the worked solution meets, from 0; None accepts any. A
+      worked solution is a depth-first search that visits people in the order in which they are introduced (see
+      ``dumpgym.envs.knights_knaves.language.worked_solution``), and with few conflicts it is short for any number of
+      people. ``depth`` must be 2. ``reset`` raises ``InvalidValueError`` if no such puzzle is found, as for
+      ``lookahead``.
     * ``change="none"``: "statement" or "leaf" redraws one statement or one leaf of each puzzle in a way that changes
       the solution. A model that has memorised the original puzzle gives a wrong answer.
     * ``names="common"``: "uncommon" uses slightly rarer names, some with accents, hyphens or apostrophes.
@@ -175,6 +181,7 @@ class KnightsKnavesEnv(PuzzleEnv):
         depth: int = 2,
         width: int = 2,
         lookahead: int | None = None,
+        max_conflicts: int | None = None,
         change: str = "none",
         names: str = "common",
         role_words: str = "knight/knave",
@@ -190,6 +197,7 @@ class KnightsKnavesEnv(PuzzleEnv):
             depth=depth,
             width=width,
             lookahead=lookahead,
+            max_conflicts=max_conflicts,
             change=change,
             names=names,
             role_words=role_words,

@@ -30,6 +30,8 @@ class PuzzleSettings:
         depth: maximum levels of nesting in a statement, 2 to 4.
         width: maximum number of parts of an "and" or "or".
         lookahead: levels of case split that a puzzle must need, 0 to 3; None for any.
+        max_conflicts: largest number of conflicts that the worked solution meets when it visits people in the order in
+            which they are introduced; None for any.
         change: "statement" or "leaf" for puzzles in which one statement or one leaf was redrawn, which changed the
             solution; "none" for puzzles without a change.
         names: "common" or "uncommon".
@@ -46,6 +48,7 @@ class PuzzleSettings:
     depth: int = 2
     width: int = 2
     lookahead: int | None = None
+    max_conflicts: int | None = None
     change: str = "none"
     names: str = "common"
     role_words: str = "knight/knave"
@@ -64,7 +67,7 @@ class PuzzleSettings:
         if self.puzzles == "dump":
             least, most = dump_puzzles.MIN_PEOPLE, dump_puzzles.MAX_PEOPLE
             require_number("num_people", self.num_people, low=least, high=most, whole=True)
-            for name in ("depth", "width", "lookahead", "change"):
+            for name in ("depth", "width", "lookahead", "max_conflicts", "change"):
                 if getattr(self, name) != getattr(plain, name):
                     accepted = f"{getattr(plain, name)!r}, as the paper's puzzles are what they are"
                     raise InvalidValueError(name, getattr(self, name), accepted)
@@ -75,7 +78,7 @@ class PuzzleSettings:
     @property
     def distribution(self) -> Distribution:
         """The distribution of the puzzles without their words."""
-        return Distribution(self.num_people, self.depth, self.width, self.lookahead, self.change)
+        return Distribution(self.num_people, self.depth, self.width, self.lookahead, self.max_conflicts, self.change)
 
     @property
     def words(self) -> RoleWords:

@@ -38,6 +38,8 @@ BASELINE_VARIANTS: tuple[dict[str, Any], ...] = (
     {},
     {"lookahead": 0},
     {"lookahead": 1},
+    {"max_conflicts": 0},
+    {"max_conflicts": 1},
     {"change": "statement"},
     {"change": "leaf"},
     {"width": 5},
@@ -100,6 +102,8 @@ def variants() -> str:
     for lookahead, depth in ((0, 2), (1, 2), (2, 4)):
         settings = PuzzleSettings(num_people=4, lookahead=lookahead, depth=depth)
         shown.append(_example(f"Lookahead {lookahead} at depth {depth}", settings))
+    few = PuzzleSettings(num_people=7, max_conflicts=0)
+    shown.append(_example("No conflict in the depth-first search", few))
     published = PuzzleSettings(puzzles="dump")
     shown.append(_example("A puzzle of the paper: the first of its test split", published, split="test"))
     problem = KnightsKnavesEnv(prompt="dump").sample_problem(SEED, SPLIT, index)

@@ -21,6 +21,7 @@ ARGUMENTS = [
     {"change": "leaf"},
     {"puzzles": "dump"},
     {"lookahead": 0, "num_people": 4},
+    {"max_conflicts": 1, "num_people": 8, "reorder": True},
 ]
 
 
@@ -118,6 +119,9 @@ def test_leaks_between_files_are_reported(tmp_path, capsys):
         (["--output", "x.jsonl", "--names", "rare"], "names is 'rare'; accepted: one of common, uncommon"),
         (["--output", "x.jsonl", "--depth", "1"], "depth is 1; accepted: a whole number at least 2"),
         (["--output", "x.jsonl", "--num-people", "2", "--lookahead", "3", "--num-puzzles", "5"], "none of"),
+        (["--output", "x.jsonl", "--max-conflicts", "-1"], "max_conflicts is -1; accepted: a whole number at least 0"),
+        (["--output", "x.jsonl", "--max-conflicts", "1", "--depth", "3"], "depth is 3; accepted: 2 with max_conflicts"),
+        (["--output", "x.jsonl", "--max-conflicts", "1", "--puzzles", "dump"], "max_conflicts is 1; accepted: None"),
         (["--output", "x.jsonl", "--num-people", "2", "--change", "leaf", "--num-puzzles", "900"], "at most"),
         (["--output", "x.jsonl", "--reward", "dmup"], "unknown reward 'dmup'; did you mean 'dump'?"),
         (["--output", "x.jsonl", "--prompt", "x"], "prompt is 'x'; accepted: one of dumpgym, dump"),

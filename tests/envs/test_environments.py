@@ -167,6 +167,7 @@ VARIANTS = [
     {"depth": 4},
     {"num_people": 5, "width": 9},
     {"lookahead": 1},
+    {"num_people": 9, "max_conflicts": 1},
     {"change": "statement"},
     {"puzzles": "dump"},
     {"role_words": "knave/knight", "names": "uncommon", "reorder": True, "prompt": "dump", "reward": "answer-only"},
@@ -192,10 +193,12 @@ def test_every_variant_passes_gymnasiums_checker_and_its_oracle_scores_full_mark
         assert isinstance(info["lookahead"], int)
 
 
-def test_the_same_address_is_the_same_puzzle_in_all_words():
-    plain = KnightsKnavesEnv(num_people=4).sample_puzzle(0, "test", 3)
+@pytest.mark.parametrize("max_conflicts", [None, 0])
+def test_the_same_address_is_the_same_puzzle_in_all_words(max_conflicts):
+    make = partial(KnightsKnavesEnv, num_people=4, max_conflicts=max_conflicts)
+    plain = make().sample_puzzle(0, "test", 3)
     for arguments in ({"role_words": "sage/fool"}, {"names": "uncommon"}, {"reorder": True}, {"prompt": "dump"}):
-        assert KnightsKnavesEnv(num_people=4, **arguments).sample_puzzle(0, "test", 3) == plain
+        assert make(**arguments).sample_puzzle(0, "test", 3) == plain
 
 
 def test_a_changed_puzzle_tells_of_its_original():

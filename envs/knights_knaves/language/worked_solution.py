@@ -1,13 +1,12 @@
 """Worked solutions: a depth-first search, written out in a form in which every token takes one look-up.
 
-The solution first restates all statements in one form, in the order of the text, which frees the search from the many
-forms of the text. The search visits the speakers in the same order. A visit copies the speaker's statement on one line
-and checks it on the next: each mentioned person's role and whether the claim about them is true, whether the statement
-is true, the speaker's role, and whether the last two agree. A person who is mentioned for the first time is tried as a
-knight (``try``). A speaker who has no role yet gets the role that the statement implies (``so knight``, ``so knave``).
-On a conflict, the search undoes its assumptions from the last one backwards: it drops the people whose other role is
-already excluded (``drop``) and turns the last person tried into a knave (``flip``). It then resumes at the visit in
-which the flipped person was met.
+The search is that of ``logic.search``, and its order is the one in which people are introduced. The solution first
+restates all statements in one form, in that order, which frees the search from the many forms of the text. A visit
+copies the speaker's statement on one line and checks it on the next: each mentioned person's role and whether the claim
+about them is true, whether the statement is true, the speaker's role, and whether the last two agree. A person who is
+mentioned for the first time is tried as a knight (``try``). A speaker who has no role yet gets the role that the
+statement implies (``so knight``, ``so knave``). On a conflict, each assumption that is undone has a line: of people
+whose other role is already excluded (``drop``), and of the last person tried, who becomes a knave (``flip``).
 
 The next token always follows an earlier occurrence of the token just written. This is the look-up that a small
 transformer learns first. A name with a colon is followed by what that person says. A name with an equals sign is
@@ -17,104 +16,21 @@ person to flip or drop can be looked up too.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from dumpgym.envs.knights_knaves.language.english import claim_phrase, role_phrase
 from dumpgym.envs.knights_knaves.language.words import NAMES
 from dumpgym.envs.knights_knaves.logic.equivalence import Statement
-from dumpgym.envs.knights_knaves.logic.puzzle import Puzzle, is_true
+from dumpgym.envs.knights_knaves.logic.puzzle import Puzzle
+from dumpgym.envs.knights_knaves.logic.search import Note, Search, Undoing, Visit, no_slip, person_of, sides_of
 
 CONNECTIVES = {"and": " and ", "or": " or ", "->": " then ", "<=>": " iff "}
 
 
-@dataclass
-class _Search:
-    """The state of a search, and the text that it has written so far.
-
-    Attributes:
-        puzzle: the puzzle.
-        names: the people's names.
-        words: the pieces of the text.
-        roles: the assumed role of each person met, in the order in which they were met.
-        met_by: the speaker in whose visit each person was met.
-        settled: people whose other role is excluded under the present assumptions.
-    """
-
-    puzzle: Puzzle
-    names: Sequence[str]
-    words: list[str] = field(default_factory=list)
-    roles: dict[int, bool] = field(default_factory=dict)
-    met_by: dict[int, int] = field(default_factory=dict)
-    settled: set[int] = field(default_factory=set)
-
-    def copy(self, speaker: int) -> None:
-        """Writes a speaker's statement on its own line."""
-        statement = self.puzzle.statements[speaker]
-        claims = [f"{self.names[_person_of(side)]} {claim_phrase(side)}" for side in _sides_of(statement)]
-        self.words.append(f"{self.names[speaker]}: {CONNECTIVES.get(statement[0], '').join(claims)}\n")
-
-    def suppose(self, person: int, role: bool, speaker: int, state: str) -> None:
-        """Writes a newly met person's assumed role, and the person whom the search met before."""
-        before = f"after {self.names[next(reversed(self.roles))]}" if self.roles else "first"
-        self.roles[person], self.met_by[person] = role, speaker
-        self.words.append(f"{self.names[person]}= {state} {before}")
-
-    def role_of(self, person: int) -> bool:
-        """Writes and returns the assumed role of a person whom the search has met."""
-        state = "knave" if not self.roles[person] else "knight" if person in self.settled else "knight?"
-        self.words.append(f"{self.names[person]}= {state}")
-        return self.roles[person]
-
-    def visit(self, speaker: int) -> bool:
-        """Writes one visit, and returns whether the statement agrees with its speaker's role."""
-        statement = self.puzzle.statements[speaker]
-        self.copy(speaker)
-        for side in _sides_of(statement):
-            person = _person_of(side)
-            if person in self.roles:
-                self.role_of(person)
-            else:
-                self.suppose(person, True, speaker, "try")
-            fits = is_true(side, self.roles)
-            self.words.append(" yes, " if fits else " no, ")
-            if (statement[0], fits) in (("and", False), ("or", True), ("->", False)):
-                break  # the second side no longer matters
-        # Evaluation stops at the same side, so it does not need the role of a person who has not been met.
-        true = is_true(statement, self.roles)
-        self.words.append("true, " if true else "false, ")
-        if speaker in self.roles:
-            agrees = self.role_of(speaker) == true
-            self.words.append(" ok\n" if agrees else " conflict\n")
-            return agrees
-        self.suppose(speaker, true, speaker, f"so {'knight' if true else 'knave'}")
-        self.settled.add(speaker)
-        self.words.append("\n")
-        return True
-
-    def backtrack(self) -> int:
-        """Flips the last person tried, and returns the speaker from whom the search resumes."""
-        while True:
-            person, _ = self.roles.popitem()
-            if person not in self.settled:
-                self.words.append(f"{self.names[person]}= flip\n")
-                self.roles[person] = False
-                self.settled.add(person)
-                return self.met_by[person]
-            self.settled.remove(person)
-            self.words.append(f"{self.names[person]}= drop\n")
-
-
-def _sides_of(statement: Statement) -> Sequence[Statement]:
-    return statement[1:] if statement[0] in CONNECTIVES else (statement,)
-
-
-def _person_of(side: Statement) -> int:
-    leaf: tuple[str, int] = side[1] if side[0] == "not" else side
-    return leaf[1]
-
-
 def worked_solution(
-    puzzle: Puzzle, names: Sequence[str], goes_on: Callable[[int], bool] = lambda conflicts: True
+    puzzle: Puzzle,
+    names: Sequence[str],
+    goes_on: Callable[[int], bool] = lambda conflicts: True,
+    slips: Callable[[str], bool] = no_slip,
 ) -> str:
     """Returns a completion that reasons as described above and then answers.
 
@@ -123,22 +39,46 @@ def worked_solution(
         names: the people's names.
         goes_on: called at each conflict with the number of conflicts so far, including this one. If it returns False,
             the search ends there, and the answer consists of the current assumptions, with a knight for each person not
-            met. If it always returns True, the search ends with the solution.
+            met. If it always returns True, a search without slips ends with the solution.
+        slips: called with the kind of slip that the search can make at this point, one of ``search.SLIPS``; returns
+            whether it makes the slip. The search continues from what it has written.
     """
-    search = _Search(puzzle, names)
-    for person in range(len(names)):
-        search.copy(person)
-    speaker = conflicts = 0
-    while speaker < len(names):
-        if search.visit(speaker):
-            speaker += 1
+    search = Search(puzzle.statements, slips)
+    words = [_copy(puzzle.statements[person], name, names) for person, name in enumerate(names)]
+    conflicts = 0
+    for step in search.steps():
+        if isinstance(step, Undoing):
+            words.append(f"{names[step.person]}= {'flip' if step.is_flip else 'drop'}\n")
             continue
-        conflicts += 1
-        if not goes_on(conflicts):
+        words.append(_copy(puzzle.statements[step.speaker], names[step.speaker], names) + _check(step, names))
+        conflicts += not step.agrees
+        if not step.agrees and not goes_on(conflicts):
             break
-        speaker = search.backtrack()
     answer = ", ".join(f"{name} is {role_phrase(search.roles.get(i, True))}" for i, name in enumerate(names))
-    return f"<think>\n{''.join(search.words)}</think>\n<answer>{answer}</answer>"
+    return f"<think>\n{''.join(words)}</think>\n<answer>{answer}</answer>"
+
+
+def _copy(statement: Statement, speaker: str, names: Sequence[str]) -> str:
+    """Returns a speaker's statement on its own line."""
+    claims = [f"{names[person_of(side)]} {claim_phrase(side)}" for side in sides_of(statement)]
+    return f"{speaker}: {CONNECTIVES.get(statement[0], '').join(claims)}\n"
+
+
+def _check(visit: Visit, names: Sequence[str]) -> str:
+    """Returns the line that checks a statement."""
+    sides = [f"{_noted(note, names)}{' yes, ' if fits else ' no, '}" for note, fits in visit.sides]
+    truth = "true, " if visit.truth else "false, "
+    verdict = "" if visit.own.is_new else " ok" if visit.agrees else " conflict"
+    return f"{''.join(sides)}{truth}{_noted(visit.own, names)}{verdict}\n"
+
+
+def _noted(note: Note, names: Sequence[str]) -> str:
+    """Returns a person's assumed role, with the person before if it is a new one."""
+    role = "knight" if note.role else "knave"
+    if not note.is_new:
+        return f"{names[note.person]}= {role}{'' if note.is_settled else '?'}"
+    after = "first" if note.after is None else f"after {names[note.after]}"
+    return f"{names[note.person]}= {f'so {role}' if note.is_settled else 'try'} {after}"
 
 
 def phrases() -> list[str]:

@@ -23,6 +23,7 @@ from dumpgym.contracts.puzzle_env import SPLITS, check_split
 from dumpgym.envs.knights_knaves.logic import equivalence, solver
 from dumpgym.envs.knights_knaves.logic.equivalence import LEAVES, Statement
 from dumpgym.envs.knights_knaves.logic.puzzle import MAX_PEOPLE, MIN_PEOPLE, OPERATORS, Puzzle, sample_statement
+from dumpgym.envs.knights_knaves.logic.search import has_at_most
 from dumpgym.envs.knights_knaves.logic.statement_sets import (
     CodedStatements,
     NestedStatements,
@@ -51,17 +52,20 @@ class Distribution:
         depth: maximum levels of nesting in a statement; a leaf has depth 1.
         width: maximum number of parts of an "and" or "or".
         lookahead: levels of case split that a puzzle must need (see ``solver.lookahead_levels``); None for any.
+        max_conflicts: largest number of conflicts that the depth-first search meets (see ``search``); None for any.
         change: "statement" or "leaf" for puzzles in which one statement or one leaf was redrawn, which changed the
             solution; "none" for puzzles without a change.
 
     Raises:
-        InvalidValueError: for a value out of range, or a depth and a width that allow statements with too many leaves.
+        InvalidValueError: for a value out of range, a depth and a width that allow statements with too many leaves, or
+            a number of conflicts together with a depth that the search cannot handle.
     """
 
     num_people: int
     depth: int = 2
     width: int = 2
     lookahead: int | None = None
+    max_conflicts: int | None = None
     change: str = "none"
 
     def __post_init__(self) -> None:
@@ -76,8 +80,17 @@ class Distribution:
             raise InvalidValueError("width", self.width, f"a whole number at most {widest} at depth {self.depth}")
         if self.lookahead is not None:
             require_number("lookahead", self.lookahead, low=0, high=MAX_LOOKAHEAD, whole=True)
+        if self.max_conflicts is not None:
+            require_number("max_conflicts", self.max_conflicts, low=0, whole=True)
+            if self.depth > 2:
+                raise InvalidValueError("depth", self.depth, "2 with max_conflicts, as the search reads no deeper ones")
         if self.change not in CHANGES:
             raise InvalidValueError("change", self.change, f"one of {', '.join(CHANGES)}")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether puzzles are of the published form, and no property selects among them."""
+        return self.is_published and (self.lookahead, self.max_conflicts, self.change) == (None, None, "none")
 
     @property
     def is_published(self) -> bool:
@@ -92,10 +105,9 @@ class Distribution:
     @property
     def block_size(self) -> int:
         """Number of puzzles in a block; smaller for puzzles that take long to find."""
-        is_plain = self.is_published and self.lookahead is None and self.change == "none"
         if self.num_people > 20:
-            return _SMALL_BLOCK_SIZE if is_plain else _LEAST_BLOCK_SIZE
-        return _BLOCK_SIZE if is_plain else _SMALL_BLOCK_SIZE
+            return _SMALL_BLOCK_SIZE if self.is_plain else _LEAST_BLOCK_SIZE
+        return _BLOCK_SIZE if self.is_plain else _SMALL_BLOCK_SIZE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,18 +172,21 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
     blocks: list[PuzzleBlock] = []
     missing, in_vain = distribution.block_size, 0
     # Candidates are independent, and each is accepted or rejected by its own properties: the number of solutions, the
-    # split and lookahead. The accepted ones therefore have the candidates' distribution, conditioned on these
-    # properties, and dropping the surplus of the last batch does not bias it. Lookahead, the most expensive property,
-    # is computed only for candidates that pass the other two filters.
+    # split, the conflicts and lookahead. The accepted ones therefore have the candidates' distribution, conditioned on
+    # these properties, and dropping the surplus of the last batch does not bias it. The most expensive properties come
+    # last, so they are computed only for candidates that pass the other filters.
     while missing:
-        size = _batch_size(distribution.num_people, split, missing)
+        size = _batch_size(distribution, split, missing)
         candidates = _candidates(rng, distribution, size)  # size sets; ``roles`` is (sets with one solution, people)
         sets, roles = with_one_solution(candidates)
         rows = np.flatnonzero(equivalence.is_test(sets.structure_hashes()) == (split == "test"))
         block = PuzzleBlock(sets.take(rows), roles[rows])
-        # The change comes before the filter by lookahead, because the changed puzzle is the one that is shown.
+        # The change comes before the filters below, because the changed puzzle is the one that is shown.
         if distribution.change != "none":
             block = _changed(block, distribution, split, change_rng)
+        if (most := distribution.max_conflicts) is not None:
+            kept = [row for row in range(len(block.sets)) if has_at_most(most, block.sets.statements(row))]
+            block = _take(block, np.array(kept, np.int64))
         if distribution.lookahead is not None and len(block.sets):
             rows = np.flatnonzero(block.lookahead_levels() == distribution.lookahead)
             block = _take(block, rows)
@@ -187,14 +202,16 @@ def sample_block(distribution: Distribution, seed: int, split: str, number: int)
     return _joined(blocks)
 
 
-def _batch_size(num_people: int, split: str, missing: int) -> int:
+def _batch_size(distribution: Distribution, split: str, missing: int) -> int:
     """Returns the number of statement sets to draw, which usually contain all missing puzzles.
 
     Candidates are drawn as arrays, so another batch size gives other puzzles. The size must only depend on the
     distribution, the split and the number of missing puzzles; otherwise an address would not identify a puzzle.
     """
-    share = np.interp(num_people, *_SHARE_WITH_ONE_SOLUTION)
+    share = np.interp(distribution.num_people, *_SHARE_WITH_ONE_SOLUTION)
     share *= equivalence.TEST_SHARE if split == "test" else 1 - equivalence.TEST_SHARE
+    if distribution.max_conflicts is not None:  # a fit to the share of puzzles of 2 to 14 people that pass the filter
+        share *= min(1.0, 0.42 * (distribution.max_conflicts + 1) * 0.8 ** (distribution.num_people - 2))
     return min(_BATCH_SIZE, 24 + int(1.1 * missing / share))
 
 
@@ -230,8 +247,9 @@ def _candidates(rng: np.random.Generator, distribution: Distribution, size: int)
 def num_different(distribution: Distribution, split: str) -> tuple[float, bool]:
     """Returns an upper bound on the number of puzzles with different statements, and whether the bound is exact.
 
-    For two and three people of the published form, the puzzles are enumerated, and the bound is exact unless lookahead
-    or a change restricts them further. For all others there are more puzzles than anyone needs; the bound is infinite.
+    For two and three people of the published form, the puzzles are enumerated, and the bound is exact unless lookahead,
+    a change or the number of conflicts restricts them further. For all others there are more puzzles than anyone needs;
+    the bound is infinite.
 
     Args:
         distribution: the distribution of the puzzles.
@@ -247,8 +265,7 @@ def num_different(distribution: Distribution, split: str) -> tuple[float, bool]:
     codes = np.stack([np.array(s)[chosen[:, speaker]] for speaker, s in enumerate(said)], 1)
     sets, _ = with_one_solution(CodedStatements(codes[..., 0], codes[..., 1:]))
     is_test = equivalence.is_test(sets.structure_hashes())
-    is_exact = distribution.lookahead is None and distribution.change == "none"
-    return float(np.count_nonzero(is_test == (split == "test"))), is_exact
+    return float(np.count_nonzero(is_test == (split == "test"))), distribution.is_plain
 
 
 def _is_allowed(form: tuple[int, int, int], self_lie: int) -> bool:

@@ -1,6 +1,7 @@
 """Worked solutions: they end in the solution, keep every promise of their format, and tokenize as designed."""
 
 import re
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,15 +36,15 @@ def test_a_search_that_gives_up_still_answers_for_everyone(address, patience):
     assert verify(completion, roles).outcome in ("correct", "wrong")
 
 
-@given(addresses)
-def test_the_newest_mention_of_a_name_carries_its_role(address):
-    """Replays the text: only who was tried is flipped, who was flipped or settled is dropped, and look-ups agree."""
-    puzzle, names, _ = puzzle_with_text(*address)
+def replayed(completion):
+    """Follows a text, in which look-ups must agree, and returns whose role it last assumed to be what.
+
+    Only who was tried is flipped, and who was flipped or settled is dropped.
+    """
     trail = {}  # what is supposed of whom, in the order in which they were met
     tried = set()
-    reasoning = worked_solution.worked_solution(puzzle, names).partition("</think>")[0]
     for name, state, link in re.findall(
-        r"(\w+)= (try|so \w+|knight\??|knave|flip|drop)( first| after \w+)?", reasoning
+        r"(\w+)= (try|so \w+|knight\??|knave|flip|drop)( first| after \w+)?", completion.partition("</think>")[0]
     ):
         if state == "try" or state.startswith("so "):
             assert name not in trail
@@ -61,7 +62,36 @@ def test_the_newest_mention_of_a_name_carries_its_role(address):
                 trail[name] = "knave"
         else:
             assert state == trail[name] + ("?" if name in tried else "")
+    return trail
+
+
+@given(addresses)
+def test_the_newest_mention_of_a_name_carries_its_role(address):
+    puzzle, names, _ = puzzle_with_text(*address)
+    trail = replayed(worked_solution.worked_solution(puzzle, names))
     assert trail == {n: "knight" if k else "knave" for n, k in zip(names, puzzle.solution, strict=True)}
+
+
+@given(addresses, st.integers(0, 999))
+def test_a_careless_text_goes_on_from_what_it_says_and_answers_with_it(address, seed):
+    puzzle, names, _ = puzzle_with_text(*address)
+    rng = Random(seed)
+    completion = worked_solution.worked_solution(
+        puzzle, names, lambda conflicts: conflicts < 4, lambda kind: kind != "role" and rng.random() < 0.2
+    )
+    assert completion.count("conflict") <= 4
+    roles = dict.fromkeys(names, "knight") | replayed(completion)
+    answer = completion.partition("<answer>")[2].removesuffix("</answer>")
+    assert answer == ", ".join(f"{name} is a {roles[name]}" for name in names)
+
+
+@given(st.integers(2, 9), st.integers(0, 2), st.integers(0, 31), st.booleans())
+def test_worked_solutions_meet_no_more_conflicts_than_the_environment_allows(num_people, most, index, reorder):
+    settings = PuzzleSettings(num_people=num_people, max_conflicts=most, reorder=reorder)
+    block, row = locate(settings, 0, "test", index)
+    solution = worked_solution.worked_solution(block.puzzles.puzzle(row), block.wording.people(row))
+    assert solution.count("conflict") <= most
+    assert verify(solution, block.roles(row)).outcome == "correct"
 
 
 @given(addresses)

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.puzzle_env import SPLITS
-from dumpgym.envs.knights_knaves.logic import equivalence
+from dumpgym.envs.knights_knaves.logic import equivalence, generator
 from dumpgym.envs.knights_knaves.logic.generator import Distribution, num_different, sample_block
 from dumpgym.envs.knights_knaves.logic.puzzle import is_true, solutions
+from dumpgym.envs.knights_knaves.logic.search import has_at_most
 from dumpgym.envs.knights_knaves.logic.statement_sets import coded_candidates, solve_by_tables
 
 DISTRIBUTIONS = [
@@ -21,6 +22,12 @@ DISTRIBUTIONS = [
     Distribution(5, lookahead=0),
     Distribution(5, lookahead=1),
     Distribution(30, depth=3),
+    Distribution(2, max_conflicts=0),
+    Distribution(12, max_conflicts=1),
+    Distribution(22, max_conflicts=4),
+    Distribution(5, width=9, max_conflicts=1),
+    Distribution(5, lookahead=1, max_conflicts=2),
+    Distribution(4, max_conflicts=0, change="leaf"),
     Distribution(3, change="leaf"),
     Distribution(5, change="statement"),
     Distribution(5, depth=3, change="leaf"),
@@ -43,6 +50,10 @@ def test_puzzles_have_one_solution_and_belong_to_their_split(distribution, split
             _check_statement(said, speaker, distribution.depth, distribution.width)
     if distribution.lookahead is not None:
         assert set(block.lookahead_levels().tolist()) == {distribution.lookahead}
+    if (most := distribution.max_conflicts) is not None:
+        kept = [block.sets.statements(row) for row in range(distribution.block_size)]
+        assert all(has_at_most(most, statements) for statements in kept)
+        assert most == 0 or not all(has_at_most(most - 1, statements) for statements in kept)
 
 
 def _check_statement(said, speaker, depth, width):
@@ -133,6 +144,7 @@ def test_the_number_of_different_puzzles_is_exact_where_few_exist():
         assert num_different(Distribution(2), split) == (len(seen[split]), True)
     assert num_different(Distribution(3), "train")[0] > 100_000
     assert not num_different(Distribution(2, lookahead=1), "train")[1]
+    assert not num_different(Distribution(2, max_conflicts=9), "train")[1]
     assert num_different(Distribution(4), "train") == (np.inf, False)
 
 
@@ -148,6 +160,10 @@ def test_the_number_of_different_puzzles_is_exact_where_few_exist():
         (lambda: Distribution(9, depth=3, width=4), "width is 4; accepted: a whole number at most 3 at depth 3"),
         (lambda: Distribution(9, depth=4, width=3), "width is 3; accepted: a whole number at most 2 at depth 4"),
         (lambda: Distribution(3, lookahead=4), "lookahead is 4; accepted: a whole number at least 0 and at most 3"),
+        (lambda: Distribution(3, max_conflicts=-1), "max_conflicts is -1; accepted: a whole number at least 0"),
+        (lambda: Distribution(3, max_conflicts=0.5), "max_conflicts is 0.5; accepted: a whole number"),
+        (lambda: Distribution(3, max_conflicts=True), "max_conflicts is True"),
+        (lambda: Distribution(3, depth=3, max_conflicts=1), "depth is 3; accepted: 2 with max_conflicts"),
         (lambda: Distribution(3, change="name"), "change is 'name'; accepted: one of none, statement, leaf"),
         (lambda: sample_block(Distribution(3), -1, "train", 0), "seed is -1"),
         (lambda: sample_block(Distribution(3), 0, "validation", 0), "split is 'validation'"),
@@ -157,6 +173,12 @@ def test_the_number_of_different_puzzles_is_exact_where_few_exist():
 def test_impossible_settings_are_refused_at_once(make, message):
     with pytest.raises(InvalidValueError, match=message):
         make()
+
+
+def test_conflicts_that_no_puzzle_avoids_are_refused(monkeypatch):
+    monkeypatch.setattr(generator, "_BUDGET", 50_000)
+    with pytest.raises(InvalidValueError, match=r"max_conflicts=0.* none of 2048 statement sets did"):
+        sample_block(Distribution(30, max_conflicts=0), 0, "test", 0)
 
 
 def test_an_unknown_statement_is_named():
