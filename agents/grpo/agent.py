@@ -47,6 +47,7 @@ from dumpgym.agents.grpo.prompts import PromptReader, begun_thought
 from dumpgym.agents.grpo.sampling.sampler import Sampler
 from dumpgym.agents.grpo.saving import follow_umask
 from dumpgym.agents.grpo.update import GRPOUpdate
+from dumpgym.contracts.arms import Arm
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.learner import Completions, Learned, RewardedCompletions
 from dumpgym.contracts.puzzle_env import Prompt
@@ -185,6 +186,26 @@ class GRPOAgent:
             log_probs=tuple(map(tuple, log_probs)),
             seconds=max(seconds for _, seconds in parts),
         )
+
+    def check_arms(self, arms: Sequence[Arm]) -> None:
+        """Checks that the context has room for the first problem of each arm, and that its answer can be spelt.
+
+        A tokenizer that loses characters, for example because it knows only whole words, makes every completion wrong
+        and every reward the same: the run would end without an error and without success.
+
+        Raises:
+            InvalidValueError: if the context is too short, or the verifier accepts the reference completion but not
+                what is left of it after encoding and decoding.
+        """
+        for arm in arms:
+            problem = arm.env.sample_problem(0, "train", 0)
+            limit = arm.max_completion_length or self.config.max_completion_length
+            self._require_room([self.encode(problem.learner_prompt)], [limit])
+            answer = problem.reference_completion
+            spelt = str(self.tokenizer.decode(self.tokenizer(answer, add_special_tokens=False)["input_ids"]))
+            if arm.env.verify(problem, answer).success and not arm.env.verify(problem, spelt).success:
+                accepted = f"a model whose tokenizer can spell the answers of {arm.name}: {answer[:200]!r} becomes"
+                raise InvalidValueError("model", self.config.model, f"{accepted} {spelt[:200]!r}")
 
     def _require_rows(self, prompt_ids: Sequence[int]) -> None:
         require_rows(self.base, self.tokenizer, prompt_ids, "every token of a prompt")

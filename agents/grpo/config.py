@@ -17,8 +17,8 @@ class GRPOConfig:
     """The agent's settings. An option that TRL also has carries TRL's name.
 
     Attributes:
-        model: "embedded", a folder, a file whose name ends in .gguf, or a name on the Hugging Face hub. If the folder
-            holds an adapter, training continues with that adapter.
+        model: an embedded model such as "embedded", a folder, a file whose name ends in .gguf, or a name on the
+            Hugging Face hub. If the folder holds an adapter, training continues with that adapter.
         device: "auto", "cpu" or "cuda"; "auto" uses CUDA where it is available.
         dtype: number format of the weights. Weights in bfloat16 that are trained in full have float32 master copies.
         lora_rank: rank of a new LoRA adapter; 0 trains all weights, or the adapter that ``model`` names.

@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 
+from dumpgym.agents.embedded.names import EMBEDDED_MODELS
 from dumpgym.agents.grpo.model_inputs import UNSUITED
 from dumpgym.agents.grpo.prompts import PromptReader
 from dumpgym.contracts.errors import InvalidValueError
@@ -31,24 +32,24 @@ transformers.utils.logging.disable_progress_bar()
 # A hub that cannot be reached is one line, and not one for every retry.
 hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
-EMBEDDED_MODEL = Path(__file__).parents[1] / "embedded" / "weights"
 REFERENCE = "reference"
 """The name of the frozen copy of an adapter."""
-_TAGS = "<think></think><answer></answer>"
-_ACCEPTED = "'embedded', a folder with config.json, model.safetensors and tokenizer.json, a .gguf file, or a hub name"
+_ACCEPTED = (
+    f"{', '.join(map(repr, EMBEDDED_MODELS))}, a folder with config.json, model.safetensors and tokenizer.json, "
+    "a .gguf file, or a hub name"
+)
 
 
 def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Loads a causal language model and its tokenizer; weights of GGUF files are dequantised.
 
     Args:
-        name: "embedded", a folder, a file that ends in .gguf, or a name on the Hugging Face hub.
+        name: the name of an embedded model, a folder, a file that ends in .gguf, or a name on the Hugging Face hub.
         dtype: number format of the weights.
 
     Raises:
         InvalidValueError: if there is no such model, if weights are missing or do not have the shapes of its
-            configuration, if an end token has no row in its embedding, or if its tokenizer cannot spell the tags of an
-            answer.
+            configuration, or if an end token has no row in its embedding.
     """
     # Each check below is for a model that loads without an error and then wastes a run.
     options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
@@ -67,12 +68,6 @@ def load_model(name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrain
     # larger sisters use. No such token is ever drawn, so a completion cannot contain it, and ``require_rows`` finds it
     # in a prompt. One that should end completions would never end any.
     require_rows(model, tokenizer, end_token_ids(model, tokenizer), "every end token")
-    # The verifier looks for these tags in the decoded text. A tokenizer that loses them, for example because it knows
-    # only whole words, makes every completion malformed and every reward the same. The comparison ignores spaces, which
-    # some tokenizers add when they decode.
-    spelt = str(tokenizer.decode(tokenizer(_TAGS, add_special_tokens=False)["input_ids"]))
-    if "".join(spelt.split()) != _TAGS:
-        raise InvalidValueError("model", name, f"a model whose tokenizer can spell {_TAGS}; its own spells {spelt!r}")
     return cast(PreTrainedModel, model), tokenizer
 
 
@@ -80,7 +75,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """Loads the tokenizer of a model or of an adapter, without the weights.
 
     Args:
-        name: "embedded", a folder, a file that ends in .gguf, or a name on the Hugging Face hub.
+        name: the name of an embedded model, a folder, a file that ends in .gguf, or a name on the Hugging Face hub.
 
     Raises:
         InvalidValueError: if there is no such model.
@@ -89,7 +84,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
 
 def _load(auto_class: Any, name: str, **options: Any) -> Any:
-    source = str(EMBEDDED_MODEL) if name == "embedded" else name
+    source = str(EMBEDDED_MODELS.get(name, name))
     if name.endswith(".gguf"):
         path = Path(name)
         source, options = str(path.parent), {**options, "gguf_file": path.name}

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.commands import verb
-from dumpgym.contracts.arms import make_env
+from dumpgym.contracts.arms import Arm, make_env
 from dumpgym.contracts.errors import DumpgymError, require_number
 from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict, check_split
 from dumpgym.evaluating.config import EvaluateConfig
@@ -34,9 +34,10 @@ class Play:
         seed: seed of the stream of puzzles.
         index: index of the first puzzle in the stream.
         show_prompt: print the text that a model reads for this puzzle, and nothing else.
-        model: "embedded", a folder, a .gguf file, a name on the Hugging Face hub, a run, or a checkpoint of a run. It
-            answers every puzzle too, and its completion and verdict are shown after yours. With --show-prompt, its chat
-            template renders the prompt, and only its tokenizer is loaded; without a model, the prompt is plain text.
+        model: an embedded model such as "embedded", a folder, a .gguf file, a name on the Hugging Face hub, a run, or a
+            checkpoint of a run. It answers every puzzle too, and its completion and verdict are shown after yours. With
+            --show-prompt, its chat template renders the prompt, and only its tokenizer is loaded; without a model, the
+            prompt is plain text.
         agent: settings of the model, by default those of its run; those that concern learning have no effect.
     """
 
@@ -64,7 +65,7 @@ class Play:
             problem = env.sample_problem(self.seed, self.split, self.index)
             sys.stdout.write(shown_prompt(problem, self.model, self._checked_agent()))
         else:
-            _play_game(env, self, None if self.model is None else _answers_of(self.model, self))
+            _play_game(env, self, None if self.model is None else _answers_of(self.model, env, self))
 
     def _checked_agent(self) -> GRPOConfig:
         values = {"model": self.model or "embedded", "agent": dataclasses.asdict(self.agent)}
@@ -95,13 +96,14 @@ def shown_prompt(problem: Problem, model: str | None, agent: GRPOConfig | None =
     return "\n".join(f"{message['role']}:\n{message['content']}\n" for message in problem.messages)
 
 
-def _answers_of(model: str, config: Play) -> Callable[[Problem], str]:
+def _answers_of(model: str, env: PuzzleEnv, config: Play) -> Callable[[Problem], str]:
     """Loads a model, and returns what completes a problem with it, greedily."""
     agent = config._checked_agent()
 
     from dumpgym.evaluating.runner import make_agent
 
     learner = make_agent(model, agent, seed=config.seed)
+    learner.check_arms([Arm(config.env, env)])
     return lambda problem: learner.generate([problem.learner_prompt], 1, greedy=True).texts[0]
 
 

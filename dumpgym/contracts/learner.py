@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dumpgym.contracts.arms import Arm
 from dumpgym.contracts.errors import NonFiniteError
 from dumpgym.contracts.puzzle_env import Prompt
 
@@ -196,3 +197,26 @@ class SavesModel(Protocol):
     def save_model(self, directory: Path) -> None:
         """Writes the model in the format of its library, without training state; called in every process."""
         ...
+
+
+@runtime_checkable
+class ChecksArms(Protocol):
+    """A learner that can tell in advance whether it can complete the problems of an arm."""
+
+    def check_arms(self, arms: Sequence[Arm]) -> None:
+        """Checks that the learner can read the prompts of the arms and write their answers.
+
+        Raises:
+            InvalidValueError: if it cannot.
+        """
+        ...
+
+
+def check_arms(learner: Learner, arms: Sequence[Arm]) -> None:
+    """Checks that a learner can complete the problems of arms, if it can tell.
+
+    Raises:
+        InvalidValueError: if it cannot complete them.
+    """
+    if isinstance(learner, ChecksArms):
+        learner.check_arms(arms)

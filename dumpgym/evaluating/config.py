@@ -19,8 +19,8 @@ class EvaluateConfig:
     """What to evaluate, and on which problems.
 
     Attributes:
-        model: "embedded", a folder with a model or an adapter, a .gguf file, a name on the Hugging Face hub, the
-            directory of a run for its final model, or one of its checkpoints.
+        model: an embedded model such as "embedded", a folder with a model or an adapter, a .gguf file, a name on the
+            Hugging Face hub, the directory of a run for its final model, or one of its checkpoints.
         arms: environment ids, with arguments if needed; by default those of the model's run, or of ``dumpgym train``.
         num_problems: problems per arm.
         sampled: completions per problem that are sampled at the temperature, for pass@k, besides the greedy one; 0 for

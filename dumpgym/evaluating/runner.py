@@ -9,7 +9,7 @@ from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.models import load_tokenizer
 from dumpgym.contracts.arms import Arm, make_arms
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.contracts.learner import Learner
+from dumpgym.contracts.learner import Learner, check_arms
 from dumpgym.evaluating.config import EvaluateConfig
 from dumpgym.evaluating.results import difference_record, evaluation_record
 from dumpgym.evaluating.source import find_model
@@ -92,6 +92,7 @@ def _evaluate_one(
     work, done = count * (1 + config.sampled), number * (1 + config.sampled)
     on_progress(f"loading {model}", done / work)
     agent: Learner = make_agent(model, config.agent, seed=config.seed)
+    check_arms(agent, arms)
     for mode, greedy in _MODES.items():
         size = 1 if greedy else config.sampled
         if size == 0:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dumpgym.agents.embedded.names import EMBEDDED_MODELS
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import RunDirectory
@@ -16,7 +17,8 @@ class ModelSource:
     """Where a model is loaded from.
 
     Attributes:
-        name: what ``GRPOConfig.model`` takes: "embedded", a folder, a .gguf file, or a name on the Hugging Face hub.
+        name: what ``GRPOConfig.model`` takes: an embedded model such as "embedded", a folder, a .gguf file, or a name
+            on the Hugging Face hub.
         run: configuration of the run that made the model; None if no run did.
     """
 
@@ -36,7 +38,7 @@ def find_model(model: str) -> ModelSource:
     if not model.strip():
         raise InvalidValueError("model", model, "the name of a model, a folder or a run")
     path = Path(model)
-    if model == "embedded" or not path.is_dir():
+    if model in EMBEDDED_MODELS or not path.is_dir():
         return ModelSource(model)
     if is_run(path) and not (path / "model").is_dir():
         checkpoints = sorted(path.glob("checkpoints/step_*[0-9]"))

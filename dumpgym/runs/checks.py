@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dumpgym.agents.embedded.names import EMBEDDED_MODELS
 from dumpgym.contracts.arms import Arm, make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.contracts.policy_registry import policy_for_run
@@ -12,7 +13,10 @@ from dumpgym.runs.config import TrainConfig
 from dumpgym.signals.signal import make_signal
 
 _MODEL_FILES = ("config.json", "adapter_config.json")
-_MODELS = f"'embedded', a folder with {' or '.join(_MODEL_FILES)}, a .gguf file, or a hub name such as 'owner/name'"
+_MODELS = (
+    f"{', '.join(map(repr, EMBEDDED_MODELS))}, a folder with {' or '.join(_MODEL_FILES)}, a .gguf file, "
+    "or a hub name such as 'owner/name'"
+)
 
 
 def check_config(config: TrainConfig) -> None:
@@ -56,6 +60,6 @@ def _check_model(name: str) -> None:
     elif path.exists():
         exists = any((path / file).is_file() for file in _MODEL_FILES)
     else:
-        exists = name == "embedded" or re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
+        exists = name in EMBEDDED_MODELS or re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name) is not None
     if not exists:
         raise InvalidValueError("model", name, _MODELS)

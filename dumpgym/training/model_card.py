@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from dumpgym.agents.embedded.names import EMBEDDED_MODELS
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.versions import PACKAGES, mixed_versions
 
@@ -34,7 +35,7 @@ def write_model_card(
 
 
 def _on_the_hub(model: str) -> bool:
-    return model != "embedded" and not Path(model).exists()
+    return model not in EMBEDDED_MODELS and not Path(model).exists()
 
 
 def card_text(config: TrainConfig, summary: Mapping[str, Any], starts: Sequence[Mapping[str, Any]]) -> str:

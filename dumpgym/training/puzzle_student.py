@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dumpgym.contracts.arms import Arm, limits_of
 from dumpgym.contracts.errors import NonFiniteError
-from dumpgym.contracts.learner import Learned, Learner, RewardedCompletions, takes_keys
+from dumpgym.contracts.learner import Learned, Learner, RewardedCompletions, check_arms, takes_keys
 from dumpgym.contracts.puzzle_env import Problem
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
@@ -36,6 +36,9 @@ class PuzzleStudent(Stateful):
         seed: seed of the problems.
         evaluation_problems: held-out problems per arm for ``success``.
 
+    Raises:
+        InvalidValueError: if the learner cannot complete the problems of an arm.
+
     Attributes:
         drawn: number of problems of every arm drawn so far, including those left out as repeats, (num_arms,).
         practised: number of problems of every arm that were in a batch so far, (num_arms,).
@@ -44,6 +47,7 @@ class PuzzleStudent(Stateful):
     state_fields: ClassVar[tuple[str, ...]] = ("drawn", "practised")
 
     def __init__(self, learner: Learner, arms: Sequence[Arm], *, seed: int = 0, evaluation_problems: int = 32) -> None:
+        check_arms(learner, arms)
         self.learner = learner
         self.arms = arms
         self.seed = seed

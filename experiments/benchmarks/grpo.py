@@ -30,10 +30,11 @@ import numpy as np
 import torch
 import tyro
 
+from dumpgym.agents.embedded.names import EMBEDDED_MODELS
 from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.agents.grpo.log_probs import Head, token_log_probs
-from dumpgym.agents.grpo.models import EMBEDDED_MODEL, load_tokenizer
+from dumpgym.agents.grpo.models import load_tokenizer
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.learner import RewardedCompletions
 
@@ -67,7 +68,7 @@ class Options:
         output: file for the results as JSON.
     """
 
-    model: Path = EMBEDDED_MODEL
+    model: Path = EMBEDDED_MODELS["embedded"]
     num_prompts: int = 16
     num_generations: int = 8
     natural_limit: int = 640

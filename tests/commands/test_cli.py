@@ -236,7 +236,7 @@ def test_a_file_keeps_the_defaults_that_it_leaves_out(tmp_path):
 
 
 def test_pretraining_makes_a_model_that_training_takes(tmp_path, monkeypatch):
-    monkeypatch.setattr("dumpgym.training.warm_start.CHUNK_SIZE", 32)
+    monkeypatch.setattr("dumpgym.pretraining.recipes.knights_knaves.CHUNK_SIZE", 32)
     output = tmp_path / "embedded"
     arguments = ["--scale", "0.001", "--hidden-size", "16", "--num-layers", "1", "--num-heads", "2"]
     assert main(["pretrain", "--output", str(output), *arguments, "--evaluation-problems", "1"]) == 0

@@ -19,7 +19,7 @@ def nothing_starts(monkeypatch):
 
     for work in (
         "dumpgym.training.launch.Trainer",
-        "dumpgym.training.warm_start.build_tokenizer",
+        "dumpgym.pretraining.runner.Pretrainer",
         "dumpgym.simulating.runner._run_all",
         "dumpgym.comparing.runner._Pool",
     ):

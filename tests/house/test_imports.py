@@ -38,15 +38,19 @@ MAY_IMPORT = {
     "agents/bandits": {"dumpgym/contracts"},
     "agents/curricula": {"dumpgym/contracts", "dumpgym/signals", "agents/bandits"},
     "agents/embedded": set(),
-    "agents/grpo": {"dumpgym/contracts"},
+    "agents/grpo": {"dumpgym/contracts", "agents/embedded"},
     "agents": set(),
-    "dumpgym/runs": {"dumpgym/contracts", "dumpgym/signals", "agents/grpo"},
+    "dumpgym/runs": {"dumpgym/contracts", "dumpgym/signals", "agents/grpo", "agents/embedded"},
     "dumpgym/training": {
         "dumpgym/contracts", "dumpgym/signals", "dumpgym/statistics", "dumpgym/runs", "agents/grpo", "agents/embedded",
-        "envs/knights_knaves",
+    },
+    "dumpgym/pretraining": {
+        "dumpgym/contracts", "dumpgym/runs", "dumpgym/training", "agents/grpo", "agents/embedded",
+        "envs/knights_knaves", "envs/strings",
     },
     "dumpgym/evaluating": {
         "dumpgym/contracts", "dumpgym/statistics", "dumpgym/runs", "dumpgym/training", "agents/grpo",
+        "agents/embedded",
     },
     "dumpgym/simulating": {
         "dumpgym/contracts", "dumpgym/signals", "dumpgym/statistics", "dumpgym/runs", "agents/curricula",
@@ -57,7 +61,7 @@ MAY_IMPORT = {
     },
     "dumpgym/commands": {
         "dumpgym/contracts", "dumpgym/signals", "dumpgym/runs", "dumpgym/training", "dumpgym/simulating",
-        "dumpgym/comparing", "dumpgym/evaluating", "dumpgym/reporting", "agents/grpo", "agents/embedded",
+        "dumpgym/comparing", "dumpgym/evaluating", "dumpgym/pretraining", "dumpgym/reporting", "agents/grpo",
         "envs/knights_knaves",
     },
 }  # fmt: skip
@@ -189,12 +193,15 @@ def test_libraries_that_a_room_brings_along(room, allowed):
         assert found <= allowed, f"{module} brings along {sorted(found - allowed)}"
 
 
-LANGUAGE_MODEL_MODULES = {"dumpgym.evaluating.runner", "dumpgym.training.launch", "dumpgym.training.warm_start"}
+LANGUAGE_MODEL_MODULES = {"dumpgym.evaluating.runner", "dumpgym.training.launch"}
 
 
 def test_only_the_grpo_agent_and_who_launches_it_bring_torch_along():
     for module in FILES:
-        if ROOMS[module] not in ("agents/grpo", "agents/embedded") and module not in LANGUAGE_MODEL_MODULES:
+        if (
+            ROOMS[module] not in ("agents/grpo", "agents/embedded", "dumpgym/pretraining")
+            and module not in LANGUAGE_MODEL_MODULES
+        ):
             chains = brought_along(module, GRAPH)
             heavy = [name for name in chains if name.partition(".")[0] in TORCH]
             assert not heavy, " -> ".join(chains[heavy[0]])

@@ -13,11 +13,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from dumpgym.agents.embedded.model import build_model, build_tokenizer
+from dumpgym.agents.embedded.names import EMBEDDED_MODELS
 from dumpgym.agents.grpo.agent import GRPOAgent
 from dumpgym.agents.grpo.config import GRPOConfig
-from dumpgym.agents.grpo.models import EMBEDDED_MODEL, adapter_base, end_token_ids, load_model
+from dumpgym.agents.grpo.models import adapter_base, end_token_ids, load_model
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.learner import RewardedCompletions
+from dumpgym.runs.config import TrainConfig
+from dumpgym.training.loop import Trainer
 
 TOKENIZER = build_tokenizer([" yes", " no"])
 IDS = torch.tensor([[5, 6, 7]])
@@ -83,7 +86,6 @@ def tokenizers_words(words):
         (with_half_a_file, r"a folder with config\.json"),
         (without_the_tokenizer, r"a folder with config\.json, model\.safetensors and tokenizer\.json"),
         (with_an_end_token_without_a_row, r"of 259 rows, has one for every end token, not a tokenizer that .*\(259\)"),
-        (without_brackets, "a model whose tokenizer can spell <think></think><answer></answer>"),
     ],
 )
 def test_a_spoilt_folder_is_refused_with_the_reason(folder, spoil, accepted):
@@ -91,6 +93,27 @@ def test_a_spoilt_folder_is_refused_with_the_reason(folder, spoil, accepted):
     spoil(folder)
     with pytest.raises(InvalidValueError, match=f"model is '.*'; accepted: .*{accepted}"):
         load_model(str(folder), torch.float32)
+
+
+def test_a_model_that_cannot_spell_the_answers_of_an_arm_is_refused_before_anything_is_written(folder, tmp_path):
+    without_brackets(folder)
+    agent = GRPOAgent(GRPOConfig(model=str(folder), max_completion_length=8))
+    config = TrainConfig(output=tmp_path / "run", arms=("dumpgym/KnightsKnaves2-v0",))
+    with pytest.raises(
+        InvalidValueError, match=r"a model whose tokenizer can spell the answers of KnightsKnaves2: '<th"
+    ):
+        Trainer(config, agent)
+    assert not config.output.exists()
+
+
+def test_a_context_that_is_too_short_for_an_arm_is_refused_before_anything_is_written(folder, tmp_path):
+    agent = GRPOAgent(GRPOConfig(model=str(folder), max_completion_length=2000))
+    config = TrainConfig(output=tmp_path / "run", arms=("dumpgym/KnightsKnaves2-v0",))
+    with pytest.raises(
+        InvalidValueError, match=r"length of a text is '\d+ tokens of prompt and 2000 of completion'; acc"
+    ):
+        Trainer(config, agent)
+    assert not config.output.exists()
 
 
 def test_a_token_without_a_row_is_accepted_until_a_prompt_contains_it(folder):
@@ -183,7 +206,7 @@ def test_an_adapter_without_its_weights_is_refused(folder, tmp_path):
 def test_the_embedded_model_loads_complete():
     model, tokenizer = load_model("embedded", torch.float32)
     assert len(tokenizer) == model.config.vocab_size
-    assert (EMBEDDED_MODEL / "model.safetensors").is_file()
+    assert (EMBEDDED_MODELS["embedded"] / "model.safetensors").is_file()
 
 
 def write_gguf(path):

@@ -6,25 +6,25 @@ import pytest
 import torch
 
 from dumpgym.agents.embedded.model import build_model, build_tokenizer
-from dumpgym.agents.embedded.pretraining import Batches, Pretrainer
 from dumpgym.envs.knights_knaves.language import english, worked_solution
-from dumpgym.training import warm_start
+from dumpgym.pretraining.pretrainer import Batches, Pretrainer
+from dumpgym.pretraining.recipes import knights_knaves
 
 TOKENIZER = build_tokenizer([*english.phrases(), *worked_solution.phrases()])
 STAGES = (
-    warm_start.PuzzleStage(steps=5, people=(2, 2), learning_rates=(0.0, 5e-2)),
-    warm_start.PuzzleStage(steps=5, people=(2, 3), learning_rates=(5e-2, 0.0), stops=(0.5, 1.0)),
+    knights_knaves.PuzzleStage(steps=5, people=(2, 2), learning_rates=(0.0, 5e-2)),
+    knights_knaves.PuzzleStage(steps=5, people=(2, 3), learning_rates=(5e-2, 0.0), stops=(0.5, 1.0)),
 )
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(warm_start, "CHUNK_SIZE", 24)
+    monkeypatch.setattr(knights_knaves, "CHUNK_SIZE", 24)
 
 
 def make_pretrainer(stages=STAGES):
     model = build_model(TOKENIZER, hidden_size=16, num_layers=1, num_heads=2, seed=0)
-    return Pretrainer(model, TOKENIZER, stages, lambda s, c: warm_start.example_texts(stages, 0, s, c))
+    return Pretrainer(model, TOKENIZER, stages, lambda s, c: knights_knaves.example_texts(stages, 0, s, c), 1024, 768)
 
 
 def test_the_loss_falls():
@@ -61,7 +61,7 @@ def test_another_recipe_is_refused_but_stages_that_had_not_begun_may_change(tmp_
 
 
 def test_batches_keep_every_example_once_and_their_size():
-    texts = warm_start.example_texts(STAGES, 0, 0, 0)
+    texts = knights_knaves.example_texts(STAGES, 0, 0, 0)
     batches = Batches(lambda number: texts, TOKENIZER, tokens_per_batch=400, max_completion_length=640)
     iterator = iter(batches)
     found = []
@@ -76,8 +76,8 @@ def test_batches_keep_every_example_once_and_their_size():
 
 
 def conflicts_at(num_people, stops):
-    stages = (warm_start.PuzzleStage(steps=1, people=(4, 6), learning_rates=(0, 0), stops=stops),)
-    texts = [completion for _, completion in warm_start.example_texts(stages, 0, 0, 0)]
+    stages = (knights_knaves.PuzzleStage(steps=1, people=(4, 6), learning_rates=(0, 0), stops=stops),)
+    texts = [completion for _, completion in knights_knaves.example_texts(stages, 0, 0, 0)]
     assert len(texts) == 24
     return [text.count("conflict") for text in texts if text.count(" is a k", text.index("<answer>")) == num_people]
 

@@ -1,4 +1,4 @@
-"""Supervised training of a causal language model on texts (prompt, completion), which gives the embedded model."""
+"""Supervised training of a causal language model on texts, each a prompt and its completion, in stages."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -102,8 +102,7 @@ class Pretrainer:
         tokenizer: the model's tokenizer.
         stages: the stages of the recipe.
         texts: returns the texts of one chunk for (stage number, chunk number).
-        tokens_per_batch: most tokens in a batch, padding included. The default is small, since for a given amount of
-            text the number of steps matters most.
+        tokens_per_batch: most tokens in a batch, padding included.
         max_completion_length: longest completion in tokens.
     """
 
@@ -113,8 +112,8 @@ class Pretrainer:
         tokenizer: PreTrainedTokenizerFast,
         stages: Sequence[Stage],
         texts: Callable[[int, int], list[tuple[str, str]]],
-        tokens_per_batch: int = 1024,
-        max_completion_length: int = 768,
+        tokens_per_batch: int,
+        max_completion_length: int,
     ) -> None:
         self.model, self.tokenizer, self.stages, self.texts = model, tokenizer, stages, texts
         self.tokens_per_batch, self.max_completion_length = tokens_per_batch, max_completion_length
