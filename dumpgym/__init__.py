@@ -182,4 +182,15 @@ for _id, _arguments in (("", {}), *((n, {"num_people": n}) for n in range(2, 15)
     gym.register(
         f"dumpgym/KnightsKnaves{_id}-v0", entry_point=_KNIGHTS_KNAVES, vector_entry_point=_VECTOR, kwargs=_arguments
     )
+for _module, _tasks in (
+    ("tasks", ("Copy", "Reverse", "Sort", "Addition", "Parity", "CumulativeSum")),
+    ("controls", ("RandomAnswer", "Coin")),
+):
+    for _task in _tasks:
+        gym.register(
+            f"dumpgym/{_task}-v0",
+            entry_point=f"dumpgym.envs.strings.{_module}:{_task}Env",
+            # The default length leaves too few strings of bits for two splits.
+            kwargs={"length": 8} if _task == "Parity" else {},
+        )
 gym.register("dumpgym/Curriculum-v0", entry_point="dumpgym.envs.curriculum:CurriculumEnv")

@@ -4,9 +4,10 @@ import dataclasses
 from typing import Any
 
 from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict
+from dumpgym.contracts.rewards import reward_rule
 from dumpgym.envs.knights_knaves.logic.puzzle import Puzzle
 from dumpgym.envs.knights_knaves.problems import ProblemBlock, PuzzleSettings, block_and_row, problem_block
-from dumpgym.envs.knights_knaves.verifier import TAGS, reward_rule, verify
+from dumpgym.envs.knights_knaves.verifier import TAGS, verify
 
 _MAX_PROMPT_LENGTH = 65_536  # 100 people take about 10,000 characters, and about 30,000 with deep statements
 

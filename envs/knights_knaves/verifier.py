@@ -1,20 +1,18 @@
 """The verifier of Knights and Knaves: maps the text of a completion to an outcome and a reward.
 
-A completion has one of four outcomes, and a reward rule assigns a reward to each outcome. No rule gives partial credit.
+A completion has one of four outcomes, and a reward rule (``dumpgym.contracts.rewards``) assigns a reward to each
+outcome. No rule gives partial credit.
 
-===============  =======================================================  ====================  ========  ===========
-outcome          when                                                     ``dump-v0``           binary    answer-only
-                                                                          ``logic-rl-v0``       ``-v0``   ``-v0``
-===============  =======================================================  ====================  ========  ===========
-``correct``      everyone has the right role                              +1 + 2    =  3        1          2
-``wrong``        everyone has exactly one role, and some role is wrong    +1 - 1.5  = -0.5      0         -1.5
-``unparseable``  the answer says more than that, less or something else   +1 - 2    = -1        0         -2
-``bad_format``   the tags are not as requested, or it is not text         -1 - 2    = -3        0         -2
-===============  =======================================================  ====================  ========  ===========
+===============  =======================================================
+outcome          when
+===============  =======================================================
+``correct``      everyone has the right role
+``wrong``        everyone has exactly one role, and some role is wrong
+``unparseable``  the answer says more than that, less or something else
+``bad_format``   the tags are not as requested, or it is not text
+===============  =======================================================
 
-``dump`` is the training reward of the paper (DUMP, arXiv 2504.09710), with the terms ``format`` and ``answer``.
-``answer-only`` is the metric of the paper's evaluation: only the term ``answer``. ``binary`` gives 1 for a right
-answer, in the term ``answer``. All three require the same format: ``<think>``, ``</think>``, ``<answer>`` and
+The rules ``dump``, ``binary`` and ``answer-only`` require the same format: ``<think>``, ``</think>``, ``<answer>`` and
 ``</answer>`` once each and in this order, with only white space before ``<think>``, between ``</think>`` and
 ``<answer>`` and after ``</answer>``, except that end-of-turn markers may follow ``</answer>``: a chat template may
 close a turn with one marker and a text with another, and batches are padded with them.
@@ -36,45 +34,14 @@ answer in an unforeseen form counts as ``unparseable``; the verdict's reason quo
 
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
-from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
+from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.puzzle_env import Verdict
+from dumpgym.contracts.rewards import reward_rule
 from dumpgym.envs.knights_knaves.language.answer_reader import Grammar, quoted, read_answer, role_grammar
 from dumpgym.envs.knights_knaves.language.markup import WHITE, fold_name
 from dumpgym.envs.knights_knaves.language.words import KNIGHT_KNAVE, RoleWords
-
-
-class RewardRule(NamedTuple):
-    """The reward terms of each outcome, and whether text outside the tags is a bad format (``is_strict``)."""
-
-    name: str
-    version: int
-    terms: Mapping[str, MappingProxyType[str, float]]
-    is_strict: bool = True
-
-    @property
-    def id(self) -> str:
-        """The full name, e.g. "dump-v0". Reports of results should use it."""
-        return f"{self.name}-v{self.version}"
-
-
-def _terms(**columns: tuple[float, float, float, float]) -> Mapping[str, MappingProxyType[str, float]]:
-    outcomes = ("correct", "wrong", "unparseable", "bad_format")
-    rows = zip(outcomes, zip(*columns.values(), strict=True), strict=True)
-    return MappingProxyType({outcome: MappingProxyType(dict(zip(columns, row, strict=True))) for outcome, row in rows})
-
-
-_PAPER = _terms(format=(1.0, 1.0, 1.0, -1.0), answer=(2.0, -1.5, -2.0, -2.0))
-_VERSIONS = (  # several versions of one name are listed from oldest to newest
-    RewardRule("dump", 0, _PAPER),
-    RewardRule("logic-rl", 0, _PAPER, is_strict=False),
-    RewardRule("binary", 0, _terms(answer=(1.0, 0.0, 0.0, 0.0))),
-    RewardRule("answer-only", 0, _terms(answer=(2.0, -1.5, -2.0, -2.0))),
-)
-REWARDS: Mapping[str, RewardRule] = MappingProxyType({rule.name: rule for rule in _VERSIONS})
-_RULES = {**REWARDS, **{rule.id: rule for rule in _VERSIONS}}
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 END_OF_TURN = (
@@ -113,17 +80,6 @@ _MOST_PUZZLES = 256
 _MOST_KNOWN_ANSWERS, _KNOWN_ANSWER_LENGTH = 64, 2048
 
 
-def reward_rule(name: str) -> RewardRule:
-    """Returns the newest version of a reward rule, given its name ("dump"), or the version of a full id ("dump-v0").
-
-    Raises:
-        UnknownNameError: if there is no such rule.
-    """
-    if name not in _RULES:
-        raise UnknownNameError("reward", str(name), _RULES)
-    return _RULES[name]
-
-
 def verify(
     completion: object, roles: Mapping[str, str], *, role_words: RoleWords = KNIGHT_KNAVE, reward: str = "dump"
 ) -> Verdict:
@@ -135,7 +91,7 @@ def verify(
             how accents are composed.
         role_words: the puzzle's two role words, in lower case. Their order matters only for remarks on what a role
             means, such as "a knight (tells the truth)".
-        reward: name or full id of the reward rule; see ``REWARDS``.
+        reward: name or full id of the reward rule; see ``dumpgym.contracts.rewards``.
 
     Returns:
         the verdict, with the outcome and reward terms of the table above, and a reason that says what is wrong.
@@ -144,7 +100,7 @@ def verify(
         InvalidValueError: if ``roles`` is empty, some role is no role word, or two names cannot be told apart.
         UnknownNameError: if there is no such reward rule.
     """
-    rule = _RULES.get(reward) or reward_rule(reward)
+    rule = reward_rule(reward)
     # A group has many completions of one puzzle, so the puzzle's folded names, grammar and known answers are worth
     # keeping. The key is the identity of ``roles``, because hashing its items would take longer than the rest of a
     # typical call. An identity can be reused and a mapping can change, so a hit counts only if the contents are equal.

@@ -20,6 +20,7 @@ import tyro
 
 from dumpgym.commands.play import shown_prompt
 from dumpgym.contracts.puzzle_env import Problem
+from dumpgym.contracts.rewards import REWARDS
 from dumpgym.envs.knights_knaves.dump_puzzles import MAX_PEOPLE, MIN_PEOPLE
 from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
 from dumpgym.envs.knights_knaves.guessing import OperatorBaseline, operator_baseline, wilson_interval
@@ -29,7 +30,6 @@ from dumpgym.envs.knights_knaves.language.worked_solution import worked_solution
 from dumpgym.envs.knights_knaves.logic.equivalence import LEAVES, Statement
 from dumpgym.envs.knights_knaves.logic.puzzle import OPERATORS, Puzzle
 from dumpgym.envs.knights_knaves.problems import ProblemBlock, PuzzleSettings, locate, problem_block
-from dumpgym.envs.knights_knaves.verifier import REWARDS
 
 SEED, SPLIT = 0, "train"
 SIZES = (2, 3, 4, 5, 6, 7, 8, 10, 14, 20, 50)

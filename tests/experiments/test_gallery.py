@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from dumpgym.contracts.errors import InvalidValueError
+from dumpgym.contracts.rewards import REWARDS
 from dumpgym.envs.knights_knaves.env import KnightsKnavesEnv
 from dumpgym.envs.knights_knaves.guessing import operator_baseline, wilson_interval
 from dumpgym.envs.knights_knaves.problems import PuzzleSettings
-from dumpgym.envs.knights_knaves.verifier import REWARDS
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "gallery" / "run.py"
 GALLERY = runpy.run_path(str(SCRIPT))

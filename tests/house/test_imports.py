@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "dumpgym/statistics": {"dumpgym/contracts"},
     "dumpgym/testing": {"dumpgym/contracts"},
     "envs/knights_knaves": {"dumpgym/contracts"},
+    "envs/strings": {"dumpgym/contracts"},
     "envs/students": {"dumpgym/contracts", "dumpgym/signals", "envs/knights_knaves"},
     "envs": {"dumpgym/contracts", "dumpgym/signals", "envs/students"},
     "agents/bandits": {"dumpgym/contracts"},
@@ -184,6 +185,7 @@ def test_imports_name_the_package():
         ("agents/bandits", {"gymnasium", "numpy", "scipy"}),
         ("agents/curricula", {"gymnasium", "numpy", "scipy"}),
         ("envs/knights_knaves", {"gymnasium", "numpy"}),
+        ("envs/strings", {"gymnasium", "numpy"}),
         ("envs/students", {"gymnasium", "numpy", "scipy"}),
     ],
 )

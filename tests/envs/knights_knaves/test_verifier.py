@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
+from dumpgym.contracts.rewards import REWARDS, reward_rule
 from dumpgym.envs.knights_knaves.language.words import KNIGHT_KNAVE, ROLE_WORDS, RoleWords, plural, with_article
-from dumpgym.envs.knights_knaves.verifier import END_OF_TURN, REWARDS, reward_rule, verify
+from dumpgym.envs.knights_knaves.verifier import END_OF_TURN, verify
 
 ROLES = {"Zoey": "knight", "Oliver": "knave", "Jack": "knight"}
 RIGHT = "(1) Zoey is a knight\n(2) Oliver is a knave\n(3) Jack is a knight"
@@ -65,25 +66,11 @@ def test_a_rule_pays_each_outcome(name):
         assert list(verdict.reward_terms) == ["format", "answer"][-len(verdict.reward_terms) :]
 
 
-def test_rules_have_a_version_and_cannot_be_changed():
-    assert [reward_rule(name).id for name in REWARDS] == ["dump-v0", "logic-rl-v0", "binary-v0", "answer-only-v0"]
-    assert all(reward_rule(rule.id) is rule for rule in REWARDS.values())
-    with pytest.raises(TypeError):
-        REWARDS["dump"] = REWARDS["binary"]
-    with pytest.raises(TypeError):
-        REWARDS["dump"].terms["wrong"]["answer"] = 2.0
-
-
 @pytest.mark.parametrize("name", ["dunp", "dump-v1", "", "DUMP", None])
 def test_an_unknown_reward_is_refused(name):
     for ask in (reward_rule, lambda name: verify(completion(RIGHT), ROLES, reward=name)):
         with pytest.raises(UnknownNameError, match=re.escape(f"unknown reward {str(name)!r}; ")):
             ask(name)
-
-
-def test_an_unknown_reward_gets_a_suggestion():
-    with pytest.raises(UnknownNameError, match="did you mean 'logic-rl'"):
-        reward_rule("logic_rl")
 
 
 @pytest.mark.parametrize(
