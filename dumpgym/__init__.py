@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from dumpgym.contracts.student_registry import make_students as make_students
     from dumpgym.contracts.student_registry import register_student as register_student
     from dumpgym.contracts.student_registry import student_registry as student_registry
+    from dumpgym.contracts.success import NeedsSuccess as NeedsSuccess
     from dumpgym.evaluating.config import EvaluateConfig as EvaluateConfig
     from dumpgym.evaluating.runner import evaluate_model as evaluate_model
     from dumpgym.reporting import figures as figures
@@ -130,6 +131,7 @@ _EXPORTS = {
         "register_student",
         "student_registry",
     ),
+    "dumpgym.contracts.success": ("NeedsSuccess",),
     "dumpgym.evaluating.config": ("EvaluateConfig",),
     "dumpgym.evaluating.runner": ("evaluate_model",),
     "dumpgym.runs.config": ("TrainConfig",),

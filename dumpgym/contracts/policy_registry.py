@@ -26,6 +26,11 @@ class PolicySpec:
     vectorised: bool = False
 
     @property
+    def cheats(self) -> bool:
+        """Whether the policy is told the success on every arm; see ``NeedsSuccess``."""
+        return hasattr(self.entry_point, "tell_success")
+
+    @property
     def parameters(self) -> dict[str, inspect.Parameter]:
         """Options of the policy besides num_arms, seed and num_runs, by name.
 

@@ -20,6 +20,8 @@ from dumpgym.runs.whole import TOKEN_COLUMNS as TOKEN_COLUMNS
 from dumpgym.runs.whole import check_whole
 
 Array = NDArray[np.float64]
+TOLD = "told_success"
+"""Last part of the names under which a step logs the success on every arm that a policy was told."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class FinishedRun:
     def arms(self) -> list[str]:
         """Names of the arms, easiest first."""
         return list(self.evaluations[0]["eval/solved"])
+
+    @property
+    def cheats(self) -> bool:
+        """Whether the policy was told the success on every arm; see ``NeedsSuccess``."""
+        return any(key.endswith(f"/{TOLD}") for key in self.metrics[0])
 
     @cached_property
     def ledger(self) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from dumpgym.contracts.policy_registry import find_policy, policy_for_run
 from dumpgym.contracts.specs import read_spec
 from dumpgym.contracts.student import Student
 from dumpgym.contracts.student_registry import make_students
+from dumpgym.contracts.success import must_be_told
 from dumpgym.signals.signal import make_signal
-from dumpgym.simulating.oracle import Predictable, best_allocation
+from dumpgym.simulating.allocation import Predictable, best_allocation
 from dumpgym.statistics.curves import effective_number
 
-ORACLE = "oracle"
+BEST_ALLOCATION = "best-allocation"
 """Name for a student's best allocation, accepted where a policy is named."""
 
 
@@ -140,6 +141,7 @@ def run(policy: LockstepPolicy, student: Student, plan: SimulationPlan) -> Traje
     compute = make_signal(plan.signal, policy.shape)
     success, shares, tokens = [student.success()], [], []
     for step in range(plan.steps):
+        _tell_success(policy, success[-1], step)
         arms = policy.select_arms(plan.prompts_per_step)  # (..., groups)
         results = student.practise(arms, plan.num_generations)
         policy.update(Feedback.of_results(step, results, compute(results)))
@@ -153,11 +155,20 @@ def run(policy: LockstepPolicy, student: Student, plan: SimulationPlan) -> Traje
     return Trajectories(rows[0], rows[1], all_tokens, student.counts)
 
 
+def _tell_success(policy: object, success: NDArray[np.float64], step: int) -> None:
+    """Tells the policies that cheat the success on every arm, (..., num_arms); see ``NeedsSuccess``."""
+    if isinstance(policy, SeparatePolicies):
+        for one, row in zip(policy.policies, success, strict=True):
+            _tell_success(one, row, step)
+    elif must_be_told(policy, step):
+        policy.tell_success(success)
+
+
 def run_seeds(policy: str, student: str, seeds: Sequence[int], plan: SimulationPlan) -> Trajectories:
     """Runs a policy on a student once per seed, in lockstep if both can, otherwise one run after another.
 
     Args:
-        policy: ``id?option=value&...``, or "oracle" for the best allocation to a ``Predictable`` student.
+        policy: ``id?option=value&...``, or "best-allocation" for the best one to a ``Predictable`` student.
         student: ``id?argument=value&...``, see ``dumpgym.contracts.student_registry.make_students``.
         seeds: seed of every run.
         plan: number and size of the batches, and the signal.
@@ -176,9 +187,9 @@ def run_seeds(policy: str, student: str, seeds: Sequence[int], plan: SimulationP
     # beside it.
     made = make_students(student, seeds)
     make: Callable[..., BanditPolicy]
-    if policy == ORACLE:
+    if policy == BEST_ALLOCATION:
         vectorised = True
-        make = partial(PlannedShares, _oracle_shares(made[0][0], plan))
+        make = partial(PlannedShares, _best_shares(made[0][0], plan))
     else:
         policy_id, options = read_spec("policy", policy)
         vectorised = find_policy(policy_id).vectorised
@@ -197,9 +208,9 @@ def run_seeds(policy: str, student: str, seeds: Sequence[int], plan: SimulationP
     return Trajectories(joined[0], joined[1], joined[2], parts[0].counts)
 
 
-def _oracle_shares(student: Student, plan: SimulationPlan) -> NDArray[np.float64]:
+def _best_shares(student: Student, plan: SimulationPlan) -> NDArray[np.float64]:
     if not isinstance(student, Predictable):
         raise InvalidValueError(
-            "policy", ORACLE, f"a student with expected_path, which {type(student).__name__} has not"
+            "policy", BEST_ALLOCATION, f"a student with expected_path, which {type(student).__name__} has not"
         )
     return best_allocation(student, plan.steps, plan.num_generations)

@@ -10,7 +10,9 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from dumpgym.simulating.lockstep import ORACLE, Trajectories
+from dumpgym.contracts.policy_registry import find_policy
+from dumpgym.contracts.specs import read_spec
+from dumpgym.simulating.lockstep import BEST_ALLOCATION, Trajectories
 from dumpgym.statistics.intervals import interval_over_runs, median_interval
 
 CONTROL = "uniform"
@@ -51,7 +53,8 @@ class StudentResult:
 
     Attributes:
         arm_names: names of the student's arms.
-        policies: results by the policy's specification, and those of the oracle, if there is one, under "oracle".
+        policies: results by the policy's specification, and those of the best allocation, if it is known, under
+            "best-allocation".
         rows: rows of the table, best area first; see ``policy_rows``.
     """
 
@@ -60,12 +63,17 @@ class StudentResult:
     rows: list[dict[str, Any]]
 
 
+def cheats(policy: str) -> bool:
+    """Whether a policy, or the best allocation, knows what no curriculum knows; see ``NeedsSuccess``."""
+    return policy == BEST_ALLOCATION or find_policy(read_spec("policy", policy)[0]).cheats
+
+
 def policy_rows(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[str, Any]]:
     """Makes the rows of the table, one per policy, best area first.
 
     Every estimate is a tuple (value, lower, upper) with a 95 % interval: Student's for means, that of order statistics
     for the median. Differences are paired: run s of the
-    policy minus run s of uniform sampling. "regret" is run s of the oracle minus run s of the policy.
+    policy minus run s of uniform sampling. "regret" is run s of the best allocation minus run s of the policy.
     "steps_to_threshold" is a median, in which a run that never reaches the threshold counts as steps + 1.
 
     Args:
@@ -85,8 +93,8 @@ def policy_rows(policies: Mapping[str, PolicyResult], steps: int) -> list[dict[s
             "runs_that_reached": int(np.isfinite(reached).sum()),
             "runs": len(reached),
         }
-        if ORACLE in areas:
-            row["regret"] = interval_over_runs(areas[ORACLE] - areas[name])
+        if BEST_ALLOCATION in areas:
+            row["regret"] = interval_over_runs(areas[BEST_ALLOCATION] - areas[name])
         rows.append(row)
     return rows
 
@@ -124,7 +132,7 @@ def rich_table(student: str, result: StudentResult, steps: int) -> Table:
     followed by the number of runs that reached it, if some did not.
     """
     title = f"{escape(student)}: {result.rows[0]['runs']} paired seeds, means, 95 % intervals"
-    table = Table(title=title, box=SIMPLE, pad_edge=False)
+    table = Table(title=title, caption=_cheating(result), box=SIMPLE, pad_edge=False)
     table.add_column("policy", overflow="fold")
     for column in ("area", "minus uniform", "final", "to threshold", "regret", "arms"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -160,7 +168,7 @@ def markdown_table(student: str, result: StudentResult, steps: int) -> str:
         f"success after {steps} steps",
         "median steps to threshold",
         "runs that reached it",
-        "regret to the oracle",
+        "regret to the best allocation",
         "effective arms in a batch",
         "million tokens",
     ]
@@ -181,4 +189,12 @@ def markdown_table(student: str, result: StudentResult, steps: int) -> str:
             ]
         )
     body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"## `{student}`, {result.rows[0]['runs']} seeds\n\n{body}\n"
+    note = f"\n{line}\n" if (line := _cheating(result)) else ""
+    return f"## `{student}`, {result.rows[0]['runs']} seeds\n\n{body}\n{note}"
+
+
+def _cheating(result: StudentResult) -> str | None:
+    """A sentence that names the policies of a table that cheat, if there are any."""
+    named = [row["policy"] for row in result.rows if cheats(row["policy"])]
+    known = "knows" if len(named) == 1 else "know"
+    return f"{' and '.join(named)} {known} what a curriculum cannot know." if named else None

@@ -23,8 +23,8 @@ from dumpgym.contracts.version import __version__
 from dumpgym.runs.files import check_output
 from dumpgym.runs.validation import STRICT, PathOfFiles
 from dumpgym.signals.signal import make_signal
-from dumpgym.simulating.lockstep import ORACLE, SimulationPlan, run_seeds
-from dumpgym.simulating.oracle import Predictable
+from dumpgym.simulating.allocation import Predictable
+from dumpgym.simulating.lockstep import BEST_ALLOCATION, SimulationPlan, run_seeds
 from dumpgym.simulating.results import (
     CONTROL,
     PolicyResult,
@@ -53,7 +53,7 @@ class SimulateConfig:
         num_generations: number of completions in a group.
         signal: registered name of the signal that the bandit learns from.
         threshold: mean success for the measure "steps to threshold".
-        oracle: whether to compare with the best allocation, for students for which it can be computed.
+        best_allocation: whether to compare with the best allocation, for students for which it can be computed.
         processes: number of processes; 0 for one per core, 1 to run in the calling process.
     """
 
@@ -67,7 +67,7 @@ class SimulateConfig:
     num_generations: Annotated[int, Ge(2)] = 16
     signal: str = "mean_absolute_advantage"
     threshold: Annotated[float, Ge(0), Le(1)] = 0.5
-    oracle: bool = True
+    best_allocation: bool = True
     processes: Annotated[int, Ge(0)] = 0
 
     @property
@@ -148,7 +148,7 @@ def _arm_names(student: str) -> Sequence[str]:
     return make_students(student, [0])[0][0].arm_names
 
 
-def _has_oracle(student: str) -> bool:
+def _is_predictable(student: str) -> bool:
     return isinstance(make_students(student, [0])[0][0], Predictable)
 
 
@@ -156,8 +156,9 @@ def _run_all(
     config: SimulateConfig, policies: Sequence[str], on_progress: Callable[[str, float], None]
 ) -> Iterator[tuple[str, str, PolicyResult]]:
     """Yields every student and policy with their result, in the order of completion."""
-    # The oracle's pairs come first, because their search takes the longest.
-    pairs = [(student, ORACLE) for student in config.students if config.oracle and _has_oracle(student)]
+    # Best allocations come first, because their search takes the longest.
+    predictable = filter(_is_predictable, config.students) if config.best_allocation else ()
+    pairs = [(student, BEST_ALLOCATION) for student in predictable]
     pairs += [(student, policy) for student in config.students for policy in policies]
     workers = min(config.processes or max(1, int(available_cpus())), len(pairs))
     on_progress(f"simulating {len(pairs)} policies", 0.0)
@@ -189,7 +190,7 @@ def _in_pool(config: SimulateConfig, pairs: Sequence[Pair], workers: int) -> Ite
 
 
 def run_pair(config: SimulateConfig, student: str, policy: str) -> PolicyResult:
-    """Runs one policy, or the student's best allocation if it is "oracle", on one student over all seeds."""
+    """Runs one policy, or the best allocation if it is "best-allocation", on one student over all seeds."""
     seeds = range(config.first_seed, config.first_seed + config.seeds)
     return PolicyResult.of_trajectories(run_seeds(policy, student, seeds, config.plan), config.threshold)
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.policy import BanditPolicy
+from dumpgym.contracts.success import NeedsSuccess
 from dumpgym.testing.expectation import expect
 
 MakePolicy = Callable[..., BanditPolicy]
@@ -46,6 +47,12 @@ def make_feedback(
     return Feedback(step, arms, signals, solved, sizes, 100 * sizes, np.zeros_like(arms))
 
 
+def tell_success(policy: BanditPolicy, success: ArrayLike) -> None:
+    """Tells a policy the success on every arm, shape (..., num_arms), if it needs it; see ``NeedsSuccess``."""
+    if isinstance(policy, NeedsSuccess):
+        policy.tell_success(np.array(success, dtype=np.float64))
+
+
 def check_policy(make: MakePolicy, *, symmetric: bool | None = None, vectorised: bool = False) -> None:
     """Checks that a policy follows the contract of ``BanditPolicy``.
 
@@ -55,6 +62,7 @@ def check_policy(make: MakePolicy, *, symmetric: bool | None = None, vectorised:
     - Invalid input: ``update`` rejects unknown arms and non-finite signals, ``load_state_dict`` rejects the state of a
       different policy; both raise ``InvalidValueError`` and leave the policy unchanged.
     - Aliasing: the policy shares no arrays with its caller.
+    - Success: a policy that needs the success on every arm is told it before every batch, see ``NeedsSuccess``.
     - Symmetry and lockstep: see ``symmetric`` and ``vectorised``.
 
     Args:
@@ -104,7 +112,9 @@ def _random_feedback(
 def _play(policy: BanditPolicy, rng: np.random.Generator, steps: Iterable[int] = STEPS) -> list[NDArray[Any]]:
     """Runs one batch per step and returns the probabilities and arms of each, to compare runs."""
     record: list[NDArray[Any]] = []
+    successes = np.random.default_rng(11)
     for step in steps:
+        tell_success(policy, successes.random(policy.num_arms))
         record += [policy.probabilities(), policy.select_arms(16)]
         policy.update(_random_feedback(rng, policy.num_arms, step))
     return record
@@ -194,11 +204,20 @@ def _check_rejected_state(make: MakePolicy) -> None:
 
 
 def _check_aliasing(make: MakePolicy) -> None:
-    policy = make(NUM_ARMS, 0)
+    policy, success = make(NUM_ARMS, 0), np.linspace(0, 1, NUM_ARMS)
     feedback = _random_feedback(np.random.default_rng(6), NUM_ARMS, 0)
+    if isinstance(policy, NeedsSuccess):
+        policy.tell_success(success)
     policy.update(feedback)
     before, probabilities = _state(policy), policy.probabilities()
-    for values in (feedback.arm, feedback.signal, feedback.successes, feedback.num_generations, feedback.tokens):
+    for values in (
+        success,
+        feedback.arm,
+        feedback.signal,
+        feedback.successes,
+        feedback.num_generations,
+        feedback.tokens,
+    ):
         values.fill(1)
     policy.probabilities().fill(0.5)
     unchanged = _state(policy) == before and np.array_equal(policy.probabilities(), probabilities)
@@ -207,8 +226,11 @@ def _check_aliasing(make: MakePolicy) -> None:
 
 def _check_symmetry(make: MakePolicy) -> None:
     first, second, new_index = make(NUM_ARMS, 0), make(NUM_ARMS, 0), np.array([2, 0, 3, 1])
-    rng = np.random.default_rng(7)
+    rng, successes = np.random.default_rng(7), np.random.default_rng(11)
     for step in STEPS:
+        success = successes.random(NUM_ARMS)
+        tell_success(first, success)
+        tell_success(second, success[np.argsort(new_index)])
         feedback = _random_feedback(rng, NUM_ARMS, step)
         first.update(feedback)
         second.update(dataclasses.replace(feedback, arm=new_index[feedback.arm]))
@@ -222,8 +244,12 @@ def _check_symmetry(make: MakePolicy) -> None:
 def _check_lockstep(make: MakePolicy) -> None:
     """Two runs in lockstep must have the probabilities of two single policies that receive the same feedback."""
     both, single = make(NUM_ARMS, 0, num_runs=2), [make(NUM_ARMS, 0), make(NUM_ARMS, 0)]
-    stochastic, rng = both.draws_in_update, np.random.default_rng(9)
+    stochastic, rng, successes = both.draws_in_update, np.random.default_rng(9), np.random.default_rng(11)
     for step in STEPS:
+        success = successes.random((2, NUM_ARMS))
+        tell_success(both, success)
+        for policy, row in zip(single, success, strict=True):
+            tell_success(policy, row)
         feedbacks = [_random_feedback(rng, NUM_ARMS, step, num_generations=8) for _ in single]
         p = np.stack([policy.probabilities() for policy in single])
         same = stochastic or np.allclose(both.probabilities(), p, rtol=0, atol=1e-9)

@@ -51,11 +51,12 @@ def evaluate(
     seed: int = 0,
     greedy: bool = True,
     split: str = "test",
+    first: int = 0,
     num_generations: int = 1,
     batch_size: int = EVALUATION_BATCH,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Evaluation:
-    """Lets the learner complete the first ``num_problems`` test problems of each arm.
+    """Lets the learner complete ``num_problems`` problems of each arm, by default its first test problems.
 
     Sampled completions are drawn with random numbers that depend on the seed, the arm's name and the problem. Training
     therefore continues as if the evaluation had not happened, and evaluations before and after training, or under two
@@ -64,15 +65,17 @@ def evaluate(
     Args:
         learner: completes the prompts.
         arms: the arms to evaluate on.
-        num_problems: held-out problems per arm.
+        num_problems: problems per arm.
         seed: seed of the problems and of the sampling.
         greedy: take the most probable tokens instead of sampling at the learner's temperature.
         split: "test", or "train" for the problems that training starts with.
+        first: index of the first problem of every arm.
         num_generations: completions per problem.
         batch_size: completions generated together; results depend on it only by rounding.
         on_progress: called after every batch with the share of the problems that is done, up to 1.
     """
-    cases = [(arm, i, arm.env.sample_problem(seed, split, i)) for arm in arms for i in range(num_problems)]
+    indices = range(first, first + num_problems)
+    cases = [(arm, i, arm.env.sample_problem(seed, split, i)) for arm in arms for i in indices]
     is_keyed = takes_keys(learner)
     judged: dict[str, list[JudgedCompletion]] = {arm.name: [] for arm in arms}
     tokens, truncated = dict.fromkeys(judged, 0), dict.fromkeys(judged, 0)
@@ -84,7 +87,7 @@ def evaluate(
             [problem.learner_prompt for _, _, problem in batch],
             num_generations,
             greedy=greedy,
-            seed=seed * len(cases) + start,
+            seed=seed * len(cases) + first * len(arms) + start,
             max_completion_lengths=limits_of(arm for arm, _, _ in batch),
             **keyed,
         )

@@ -1,8 +1,9 @@
 """The training loop: the policy draws arms, the learner completes their problems, the verifier judges, both learn.
 
 The policy is asked when a batch is drawn, sees training completions only, and is updated once per step, after the
-rewards are known. ``puzzle_student.py`` has the student's part of a step, ``recorder.py`` what a step logs, and
-``launch.py`` makes the learner: the loop knows no language model.
+rewards are known. A policy that cheats, as the oracle does, is also told the success on every arm.
+``puzzle_student.py`` has the student's part of a step, ``recorder.py`` what a step logs, and ``launch.py`` makes the
+learner: the loop knows no language model.
 
 A run can be stopped at any moment. What it leaves either belongs to its newest checkpoint or is taken back when it
 resumes from there, so it ends as if it had never been stopped. Several processes may train one model: all go through
@@ -16,6 +17,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dumpgym.contracts.arms import make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.contracts.feedback import Feedback
@@ -23,6 +27,7 @@ from dumpgym.contracts.learner import Learner, SavesModel
 from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.contracts.processes import Processes, SingleProcess
 from dumpgym.contracts.state import Stateful
+from dumpgym.contracts.success import must_be_told
 from dumpgym.runs.config import TrainConfig, progress, refuse_changes
 from dumpgym.runs.directory import SUMMARY, RunDirectory
 from dumpgym.runs.resuming import ResumePoint, resume_point
@@ -141,6 +146,7 @@ class Trainer:
         return summary
 
     def _train_step(self) -> None:
+        told = self._tell_success()
         started, config = perf_counter(), self.config
         # The probabilities are read before the draw, since drawing may advance the policy's generator. They go back to
         # the policy with the feedback, because importance-weighted policies divide by those of the draw.
@@ -163,7 +169,18 @@ class Trainer:
         self.policy.update(Feedback.of_results(self.step, batch.results, signal, requested))
         self.step += 1
         self.ledger.add_batch(batch, perf_counter() - started)
-        self.recorder.log_step(self.step, requested, signal, batch, self.student.practised, self.progress)
+        self.recorder.log_step(self.step, requested, signal, batch, self.student.practised, self.progress, told)
+
+    def _tell_success(self) -> NDArray[np.float64] | None:
+        """Tells a policy that cheats the success on every arm, (num_arms,), and returns it; see ``NeedsSuccess``."""
+        if not must_be_told(self.policy, self.step):
+            return None
+        started = perf_counter()
+        measured = self.student.measure(self.policy.problems, self.step // self.policy.refresh)
+        success = np.array([np.mean(measured.successes[name]) for name in self.recorder.names])
+        self.policy.tell_success(success)
+        self.ledger.add_evaluation(measured.tokens, perf_counter() - started)
+        return success
 
     def _evaluate(self, num_problems: int, *, with_sampling: bool) -> None:
         started, modes = perf_counter(), {"eval": True, "eval_sampled": False}

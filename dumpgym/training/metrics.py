@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dumpgym.contracts.puzzle_env import UNREADABLE
 from dumpgym.runs.directory import RunDirectory
-from dumpgym.runs.finished import read_ledger
+from dumpgym.runs.finished import TOLD, read_ledger
 from dumpgym.statistics.curves import effective_number
 from dumpgym.statistics.intervals import success_change
 from dumpgym.training.batch import BY_GROUP, TrainingBatch
@@ -60,6 +60,11 @@ def arm_metrics(
             metrics[f"arms/{name}/success"] = float(results.successes[mine].mean() / results.num_generations)
             metrics[f"arms/{name}/format"] = 1 - float(batch.unreadable[mine].mean() / results.num_generations)
     return metrics
+
+
+def told_metrics(names: Sequence[str], success: NDArray[np.float64]) -> dict[str, float]:
+    """The success on every arm that a policy was told, (num_arms,)."""
+    return {f"arms/{name}/{TOLD}": float(value) for name, value in zip(names, success, strict=True)}
 
 
 def arm_health(names: Sequence[str], batch: TrainingBatch) -> dict[str, float]:

@@ -14,8 +14,9 @@ from dumpgym.contracts.learner import Learned, Learner, RewardedCompletions, che
 from dumpgym.contracts.puzzle_env import Problem
 from dumpgym.contracts.state import Stateful
 from dumpgym.contracts.student import GroupResults
+from dumpgym.contracts.success import measuring_seed
 from dumpgym.training.batch import BrokenBatchError, TrainingBatch
-from dumpgym.training.evaluation import evaluate
+from dumpgym.training.evaluation import Evaluation, evaluate
 
 
 class PuzzleStudent(Stateful):
@@ -66,6 +67,16 @@ class PuzzleStudent(Stateful):
         """Greedy success on the first held-out problems of every arm, (num_arms,)."""
         found = evaluate(self.learner, self.arms, self.evaluation_problems, seed=self.seed, greedy=True)
         return np.array([np.mean(found.successes[name]) for name in self.arm_names])
+
+    def measure(self, num_problems: int, number: int) -> Evaluation:
+        """Samples a completion of new training problems of every arm, which the run does not train on.
+
+        Args:
+            num_problems: problems per arm.
+            number: number of the measurement, from 0; each of them has other problems.
+        """
+        seed, first = measuring_seed(self.seed), number * num_problems
+        return evaluate(self.learner, self.arms, num_problems, seed=seed, greedy=False, split="train", first=first)
 
     def practise_batch(
         self,

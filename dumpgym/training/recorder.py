@@ -13,7 +13,14 @@ from dumpgym.training.batch import BrokenBatchError, TrainingBatch
 from dumpgym.training.evaluation import Evaluation
 from dumpgym.training.learner_alarms import LearnerAlarms
 from dumpgym.training.ledger import Ledger
-from dumpgym.training.metrics import arm_health, arm_metrics, batch_metrics, evaluation_metrics, policy_metrics
+from dumpgym.training.metrics import (
+    arm_health,
+    arm_metrics,
+    batch_metrics,
+    evaluation_metrics,
+    policy_metrics,
+    told_metrics,
+)
 from dumpgym.training.policy_alarms import PolicyAlarms, format_alarms
 
 Observer = Callable[[str, Mapping[str, Any]], None]
@@ -54,6 +61,7 @@ class Recorder(Stateful):
         batch: TrainingBatch,
         practised: NDArray[np.int64],
         progress: float,
+        told: NDArray[np.float64] | None = None,
     ) -> None:
         """Logs a step of training, which the ledger has already.
 
@@ -64,6 +72,7 @@ class Recorder(Stateful):
             batch: the batch.
             practised: number of problems of every arm so far, (num_arms,).
             progress: how far the run has come, from 0 to 1.
+            told: success on every arm that the policy was told before the batch, (num_arms,); None if it was not.
         """
         alarms, guarded = self.policy_alarms.observe(requested, batch.results, batch.unreadable)
         self._log(
@@ -76,6 +85,7 @@ class Recorder(Stateful):
             | {"alarms": alarms + self.learner_alarms.observe(batch)}
             | arm_metrics(self.names, requested, signal, batch)
             | arm_health(self.names, batch)
+            | ({} if told is None else told_metrics(self.names, told))
             | {f"arms/{name}/count": int(count) for name, count in zip(self.names, practised, strict=True)}
             | self.ledger.record()
             | {"time/progress": progress},

@@ -27,8 +27,8 @@ _DIFFICULTY, _LUCK = 0, 1  # last part of the address of a problem's random numb
 @lru_cache(maxsize=8)
 def _expected_signal(num_generations: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns chances that a completion is right, and the mean ``binary_mean_absolute_advantage`` at each of them."""
-    # ``expected_path`` interpolates in this table of 2,001 chances. The oracle needs the signal at thousands of chances
-    # in every step, where interpolation is much cheaper than a binomial sum.
+    # ``expected_path`` interpolates in this table of 2,001 chances. The search for the best allocation needs the signal
+    # at thousands of chances in every step, where interpolation is much cheaper than a binomial sum.
     chance, k = np.linspace(0, 1, 2001), np.arange(num_generations + 1)
     return chance, binom.pmf(k, num_generations, chance[:, None]) @ binary_mean_absolute_advantage(k, num_generations)
 

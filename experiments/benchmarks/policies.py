@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from dumpgym.contracts.policy_registry import make_policy, policy_registry
-from dumpgym.testing.policy import make_feedback
+from dumpgym.testing.policy import make_feedback, tell_success
 
 GOALS = {100: 1.0, 100_000: 50.0}
 
@@ -33,6 +33,7 @@ class Options:
 def milliseconds(policy_id: str, num_arms: int, options: Options) -> tuple[float, float, float]:
     """Median milliseconds of ``probabilities``, ``select_arms`` and ``update``."""
     policy, rng = make_policy(policy_id, num_arms=num_arms, seed=0), np.random.default_rng(0)
+    tell_success(policy, np.linspace(0, 1, num_arms))
     policy.update(make_feedback(np.arange(num_arms), rng.random(num_arms), step=0))  # no arm is a stranger
     seconds: list[Sequence[float]] = []
     for step in range(1, options.steps + 2):

@@ -66,7 +66,7 @@ class Task:
         """Specifications of the policies to compare with, by their names in the results."""
         known = [1 / self.num_arms] * self.num_arms + [0.0] * len(NUISANCE)
         arms_that_count = f"fixed?weights={','.join(map(str, known))}"
-        names = {name: name for name in ("uniform", "dump", "easy-to-hard", "oracle")}
+        names = {name: name for name in ("uniform", "dump", "easy-to-hard", "best-allocation")}
         return names | {"uniform on the arms that count": arms_that_count}
 
 

@@ -56,18 +56,23 @@ SIGNALS = (
 
 
 def score(rows: Sequence[Mapping[str, Any]], policy: str) -> float:
-    """The share of the possible gain that a policy achieves: 0 is uniform, 1 the oracle.
+    """The share of the possible gain that a policy achieves: 0 is uniform, 1 the best allocation.
 
     Args:
-        rows: the table of one student, with "uniform" and "oracle".
+        rows: the table of one student, with "uniform" and "best-allocation".
         policy: one of the policies in the table.
     """
     area = {row["policy"]: row["area"][0] for row in rows}
-    return float((area[policy] - area["uniform"]) / (area["oracle"] - area["uniform"]))
+    return float((area[policy] - area["uniform"]) / (area["best-allocation"] - area["uniform"]))
 
 
 def compare(
-    policies: Sequence[str], student: str, batch: str, seeds: int, signal: str = SIGNALS[0], oracle: bool = False
+    policies: Sequence[str],
+    student: str,
+    batch: str,
+    seeds: int,
+    signal: str = SIGNALS[0],
+    best_allocation: bool = False,
 ) -> StudentResult:
     """Runs one comparison and keeps only its results, not its files."""
     prompts, generations = BATCHES[batch]
@@ -80,7 +85,7 @@ def compare(
             prompts_per_step=prompts,
             num_generations=generations,
             signal=signal,
-            oracle=oracle,
+            best_allocation=best_allocation,
         )
         (result,) = simulate(config, Console(stderr=True, quiet=True)).values()
     return result
@@ -130,7 +135,7 @@ def scores_figure(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.set_yticks(range(len(names)), names, fontsize="x-small")
     axes.xaxis.tick_top()
     axes.spines[:].set_visible(False)
-    figure.suptitle("share of the gain from uniform (0) to the oracle (1)", fontsize="medium")
+    figure.suptitle("share of the gain from uniform (0) to the best allocation (1)", fontsize="medium")
     return figure
 
 
@@ -147,7 +152,7 @@ def main() -> None:
     for batch in BATCHES:
         for student in STUDENTS:
             title = f"{student}, {batch} completions a step"
-            result = compare((), STUDENTS[student], batch, seeds, oracle=True)
+            result = compare((), STUDENTS[student], batch, seeds, best_allocation=True)
             tables.append(markdown_table(title, result, 150))
             if student in VARIED and batch == "128 x 16":
                 path = output / f"policies_{student.replace(' ', '_')}.png"

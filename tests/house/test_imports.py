@@ -236,7 +236,7 @@ VERBS = [
     ["list"],
     ["list", "--json"],
     ["compare", "small.toml", "--dry-run"],
-    ["simulate", "--policies", "dump", "--seeds", "2", "--steps", "2", "--processes", "1", "--no-oracle"],
+    ["simulate", "--policies", "dump", "--seeds", "2", "--steps", "2", "--processes", "1", "--no-best-allocation"],
     ["export", "--num-people", "3", "--num-puzzles", "2", "--output", "puzzles.jsonl"],
     ["play", "dumpgym/KnightsKnaves2-v0", "--show-prompt"],
     ["describe", "dump?window=1200"],

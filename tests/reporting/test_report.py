@@ -52,6 +52,15 @@ def test_cells_are_told_apart_by_what_their_runs_differ_in(comparison):
     assert comparison.budget == BUDGET
 
 
+def test_a_report_says_which_policies_cheat(copy):
+    path = copy / "dump" / "seed1" / "metrics.jsonl"
+    first, rest = path.read_text().split("\n", 1)
+    path.write_text("\n".join([json.dumps(json.loads(first) | {"arms/KnightsKnaves2/told_success": 0.5}), rest]))
+    (note,) = (note for note in load_comparison([copy]).notes if note != DEFAULTS)
+    assert note.startswith("dump cheats: it is told the success on every arm")
+    assert note in page(load_comparison([copy]), {})
+
+
 def test_the_primary_metric_is_the_area_under_the_mean_success_up_to_the_budget(comparison, runs):
     records = evaluations(runs / "dump75" / "seed1")
     tokens, success = (np.array([r[key] for r in records], float) for key in ("num_tokens", "eval/success"))

@@ -10,7 +10,7 @@ import pytest
 
 from dumpgym.commands.main import main
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
-from dumpgym.contracts.policy_registry import policy_for_run
+from dumpgym.contracts.policy_registry import make_policy, policy_for_run
 from dumpgym.contracts.student_registry import make_students
 from dumpgym.simulating.lockstep import SeparatePolicies, SimulationPlan, Trajectories, run, run_seeds
 from dumpgym.simulating.results import PolicyResult, markdown_table, policy_rows
@@ -44,8 +44,8 @@ def test_the_table_has_paired_differences_and_puts_the_best_first():
         level = 0.3 + 0.1 * np.arange(4) + offset
         return PolicyResult.of_trajectories(trajectories(np.stack([level, level], axis=1) + spread), 0.6)
 
-    rows = policy_rows({"uniform": result(0, 0), "better": result(0.05, 0), "oracle": result(0.1, 0)}, steps=1)
-    assert [row["policy"] for row in rows] == ["oracle", "better", "uniform"]
+    rows = policy_rows({"uniform": result(0, 0), "better": result(0.05, 0), "best-allocation": result(0.1, 0)}, steps=1)
+    assert [row["policy"] for row in rows] == ["best-allocation", "better", "uniform"]
     assert rows[1]["area_minus_uniform"] == pytest.approx((0.05, 0.05, 0.05))  # equal in every pair: no spread
     assert rows[1]["regret"] == pytest.approx((0.05, 0.05, 0.05))
     low, high = rows[2]["area"][1:]
@@ -66,6 +66,23 @@ def test_separate_policies_and_lockstep_meet_the_same_student(policy):
     np.testing.assert_array_equal(separate.success[:, 0], together.success[:, 0])
     if policy == "easy-to-hard":
         np.testing.assert_array_equal(separate.success, together.success)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("refresh", [1, 4])
+def test_the_oracle_is_told_what_the_students_know(refresh, separate):
+    seeds, options = [3, 4], {"low": 0.2, "high": 0.45, "refresh": refresh}
+    ((student, _),) = make_students(STUDENT, seeds)
+    if separate:
+        policy = SeparatePolicies([make_policy("oracle", num_arms=4, seed=seed, **options) for seed in seeds])
+    else:
+        policy = make_policy("oracle", num_arms=4, num_runs=2, **options)
+    found = run(policy, student, SMALL)
+    told = found.success[:, refresh * (np.arange(SMALL.steps) // refresh)]  # (runs, steps, arms)
+    between = (told >= 0.2) & (told <= 0.45)
+    assert between.any(axis=-1).all()
+    assert not between.all()
+    assert not found.shares[~between].any()
 
 
 def test_a_run_is_the_same_whoever_else_is_simulated():
@@ -91,7 +108,8 @@ def test_the_result_does_not_depend_on_the_number_of_processes(tmp_path):
         found.append(json.loads((config.output / "results.json").read_text())["students"])
     assert found[0] == found[1]
     (table,) = [student["table"] for student in found[0].values()]
-    assert {row["policy"] for row in table} == {"uniform", "dump", "ucb1", "oracle"}
+    assert {row["policy"] for row in table} == {"uniform", "dump", "ucb1", "best-allocation"}
+    assert "\nbest-allocation knows what a curriculum cannot know.\n" in (tmp_path / "1" / "table.md").read_text()
 
 
 OWN_POLICY = '''
@@ -139,7 +157,7 @@ def test_a_policy_and_a_student_of_your_own_are_simulated_from_outside_the_repos
 def test_the_markdown_table_has_a_line_a_policy(tmp_path):
     config = SimulateConfig(
         output=tmp_path / "out", policies=("dump?temperature=1",), students=(STUDENT,), seeds=2, steps=3,
-        prompts_per_step=4, num_generations=4, processes=1, oracle=False,
+        prompts_per_step=4, num_generations=4, processes=1, best_allocation=False,
     )  # fmt: skip
     (result,) = simulate(config).values()
     text = (tmp_path / "out" / "table.md").read_text()

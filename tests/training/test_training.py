@@ -22,6 +22,7 @@ from dumpgym.commands.main import main
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, NonFiniteError, UnknownNameError
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import policy_registry, register_policy
+from dumpgym.contracts.success import NeedsSuccess, measuring_seed
 from dumpgym.reporting.figures.one_run import training_figure
 from dumpgym.runs.config import TrainConfig, load_toml
 from dumpgym.runs.directory import RunDirectory
@@ -45,7 +46,10 @@ def make_config(output, **options):
 def make_trainer(config, *, learner=None, **options):
     learner = learner or FakeLearner()
     trainer = Trainer(config, learner=learner, **options)
-    learner.answers |= reference_completions(*(arm.env for arm in trainer.arms), seed=config.seed, num_problems=60)
+    envs = [arm.env for arm in trainer.arms]
+    learner.answers |= reference_completions(*envs, seed=config.seed, num_problems=60)
+    if isinstance(trainer.policy, NeedsSuccess):
+        learner.answers |= reference_completions(*envs, seed=measuring_seed(config.seed), num_problems=150)
     return trainer
 
 

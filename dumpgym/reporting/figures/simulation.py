@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from dumpgym.reporting.figures.canvas import drawing, save_png
 from dumpgym.reporting.figures.style import COLOURS
-from dumpgym.simulating.lockstep import ORACLE
-from dumpgym.simulating.results import CONTROL, StudentResult
+from dumpgym.simulating.lockstep import BEST_ALLOCATION
+from dumpgym.simulating.results import CONTROL, StudentResult, cheats
 
-_COLOURS = {CONTROL: "black", ORACLE: COLOURS[4], "dump": COLOURS[1]}
+_COLOURS = {CONTROL: "black", BEST_ALLOCATION: COLOURS[4], "dump": COLOURS[1]}
 _BEST, _OTHERS = COLOURS[0], "#BBBBBB"
 
 
@@ -26,7 +26,7 @@ def simulation_figure(student: str, result: StudentResult) -> Figure:
     rows = result.rows
     figure = Figure(figsize=(11, max(4.5, 0.2 * len(rows) + 1.5)), layout="constrained")
     curves, differences = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    best = next(row["policy"] for row in rows if row["policy"] != ORACLE)
+    best = next(row["policy"] for row in rows if not cheats(row["policy"]))  # the control at least does not
     colours = {best: _BEST} | _COLOURS
     _draw_curves(curves, result, colours)
     for place, row in enumerate(reversed(rows)):

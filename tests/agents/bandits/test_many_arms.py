@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dumpgym.agents.bandits import beta_selection, many_arms, selection
 from dumpgym.agents.bandits.ucb import largest_bernoulli_mean
 from dumpgym.contracts.policy_registry import make_policy, policy_registry
-from dumpgym.testing.policy import make_feedback
+from dumpgym.testing.policy import make_feedback, tell_success
 
 POSTERIORS = ("thompson", "thompson-beta", "mopps", "boltzmann-gumbel")
 seeds = st.integers(0, 10_000)
@@ -98,6 +98,7 @@ def test_every_policy_decides_on_a_hundred_thousand_arms(policy_id):
     """Anything that takes the square of the number of arms, in memory or in steps, would not fit here."""
     num_arms, rng = 100_000, np.random.default_rng(0)
     policy = make_policy(policy_id, num_arms=num_arms)
+    tell_success(policy, np.linspace(0, 1, num_arms))
     policy.update(make_feedback(np.arange(0, num_arms, 10), rng.random(num_arms // 10), step=0))
     p = policy.probabilities()
     assert p.shape == (num_arms,)

@@ -13,7 +13,7 @@ from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import make_policy, policy_registry
-from dumpgym.testing.policy import make_feedback
+from dumpgym.testing.policy import make_feedback, tell_success
 from tests.fakes.cases import case
 
 NUM_ARMS, GROUPS = 4, 8
@@ -27,6 +27,7 @@ def play(policy: BanditPolicy, signals, *, one_arm: bool = False, num_generation
     """Plays steps with a signal, and checks after each that the policy can draw and be saved."""
     rng = np.random.default_rng(0)
     for step in (0, 1, 2, 1_000_000):
+        tell_success(policy, [0, 0.5, 1, step % 2])
         p = policy.probabilities()
         assert np.isfinite(p).all()
         assert (p >= 0).all()

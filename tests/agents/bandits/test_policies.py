@@ -16,7 +16,7 @@ from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import make_policy, policy_registry, register_policy
 from dumpgym.contracts.registry import Registry
-from dumpgym.testing.policy import check_policy, make_feedback
+from dumpgym.testing.policy import check_policy, make_feedback, tell_success
 
 NUM_ARMS = 4
 ALL = list(policy_registry)
@@ -65,6 +65,7 @@ def test_probabilities_sum_to_one_and_stay_between_floor_and_cap_in_every_run(po
     bounds = {"floor": [0.1, 0, 0.02, 0.3], "cap": [0.2, 0.6, 0.5, 0.4]}
     policy = make_policy(policy_id, num_arms=NUM_ARMS, num_runs=2, warmup_steps=warmup, **bounds)
     for step in steps:
+        tell_success(policy, np.random.default_rng((seed, step)).random((2, NUM_ARMS)))
         policy.update(random_feedback(seed, step, num_runs=2))
         p = policy.probabilities()
         np.testing.assert_allclose(p.sum(axis=-1), 1, rtol=0, atol=1e-12)

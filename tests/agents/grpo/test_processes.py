@@ -16,7 +16,8 @@ from tests.fakes.tiny_models import save_tiny_llama
 STEPS = 4
 JOB = [
     "--checkpoint-every", "2", "--evaluate-every", "2", "--evaluation-problems", "2", "--final-evaluation-problems",
-    "3", "--prompts-per-step", "5", "--num-generations", "4", "--policy", "thompson", "--agent.device", "cpu",
+    "3", "--prompts-per-step", "5", "--num-generations", "4", "--agent.device", "cpu",
+    "--policy", "tests.fakes.told_policies:told-thompson",  # all processes must tell it the same
     "--agent.max-completion-length", "8", "--agent.learning-rate", "0.003", "--agent.beta", "0.01",
     "--agent.num-iterations", "2", "--arms", "tests.fakes.letters:tests/Letters-v0",
     "tests.fakes.letters:tests/Letters-v0?modulus=31",
@@ -51,7 +52,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(folder):
+def alone(folder, own_policies):
     """The run of one process."""
     run = folder / "alone"
     assert (

@@ -1,4 +1,4 @@
-"""The oracle: the best allocation of practice to a simulated student with a known expected path, for regret."""
+"""The best allocation of practice to a simulated student with a known expected path, for regret."""
 
 import itertools
 from collections.abc import Callable

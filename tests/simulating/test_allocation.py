@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.envs.students.skills import SkillsStudent
-from dumpgym.simulating.oracle import best_allocation, best_sequence, expected_score
+from dumpgym.simulating.allocation import best_allocation, best_sequence, expected_score
 
 
 def score(student, shares, objective="area"):
