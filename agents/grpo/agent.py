@@ -34,6 +34,7 @@ from dumpgym.agents.grpo.models import (
     new_adapter,
     require_rows,
 )
+from dumpgym.agents.grpo.muon import inner_matrices
 from dumpgym.agents.grpo.optimizer import Optimizer
 from dumpgym.agents.grpo.processes import (
     divides_optimizer_state,
@@ -94,6 +95,7 @@ class GRPOAgent:
             beta2=config.adam_beta2,
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
+            matrices=inner_matrices(self.model) if config.optimizer == "muon" else (),
         )
         self.update = GRPOUpdate(config, self.forward, self.optimizer, self._as_at_the_start)
         self.end_token_ids = end_token_ids(self.base, self.tokenizer)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, MinLen
 
 LossType = Literal["grpo", "bnpo", "dapo", "dr_grpo", "gspo", "cispo"]
+OptimizerName = Literal["adamw", "muon"]
 ScaleRewards = Literal["group", "batch", "none"]
 Positive = Annotated[int, Ge(1)]
 ChatOption = bool | int | float | str
@@ -26,10 +27,12 @@ class GRPOConfig:
             same in every run and on every day, so that a resumed run and the runs of a comparison read the same
             prompts. The default is the date in Meta's prompts of Llama 3.
         chat_template_kwargs: variables for the model's chat template, e.g. ``enable_thinking False``.
-        learning_rate: learning rate of AdamW; a number, or a schedule over the calls of ``learn`` such as
+        optimizer: "adamw", or "muon" for the matrices between the embedding and the output head; AdamW then updates
+            only the other weights, at the same learning rate.
+        learning_rate: learning rate of the optimiser; a number, or a schedule over the calls of ``learn`` such as
             "cosine:4e-5:0:150".
         adam_beta2: second beta of AdamW; the first is 0.9.
-        weight_decay: weight decay of AdamW.
+        weight_decay: decoupled weight decay.
         max_grad_norm: largest norm of the gradient; a longer gradient is scaled down to it.
         max_completion_length: most tokens in a completion, its end token included.
         stop_strings: texts that end a completion, in addition to the model's end tokens.
@@ -55,6 +58,7 @@ class GRPOConfig:
     lora_rank: Annotated[int, Ge(0)] = 0
     chat_template_date: str = CHAT_TEMPLATE_DATE
     chat_template_kwargs: dict[str, ChatOption] = field(default_factory=dict)
+    optimizer: OptimizerName = "adamw"
     learning_rate: float | str = 4e-5
     adam_beta2: Annotated[float, Gt(0), Le(1)] = 0.99
     weight_decay: Annotated[float, Ge(0)] = 0.0

@@ -1,17 +1,18 @@
-"""AdamW for weights in half precision, for runs that are interrupted, and for several processes.
+"""AdamW and Muon for weights in half precision, for runs that are interrupted, and for several processes.
 
 Weights in bfloat16 would lose most updates to rounding, so each has a float32 master copy: the optimiser updates the
 masters, and the weights are rounded from them after each step. If processes divide the optimiser's state, each keeps
 the masters and moments of some of the parameters, updates these and sends them to the others (ZeRO, arXiv 1910.02054).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dumpgym.agents.grpo.muon import Muon
 from dumpgym.agents.grpo.processes import (
     divides_optimizer_state,
     gather_in_main,
@@ -30,17 +31,24 @@ _MESSAGE = 2**26
 
 
 class Optimizer:
-    """Steps of AdamW on named parameters.
+    """Steps of AdamW, or of Muon and AdamW, on named parameters.
 
     Args:
         parameters: the parameters to train, by name.
         beta2: second beta of AdamW; the first is 0.9.
-        weight_decay: weight decay of AdamW.
+        weight_decay: weight decay.
         max_grad_norm: largest norm of the gradient; a longer gradient is scaled down to it.
+        matrices: names of the matrices that Muon updates; AdamW updates all other parameters.
     """
 
     def __init__(
-        self, parameters: Mapping[str, Tensor], *, beta2: float, weight_decay: float, max_grad_norm: float
+        self,
+        parameters: Mapping[str, Tensor],
+        *,
+        beta2: float,
+        weight_decay: float,
+        max_grad_norm: float,
+        matrices: Collection[str] = (),
     ) -> None:
         self.parameters = dict(parameters)
         self.max_grad_norm = max_grad_norm
@@ -53,9 +61,11 @@ class Optimizer:
             for name, parameter in self.parameters.items()
             if self._is_mine(name)
         }
-        self.method: torch.optim.Optimizer = torch.optim.AdamW(
-            self.masters.values(), lr=0.0, betas=(0.9, beta2), weight_decay=weight_decay
-        )
+        self.methods: list[torch.optim.Optimizer] = []
+        if by_adamw := [master for name, master in self.masters.items() if name not in matrices]:
+            self.methods.append(torch.optim.AdamW(by_adamw, lr=0.0, betas=(0.9, beta2), weight_decay=weight_decay))
+        if by_muon := [master for name, master in self.masters.items() if name in matrices]:
+            self.methods.append(Muon(by_muon, weight_decay=weight_decay))
 
     def _is_mine(self, name: str) -> bool:
         return self._owners.get(name, process_index()) == process_index()
@@ -86,9 +96,10 @@ class Optimizer:
 
     def step(self, learning_rate: float) -> None:
         """Takes a step along the gradient that ``gather`` has prepared."""
-        for group in self.method.param_groups:
-            group["lr"] = learning_rate
-        self.method.step()
+        for method in self.methods:
+            for group in method.param_groups:
+                group["lr"] = learning_rate
+            method.step()
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 if name in self.masters and self.masters[name] is not parameter:
@@ -99,8 +110,9 @@ class Optimizer:
     def save(self, directory: Path) -> None:
         """Writes moments, step counts and masters. Call it in every process; the main process writes."""
         mine: dict[str, Tensor] = {}
+        states = self._states()
         for name, master in self.masters.items():
-            mine |= {f"{name}.{key}": value for key, value in self.method.state[master].items()}
+            mine |= {f"{name}.{key}": value for key, value in states.get(master, {}).items()}
             if master is not self.parameters[name]:
                 mine[f"{name}.master"] = master
         parts = [mine]
@@ -109,6 +121,10 @@ class Optimizer:
         if is_main_process():
             tensors = {name: tensor.contiguous() for part in parts for name, tensor in part.items()}
             save_file(tensors, directory / _FILE)
+
+    def _states(self) -> dict[Tensor, dict[str, Tensor]]:
+        """Moments, momenta and step counts, by master."""
+        return {master: state for method in self.methods for master, state in method.state.items()}
 
     def load(self, directory: Path) -> None:
         """Restores what ``save`` wrote; the number of processes may differ.
@@ -119,7 +135,11 @@ class Optimizer:
         tensors = load_file(directory / _FILE)
         if strange := sorted(key for key in tensors if _parameter_of(key) not in self.parameters):
             raise InvalidValueError("optimiser state", strange[0], "that of the parameters that are trained")
-        self.method.state.clear()
+        for method in self.methods:
+            method.state.clear()
+        of_master = {
+            master: method for method in self.methods for group in method.param_groups for master in group["params"]
+        }
         for name, master in self.masters.items():
             mine = {key.removeprefix(f"{name}."): tensors[key] for key in tensors if _parameter_of(key) == name}
             if master is not self.parameters[name]:
@@ -127,7 +147,9 @@ class Optimizer:
                     master.copy_(mine.pop("master"))
             # AdamW keeps its step counts on the CPU.
             if mine:
-                self.method.state[master] = {k: v if k == "step" else v.to(master.device) for k, v in mine.items()}
+                of_master[master].state[master] = {
+                    k: v if k == "step" else v.to(master.device) for k, v in mine.items()
+                }
 
 
 def _gradient(parameter: Tensor) -> Tensor:

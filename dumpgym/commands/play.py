@@ -12,6 +12,7 @@ from dumpgym.agents.grpo.config import GRPOConfig
 from dumpgym.commands import verb
 from dumpgym.contracts.arms import Arm, make_env
 from dumpgym.contracts.errors import DumpgymError, require_number
+from dumpgym.contracts.learner import check_arms
 from dumpgym.contracts.puzzle_env import Problem, PuzzleEnv, Verdict, check_split
 from dumpgym.evaluating.config import EvaluateConfig
 from dumpgym.evaluating.source import find_model
@@ -103,7 +104,7 @@ def _answers_of(model: str, env: PuzzleEnv, config: Play) -> Callable[[Problem],
     from dumpgym.evaluating.runner import make_agent
 
     learner = make_agent(model, agent, seed=config.seed)
-    learner.check_arms([Arm(config.env, env)])
+    check_arms(learner, [Arm(config.env, env)])
     return lambda problem: learner.generate([problem.learner_prompt], 1, greedy=True).texts[0]
 
 

@@ -9,6 +9,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from dumpgym.agents.grpo.muon import Muon, inner_matrices
+
 Example = tuple[list[int], list[int]]  # token ids of a prompt, and of its completion with the end token
 
 
@@ -81,15 +83,12 @@ def _length(example: Example) -> int:
 
 
 def _optimizers(model: PreTrainedModel) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-    """Muon for the matrices between embedding and head, and AdamW for all other parameters.
-
-    Muon's updates are scaled to the root mean square of AdamW's, so both use the same learning rate.
-    """
-    embeddings = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
-    inner = [p for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings]
-    others = [p for p in model.parameters() if p.dim() != 2 or id(p) in embeddings]
+    """Muon for the matrices between embedding and head, and AdamW for all other parameters."""
+    names = inner_matrices(model)
+    inner = [p for name, p in model.named_parameters() if name in names]
+    others = [p for name, p in model.named_parameters() if name not in names]
     return (
-        torch.optim.Muon(inner, lr=0.0, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        Muon(inner, weight_decay=0.01),
         torch.optim.AdamW(others, lr=0.0, weight_decay=0.0, betas=(0.9, 0.95)),
     )
 

@@ -1,12 +1,14 @@
-"""AdamW over named parameters: master copies, clipping, saved state."""
+"""AdamW and Muon over named parameters: master copies, clipping, saved state."""
 
 import pytest
 import torch
 
+from dumpgym.agents.grpo.muon import Muon
 from dumpgym.agents.grpo.optimizer import Optimizer
 from dumpgym.contracts.errors import InvalidValueError
 
 OPTIONS = {"beta2": 0.99, "weight_decay": 0.1, "max_grad_norm": 1.0}
+MATRICES = pytest.mark.parametrize("matrices", [(), ("a.weight",), ("a.weight", "b")])
 
 
 def make_parameters(dtype=torch.float32):
@@ -36,6 +38,20 @@ def test_it_is_adamw_with_clipping():
         torch.testing.assert_close(ours[name], parameter)
 
 
+def test_muon_updates_the_matrices_that_are_named_and_adamw_the_others():
+    ours, theirs = make_parameters(), make_parameters()
+    optimizer = Optimizer(ours, beta2=0.99, weight_decay=0.1, max_grad_norm=1.0, matrices=["b"])
+    by_adamw = Optimizer({"a.weight": theirs["a.weight"]}, **{**OPTIONS, "max_grad_norm": 1e9})
+    muon = Muon([theirs["b"]], lr=0.01, weight_decay=0.1)
+    for _ in range(3):
+        norm = step(optimizer)
+        step(by_adamw, scale=1 / norm)
+        theirs["b"].grad = theirs["b"].detach().cos() / norm
+        muon.step()
+    for name, parameter in theirs.items():
+        torch.testing.assert_close(ours[name], parameter, atol=1e-5, rtol=1e-4)
+
+
 def test_small_updates_of_bfloat16_weights_add_up():
     """One step of 1e-5 is less than the distance of two numbers in bfloat16; two thousand of them are not."""
     parameters = {"weight": torch.ones(8, dtype=torch.bfloat16, requires_grad=True)}
@@ -57,15 +73,16 @@ def test_a_parameter_without_gradient_counts_as_one_of_zeros():
     assert not torch.equal(parameters["a.weight"], make_parameters()["a.weight"])
 
 
+@MATRICES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_saved_optimizer_resumes_bit_for_bit(tmp_path, dtype):
+def test_a_saved_optimizer_resumes_bit_for_bit(tmp_path, dtype, matrices):
     parameters = make_parameters(dtype)
-    optimizer = Optimizer(parameters, **OPTIONS)
+    optimizer = Optimizer(parameters, **OPTIONS, matrices=matrices)
     for _ in range(3):
         step(optimizer)
     optimizer.save(tmp_path)
     copies = {name: p.detach().clone().requires_grad_() for name, p in parameters.items()}
-    restored = Optimizer(copies, **OPTIONS)
+    restored = Optimizer(copies, **OPTIONS, matrices=matrices)
     restored.load(tmp_path)
     for _ in range(3):
         assert step(optimizer) == step(restored)
@@ -76,7 +93,7 @@ def test_an_optimizer_that_has_not_stepped_can_be_saved(tmp_path):
     Optimizer(make_parameters(), **OPTIONS).save(tmp_path)
     optimizer = Optimizer(make_parameters(), **OPTIONS)
     optimizer.load(tmp_path)
-    assert not optimizer.method.state_dict()["state"]
+    assert not any(method.state_dict()["state"] for method in optimizer.methods)
 
 
 def test_the_state_of_other_parameters_is_refused(tmp_path):
