@@ -16,6 +16,21 @@ from dumpgym.agents.curricula.controls import read_shares
 from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
+from dumpgym.contracts.schedules import Schedulable, Schedule
+
+
+def with_review(current: NDArray[np.bool_], passed: NDArray[np.bool_], review: float) -> NDArray[np.float64]:
+    """Weights of an order: the current arm, and a share that goes uniformly to the arms that it has passed.
+
+    Args:
+        current: which arm is the current one, shape (..., num_arms).
+        passed: which arms the order has passed, shape (..., num_arms); before there are any, the current arm has all.
+        review: share of the passed arms, from 0 to 1.
+    """
+    number = passed.sum(axis=-1, keepdims=True)
+    share = np.where(number > 0, review, 0)
+    weights: NDArray[np.float64] = (1 - share) * current + share * passed / np.maximum(number, 1)
+    return weights
 
 
 class SchedulePolicy(BanditPolicy):
@@ -55,17 +70,26 @@ class SchedulePolicy(BanditPolicy):
 class EasyToHard(SchedulePolicy):
     """One arm after another, in the order of their indices, easiest first.
 
-    Each arm has a stage of consecutive training steps::
+    Each arm has a stage of consecutive training steps. With ``review``, the arms of earlier stages share a part of the
+    batch::
 
-        P(d) = 1 in the stage of arm d, and 0 otherwise
+        P(d) = 1 - review                   in the stage of arm d
+               review / number of passed    in later stages
+               0                            in earlier ones
 
-    Source: E2H (arXiv 2506.06632) calls this step schedule traditional curriculum learning.
+    The first stage has the whole batch. With independent draws, ``review`` is the expected share of the batch; with
+    quotas, it is the share. By default there is no review.
+
+    Source: E2H (arXiv 2506.06632) calls this step schedule, without a review, traditional curriculum learning. With a
+    review it is like Baby Steps (Spitkovsky et al., From Baby Steps to Leapfrog, NAACL 2010), which keeps the earlier
+    stages in training. ``mastery-learning`` is the same order by success.
 
     Args:
         num_arms: number of arms, at least 1.
         total_steps: number of training steps that the stages of all arms share, at least 1.
         stage_shares: relative length of each arm's stage, one number of at least 0 per arm, as a list or as text such
             as "3,2,1"; None for equal lengths. Stages end at whole steps.
+        review: share of the batch for the arms of earlier stages, from 0 to 1; a number or a schedule.
         common: options of every policy, see ``BanditPolicy``.
 
     Raises:
@@ -80,18 +104,21 @@ class EasyToHard(SchedulePolicy):
         *,
         total_steps: int = 150,
         stage_shares: Sequence[float] | str | None = None,
+        review: Schedulable = 0.0,
         **common: Unpack[PolicyOptions],
     ) -> None:
         super().__init__(num_arms, total_steps=total_steps, **common)
         self.order = np.arange(num_arms) if self.easiest_first else np.arange(num_arms)[::-1]
         ends = read_shares("stage_shares", stage_shares, num_arms)[self.order].cumsum()
         self.stage_ends = np.rint(total_steps * ends / ends[-1]).astype(np.int64)
+        self.review = Schedule.parse("review", review, low=0, high=1)
 
     def _scheduled(self) -> NDArray[np.float64]:
         stage = np.searchsorted(self.stage_ends[:-1], self.clock, side="right")
-        weights: NDArray[np.float64] = np.zeros(self.num_arms)
-        weights[self.order[stage]] = 1
-        return weights
+        current, passed = np.zeros((2, self.num_arms), dtype=np.bool_)
+        current[self.order[stage]] = True
+        passed[self.order[:stage]] = np.diff(self.stage_ends, prepend=0)[:stage] > 0  # an arm without a stage is not
+        return with_review(current, passed, self.review.at(self.clock))
 
 
 class HardToEasy(EasyToHard):

@@ -5,6 +5,7 @@ from typing import ClassVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from dumpgym.agents.bandits.selection import best_arms
 from dumpgym.contracts.errors import InvalidValueError, require_number
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
@@ -84,13 +85,10 @@ class Oracle(BanditPolicy):
 
     def _weights(self) -> NDArray[np.float64]:
         p = np.nan_to_num(self.success, nan=0.5)
-        chosen = (p >= self.low) & (p <= self.high)
+        between = (p >= self.low) & (p <= self.high)
         # p and 1 - p have the same product, except for its last bits, which must not decide.
         differ = np.round(p * (1 - p), 12)
-        fallback = differ == differ.max(axis=-1, keepdims=True)
-        chosen = np.where(chosen.any(axis=-1, keepdims=True), chosen, fallback)
-        weights: NDArray[np.float64] = chosen / chosen.sum(axis=-1, keepdims=True)
-        return weights
+        return best_arms(np.where(between.any(axis=-1, keepdims=True), between, differ))
 
 
 register_policy("oracle", Oracle, vectorised=True)

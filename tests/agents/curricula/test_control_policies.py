@@ -23,6 +23,7 @@ from dumpgym.training.metrics import policy_metrics
         ("entropy-matched-random", {"effective_arms": 1}),
         ("entropy-matched-random", {"effective_arms": 3.9, "period": 2}),
         ("easy-to-hard", {"total_steps": 6, "stage_shares": [3, 0, 1, 1]}),
+        ("easy-to-hard", {"total_steps": 6, "review": "linear:0.5:0.1:4", "draw": "quota"}),
         ("hard-to-easy", {"total_steps": 6}),
         ("e2h-cosine", {"total_steps": 5}),
         ("e2h-gaussian", {"total_steps": 5, "beta": 2, "sigma": 0.1, "floor": 0}),
@@ -66,6 +67,7 @@ def test_shares_are_amounts_divided_by_their_sum(policy_id, option):
         ("entropy-matched-random", {"effective_arms": 3.1}, "effective_arms is 3.1; accepted: .* at most 3"),
         ("entropy-matched-random", {"period": 0}, "period is 0; accepted: a whole number at least 1"),
         ("easy-to-hard", {"total_steps": 0}, "total_steps is 0; accepted: a whole number at least 1"),
+        ("easy-to-hard", {"review": 1.5}, "review is 1.5; accepted: a finite number at least 0 and at most 1"),
         ("easy-to-hard", {"stage_shares": [1, 2]}, r"stage_shares is \[1, 2\]; accepted: 3 numbers"),
         ("easy-to-hard", {"stage_shares": [1, 1, -1]}, "number 3 of stage_shares is -1; accepted: .* at least 0"),
         ("e2h-gaussian", {"beta": 0}, "beta is 0; accepted: a finite number above 0"),
@@ -184,6 +186,29 @@ def test_stage_shares_belong_to_the_arms_in_both_directions():
         uneven = {"num_arms": 3, "total_steps": 8, "stage_shares": shares}
         assert stages(make_policy("easy-to-hard", **uneven), range(9)) == [0] * 6 + [2] * 3
         assert stages(make_policy("hard-to-easy", **uneven), range(9)) == [2] * 2 + [0] * 7
+
+
+def test_a_review_goes_to_the_arms_of_earlier_stages():
+    shares = path(make_policy("easy-to-hard", num_arms=4, total_steps=4, review=0.3), range(4))
+    np.testing.assert_allclose(
+        shares, [[1, 0, 0, 0], [0.3, 0.7, 0, 0], [0.15, 0.15, 0.7, 0], [0.1, 0.1, 0.1, 0.7]], atol=1e-12
+    )
+    back = path(make_policy("hard-to-easy", num_arms=4, total_steps=4, review=0.3), range(4))
+    np.testing.assert_allclose(back, shares[:, ::-1])
+    scheduled = path(make_policy("easy-to-hard", num_arms=2, total_steps=2, review="linear:0:1:4"), range(5))
+    assert scheduled[:, 0].tolist() == [1, 0.25, 0.5, 0.75, 1]
+
+
+def test_an_arm_without_a_stage_is_not_reviewed():
+    uneven = make_policy("easy-to-hard", num_arms=3, total_steps=4, stage_shares=[1, 0, 1], review=0.5)
+    assert path(uneven, range(4))[-1].tolist() == [0.5, 0, 0.5]
+
+
+def test_with_quotas_the_review_is_a_share_of_every_batch():
+    policy = make_policy("easy-to-hard", num_arms=3, total_steps=3, review=0.2, draw="quota")
+    path(policy, range(2))
+    for _ in range(4):
+        assert np.bincount(policy.select_arms(10), minlength=3).tolist() == [1, 1, 8]
 
 
 @pytest.mark.parametrize("policy_id", ["easy-to-hard", "hard-to-easy", "e2h-cosine", "e2h-gaussian"])

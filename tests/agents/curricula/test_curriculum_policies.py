@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,7 @@ def softmax(scores, temperature):
         ("tscl-window", {"choice": "boltzmann", "temperature": 0.1}),
         ("tscl-window", {"window": 2, "epsilon": "linear:1:0:5"}),
         ("grade-adaptive", {"patience": 1, "threshold": 1, "current_share": "linear:0.9:0.5:5"}),
+        ("mastery-learning", {"threshold": 0.3, "window": 3, "review": "linear:0.5:0:5"}),
         ("adarft", {"eta": 0.1, "start": 0.4, "beta": 0.2}),
     ],
 )
@@ -325,6 +327,77 @@ def test_the_last_grade_stays_and_runs_advance_by_themselves():
     assert policy.grade.tolist() == [[1], [0]]
 
 
+# Mastery learning
+
+
+def slow_mastery(told, threshold, window):
+    """The current arm after every batch, with a list of the successes on it."""
+    current, recent, path = 0, [], []
+    for groups in told:
+        recent += [successes / 8 for arm, _, successes in groups if arm == current]
+        if len(recent) >= window and sum(recent[-window:]) / window >= threshold - 1e-9:
+            current, recent = min(current + 1, NUM_ARMS - 1), []
+        path.append(current)
+    return path
+
+
+@given(st.lists(batches, min_size=2, max_size=2), st.sampled_from([0.3, 0.5, 0.8, 1]), st.integers(1, 12))
+@settings(max_examples=60)
+def test_the_order_advances_when_the_success_of_its_last_groups_passes_the_threshold(told, threshold, window):
+    runs = min(map(len, told))
+    told = [[(groups * 8)[:8] for groups in one[:runs]] for one in told]  # batches of lockstep have one size
+    options = {"threshold": threshold, "window": window, "review": 0.3}
+    both = make_policy("mastery-learning", num_arms=NUM_ARMS, num_runs=2, **options)
+    slow = [slow_mastery(one, threshold, window) for one in told]
+    for step, groups in enumerate(zip(*told, strict=True)):
+        arm, signal, successes = np.moveaxis(np.array(groups), -1, 0)
+        both.update(make_feedback(arm, signal, step=step, successes=successes))
+        for row, p in enumerate(both.probabilities()):
+            current = slow[row][step]
+            passed = [0.3 / current] * current if current else []
+            expected = [*passed, 1 - sum(passed), *[0] * (NUM_ARMS - 1 - current)]
+            assert p.tolist() == pytest.approx(expected)
+
+
+def test_groups_of_before_an_arm_became_the_current_one_do_not_count():
+    policy = make_policy("mastery-learning", num_arms=3, window=4)
+    tell(policy, [(1, 0, 8)] * 8)
+    tell(policy, [(0, 0, 8)] * 3)
+    assert policy.current.item() == 0  # the window is not full
+    tell(policy, [(0, 0, 0), (1, 0, 8), (0, 0, 8), (0, 0, 8), (0, 0, 8)])
+    assert policy.current.item() == 0  # three of the last four are solved
+    tell(policy, [(0, 0, 8), (1, 0, 8), (1, 0, 8), (1, 0, 8)])
+    assert policy.current.item() == 1
+    tell(policy, [(1, 0, 8)] * 3 + [(2, 0, 8)] * 9)
+    assert policy.current.item() == 1
+
+
+def test_a_batch_advances_by_one_arm_and_the_last_arm_is_final():
+    policy, path = make_policy("mastery-learning", num_arms=3, window=1, threshold=0.625), []
+    for groups in [[(0, 0, 5), (1, 0, 8)], [(1, 0, 4)], [(1, 0, 5)], [(2, 0, 8)], [(2, 0, 0)]]:
+        tell(policy, groups)
+        path.append(policy.current.item())
+    assert path == [1, 1, 2, 2, 2]
+
+
+# The cheapest arm
+
+
+def test_the_cheapest_arm_has_the_shortest_completions_after_each_was_tried():
+    policy = make_policy("cheapest-arm", num_arms=3)
+    assert policy.probabilities().tolist() == [1 / 3] * 3
+    for arm, tokens, size, expected in [
+        ([0, 0], [80, 160], 8, [0, 0.5, 0.5]),  # 15 tokens a completion
+        ([1], [40], 4, [0, 0, 1]),  # 10
+        ([2], [160], 8, [0, 1, 0]),  # 20
+        ([1, 1], [200, 100], 8, [1, 0, 0]),  # 17: of 20 completions, whatever the groups' size
+        ([0], [1000], 8, [0, 1, 0]),
+    ]:
+        feedback = make_feedback(arm, np.ones(len(arm)), num_generations=size)
+        policy.update(replace(feedback, tokens=np.array(tokens)))
+        assert policy.probabilities().tolist() == expected
+
+
 # AdaRFT
 
 
@@ -388,6 +461,9 @@ def test_adarft_shares_a_batch_among_arms_that_are_equally_near():
         ("grade-adaptive", {"patience": 0}, "patience is 0; accepted: a whole number at least 1"),
         ("grade-adaptive", {"threshold": 2}, "threshold is 2; accepted: a finite number at least 0 and at most 1"),
         ("grade-adaptive", {"current_share": -1}, "current_share is -1; accepted: a finite number at least 0"),
+        ("mastery-learning", {"threshold": 0}, "threshold is 0; accepted: a finite number above 0 and at most 1"),
+        ("mastery-learning", {"window": 0}, "window is 0; accepted: a whole number at least 1 and at most 10000"),
+        ("mastery-learning", {"review": -0.1}, "review is -0.1; accepted: a finite number at least 0 and at most 1"),
         ("adarft", {"difficulties": [0, 1]}, r"difficulties is \[0, 1\]; accepted: 4 numbers"),
         ("adarft", {"difficulties": "0,1,2,3"}, "number 3 of difficulties is 2.0; accepted: .* at most 1"),
         ("adarft", {"num_nearest": 5}, "num_nearest is 5; accepted: a whole number at least 1 and at most 4"),
