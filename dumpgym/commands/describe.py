@@ -147,11 +147,17 @@ def _environment(env_id: str) -> Description:
     import gymnasium as gym
     from gymnasium.envs.registration import load_env_creator
 
+    from dumpgym.contracts.puzzle_env import PuzzleEnv
+
     spec = gym.spec(env_id)
     creator: Any = spec.entry_point
     if isinstance(creator, str):
         creator = load_env_creator(creator)
-    return Description("environment", (creator,), _options(creator), values=spec.kwargs)
+    # The manual of a family, such as StringEnv, holds for each of its environments.
+    families = [
+        one for one in getattr(creator, "__mro__", ())[1:] if issubclass(one, PuzzleEnv) and one is not PuzzleEnv
+    ]
+    return Description("environment", (creator, *families), _options(creator), values=spec.kwargs)
 
 
 def _options(made: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -20,7 +20,7 @@ from dumpgym.runs.validation import validated
 
 _HELP = (
     "Answer in as many lines as you like; an empty line ends the answer, and the line q ends the game.\n"
-    "You may leave out the tags that a puzzle asks a model for.\n"
+    "If a puzzle asks a model for more than the answer, such as tags, you may leave that out.\n"
 )
 
 

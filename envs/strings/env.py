@@ -40,12 +40,12 @@ class StringEnv(PuzzleEnv):
     ``"answer-only"`` have the term ``answer``, and ``"dump"`` has ``format`` and ``answer``. A full id such as
     ``"dump-v0"`` selects a version of a rule; see ``dumpgym.contracts.rewards``.
 
-    | outcome       | when                                                | binary | answer-only | dump |
-    |---------------|-----------------------------------------------------|--------|-------------|------|
-    | `correct`     | the answer is right                                 | 1      | 2           | 3    |
-    | `wrong`       | the answer is another string of digits, of any size | 0      | -1.5        | -0.5 |
-    | `unparseable` | the answer is empty or has other characters         | 0      | -2          | -1   |
-    | `bad_format`  | the preamble is missing, or the action is not text  | 0      | -2          | -3   |
+    | outcome       | when                                                  | binary | answer-only | dump |
+    |---------------|-------------------------------------------------------|--------|-------------|------|
+    | `correct`     | the answer is right                                   | 1      | 2           | 3    |
+    | `wrong`       | the answer is another string of digits, of any length | 0      | -1.5        | -0.5 |
+    | `unparseable` | the answer is empty or has other characters           | 0      | -2          | -1   |
+    | `bad_format`  | the preamble is missing, or the action is not text    | 0      | -2          | -3   |
 
     White space around the completion is ignored.
 

@@ -18,7 +18,9 @@ from typing import Any
 
 import tyro
 
+from dumpgym.commands.list import registered
 from dumpgym.commands.play import shown_prompt
+from dumpgym.contracts.arms import make_env
 from dumpgym.contracts.puzzle_env import Problem
 from dumpgym.contracts.rewards import REWARDS
 from dumpgym.envs.knights_knaves.dump_puzzles import MAX_PEOPLE, MIN_PEOPLE
@@ -30,6 +32,7 @@ from dumpgym.envs.knights_knaves.language.worked_solution import worked_solution
 from dumpgym.envs.knights_knaves.logic.equivalence import LEAVES, Statement
 from dumpgym.envs.knights_knaves.logic.puzzle import OPERATORS, Puzzle
 from dumpgym.envs.knights_knaves.problems import ProblemBlock, PuzzleSettings, locate, problem_block
+from dumpgym.envs.strings.env import StringEnv
 
 SEED, SPLIT = 0, "train"
 SIZES = (2, 3, 4, 5, 6, 7, 8, 10, 14, 20, 50)
@@ -51,7 +54,8 @@ LONG = 1500  # characters from which a quiz is folded away
 
 INTRODUCTION = f"""# Gallery
 
-Written by `python experiments/gallery/run.py`; the code generates everything below. A puzzle's address is its seed, its
+Written by `python experiments/gallery/run.py`; the code generates everything below: first Knights and Knaves, and at
+the end [strings of digits](#strings-of-digits). A puzzle's address is its seed, its
 split and its index in that stream. If only the index is given, the address is ({SEED}, "{SPLIT}", index).
 
 *Lookahead* is the number of levels of case split that a puzzle needs: 0 if deduction from what is known is enough, and
@@ -299,6 +303,43 @@ def _odds(baseline: OperatorBaseline) -> list[str]:
     return ["-" if odds is None else f"{odds:.2f}" for odds in baseline.truth.values()]
 
 
+# Strings of digits
+
+
+def strings() -> str:
+    """One problem of each task on strings of digits, in both forms of the prompt, and verdicts of completions."""
+    envs = {env_id: make_env(env_id) for env_id in registered()["environments"]}
+    ids = [env_id for env_id, env in envs.items() if isinstance(env, StringEnv)]
+    prompts, judged = [], []
+    for env_id in ids:
+        env = envs[env_id]
+        problem, sentence = (
+            made.sample_problem(SEED, SPLIT, 0) for made in (env, make_env(f"{env_id}?prompt=sentence"))
+        )
+        prompts.append([f"`{env_id}`", f"`{problem.prompt}`", sentence.prompt.strip()])
+        right = problem.reference_completion
+        other = str((int(right[-1]) + 1) % len(env.digits))
+        judged += [_judged(env_id, completion) for completion in (right, right[:-1] + other, right[:-1])]
+    preamble = "dumpgym/Copy-v0?preamble=3"
+    right = make_env(preamble).sample_problem(SEED, SPLIT, 0).reference_completion
+    judged += [_judged(preamble, completion) for completion in (right, f"{right[:3]} {right[3:]}", right[3:])]
+    return _section(
+        "Strings of digits",
+        "The prompts at index 0, in both forms (`dumpgym.envs.strings.env.StringEnv`):",
+        _table(["id", '`prompt="symbols"`', '`prompt="sentence"`'], prompts),
+        "Verdicts of a right answer, of the same with another last digit, and of the same without its last digit,\n"
+        "and of three completions where a preamble is asked for:",
+        _table(["id", "completion", "outcome", "reward", "reason"], judged),
+    )
+
+
+def _judged(env_id: str, completion: str) -> list[str]:
+    env = make_env(env_id)
+    verdict = env.verify(env.sample_problem(SEED, SPLIT, 0), completion)
+    shown = f"`{completion}`" if completion else "the empty string"
+    return [f"`{env_id}`", shown, verdict.outcome, f"{verdict.reward:g}", f"`{verdict.reason}`"]
+
+
 # Markdown
 
 
@@ -320,7 +361,7 @@ def table_line(cells: Sequence[str]) -> str:
 
 def gallery() -> str:
     introduction = f"{INTRODUCTION}\n{_fence(instruction().lstrip())}\n"
-    return "\n".join([introduction, sizes(), variants(), verdicts(), baselines()])
+    return "\n".join([introduction, sizes(), variants(), verdicts(), baselines(), strings()])
 
 
 def main(options: Options) -> None:

@@ -19,7 +19,7 @@ COMMITTED = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
 STALE = "run experiments/gallery/run.py again"
 
 
-@pytest.mark.parametrize("section", ["sizes", "variants", "verdicts"])
+@pytest.mark.parametrize("section", ["sizes", "variants", "verdicts", "strings"])
 def test_the_gallery_shows_what_the_code_makes(section):
     assert GALLERY[section]() in COMMITTED, STALE
 
