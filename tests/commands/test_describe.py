@@ -52,6 +52,13 @@ def test_every_registered_name_has_a_manual_that_explains_every_option(name):
     assert all(lines[i + 1].startswith("    ") for i in heads if "render_mode" not in lines[i])
 
 
+def test_an_environment_has_the_manual_of_its_family_too():
+    text = described("dumpgym/Parity-v0", 80)
+    own, family = text.index("Say whether a string of bits"), text.index("## Rewards")
+    assert own < family < text.index("length = 8 (set by the id; default 5)\n    Number of digits")
+    assert "Base class of puzzle distributions" not in text
+
+
 def test_a_policy_has_its_formula_its_source_its_defaults_and_the_options_of_all(capsys):
     assert main(["describe", "dump"]) == 0
     text = capsys.readouterr().out
