@@ -21,14 +21,14 @@ from dumpgym.statistics.curves import area_under_curve, speedup_of_area, tokens_
 
 @dataclass(frozen=True)
 class FinishedCell:
-    """Runs that differ only in their seeds, by seed."""
+    """Runs that differ only in their seeds, and in their warm starts if these are crossed with seeds; by seed."""
 
     label: str
     runs: dict[int, FinishedRun]
 
     @property
     def config(self) -> TrainConfig:
-        """Configuration of the first run; the others differ from it in seed and output only."""
+        """Configuration of the first run; the others differ from it in seed, output and warm start only."""
         return next(iter(self.runs.values())).config
 
 
@@ -49,6 +49,7 @@ class Comparison:
         notes: what a reader must know, e.g. which runs are left out.
         machine_shared: whether the machine did other work during the runs, so that their seconds cannot be compared;
             None if nobody said.
+        warm_starts: models that are crossed with the seeds; empty if all runs start from that of their configuration.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Comparison:
     cells: dict[str, FinishedCell]
     notes: list[str]
     machine_shared: bool | None = None
+    warm_starts: tuple[str, ...] = ()
 
     @property
     def arms(self) -> list[str]:
@@ -94,10 +96,15 @@ class Comparison:
         """See ``summary_rows``."""
         return summary_rows(self)
 
+    def settings(self, label: str) -> dict[str, Any]:
+        """The settings of a cell by name, see ``compared_settings``; its model is the list of crossed warm starts."""
+        own = compared_settings(self.cells[label].config)
+        return own | {"agent.model": self.warm_starts} if self.warm_starts else own
+
     @cached_property
     def settings_of(self) -> dict[str, str]:
         """By label, the settings in which a cell differs from the first one, besides the policy and its options."""
-        flat = {label: compared_settings(cell.config) for label, cell in self.cells.items()}
+        flat = {label: self.settings(label) for label in self.cells}
         first = next(iter(flat.values()))
         return {
             label: "; ".join(
@@ -162,6 +169,16 @@ class Comparison:
         # difference of two independent means.
         mine, its = self.paired_values(label, other)
         return mine - its
+
+    def differences_by_warm_start(self, label: str) -> dict[str, Array]:
+        """The same differences from the control, by warm start, each (seeds,); without those that have no pair."""
+        pairs = self._pairs(label, None)
+        found = {name: [pair for pair in pairs if pair[0].config.agent.model == name] for name in self.warm_starts}
+        return {
+            name: np.array([self.primary(mine) - self.primary(its) for mine, its in mine_and_its])
+            for name, mine_and_its in found.items()
+            if mine_and_its
+        }
 
     def differences_over_steps(self, label: str, other: str | None = None) -> Array:
         """The same differences for the area under success over optimiser steps, (seeds,).

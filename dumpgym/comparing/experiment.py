@@ -4,6 +4,7 @@
     question = "Does the length of DUMP's window matter?"
     metric = "area"                  # the primary metric
     seeds = 8                        # paired: run s of every cell shares weights, problems and evaluation
+    warm_starts = ["runs/a/model", "runs/b/model"]    # run s starts from number s modulo 2
     policies = ["uniform", "dump", "dump?window=75"]
 
     [axes]                           # every value of every axis, with every policy
@@ -27,6 +28,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, MinLen
 
 from dumpgym.comparing.labels import value_text
+from dumpgym.comparing.warm_starts import check_warm_starts
 from dumpgym.contracts.errors import LARGEST_WHOLE_NUMBER, InvalidValueError, require_number
 from dumpgym.contracts.policy_registry import policy_registry, spec_identity
 from dumpgym.contracts.specs import read_spec
@@ -76,6 +78,8 @@ class Experiment:
             default.
         seeds: paired runs per cell.
         first_seed: the seeds are first_seed, first_seed + 1, ...
+        warm_starts: models to start from, in place of ``model`` in ``[train.agent]``. Run s of every cell starts from
+            number s modulo their number, so that pairs share it and a finding is not that of a single checkpoint.
         control: the policy that all others are compared with.
         settings_tried: number of settings tried for every policy, on other seeds, before this experiment; 0 says that
             there was no tuning.
@@ -92,6 +96,7 @@ class Experiment:
     margin: Annotated[float, Gt(0)] = 0.02
     seeds: Seeds = 8
     first_seed: Annotated[int, Ge(0)] = 0
+    warm_starts: tuple[str, ...] = ()
     control: str = "uniform"
     settings_tried: Annotated[int, Ge(0)] | None = None
     machine_shared: bool | None = None
@@ -113,7 +118,7 @@ class PlannedCell:
 
     Attributes:
         label: the policy and the values of the axes; also the name of the cell's folder.
-        config: configuration of its runs, except output and seed.
+        config: configuration of its runs, except output, seed and warm start.
     """
 
     label: str
@@ -183,9 +188,10 @@ def cells_of(experiment: Experiment) -> list[PlannedCell]:
 
     Raises:
         DumpgymError: if a cell cannot be run, for the same reasons as with ``dumpgym train``; if two different cells
-            would have the same folder, or the same cell would be run twice; or if the control is not among the
-            policies.
+            would have the same folder, or the same cell would be run twice; if the control is not among the policies;
+            or if a warm start is no model, is given twice, or stands beside another choice of the model.
     """
+    check_warm_starts(experiment.warm_starts)
     require_number("first_seed", experiment.first_seed, high=LARGEST_WHOLE_NUMBER - experiment.seeds, whole=True)
     cells: dict[str, PlannedCell] = {}
     found: list[tuple[Identity, PlannedCell]] = []
@@ -230,10 +236,20 @@ def _cells_of_grid(experiment: Experiment, grid: Grid) -> Iterator[PlannedCell]:
             settings |= experiment.train
             for key, value in axes.items():
                 _set(settings, key.split("."), value)
+            if experiment.warm_starts:
+                _set_first_warm_start(settings, experiment.warm_starts)
             config = validated(settings, TrainConfig)
             check_config(config)
             named = [spec, *(f"{key.rpartition('.')[2]}={value_text(value)}" for key, value in axes.items())]
             yield PlannedCell(_folder_name("+".join(named)), config)
+
+
+def _set_first_warm_start(settings: dict[str, Any], warm_starts: Sequence[str]) -> None:
+    agent = settings.get("agent", {})
+    if isinstance(agent, dict) and "model" in agent:
+        accepted = f"no model in [train.agent] or in axes beside it; there is {agent['model']!r}"
+        raise InvalidValueError("warm_starts", list(warm_starts), accepted)
+    _set(settings, ("agent", "model"), warm_starts[0])
 
 
 def _folder_name(label: str) -> str:

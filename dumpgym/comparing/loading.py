@@ -12,6 +12,7 @@ from typing import Any
 from dumpgym.comparing.comparison import Comparison, FinishedCell
 from dumpgym.comparing.experiment import EXPERIMENT, from_record
 from dumpgym.comparing.labels import cell_label, compared_settings
+from dumpgym.comparing.warm_starts import refuse_other_starts, unlike_starts
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.contracts.specs import read_spec
 from dumpgym.runs.config import TrainConfig
@@ -34,12 +35,16 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
         paths: directories of runs, or directories that hold runs at any depth.
 
     Raises:
-        DumpgymError: if no run has finished; if runs differ in arms, budgets or evaluations; or if two runs have the
-            same cell and seed.
+        DumpgymError: if no run has finished; if runs differ in arms, budgets or evaluations; if two runs have the same
+            cell and seed; or if warm starts are crossed with seeds and a run has not that of its seed.
     """
     runs, notes = find_runs(paths)
     notes += _version_notes(runs)
+    settings = _settings_of(paths)
     differing = _refuse_unlike(runs)
+    if settings["warm_starts"]:
+        refuse_other_starts(runs, settings["warm_starts"])
+        differing = [key for key in differing if key != "agent.model"]
     cells: dict[str, FinishedCell] = {}
     for run in runs:
         label = cell_label(run.config, differing)
@@ -50,7 +55,6 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
         cell.runs[run.config.seed] = run
     cells = {label: FinishedCell(label, dict(sorted(cell.runs.items()))) for label, cell in sorted(cells.items())}
     notes += _cheating(cells)
-    settings = _settings_of(paths)
     if settings.pop("is_default"):
         notes.append(f"no {EXPERIMENT} with the runs: primary metric, threshold, margin and control are defaults")
     control, why = _choose_control(paths, cells, settings.pop("control"))
@@ -58,6 +62,8 @@ def load_comparison(paths: Sequence[Path]) -> Comparison:
     if control is not None:
         cells = {control: cells[control], **cells}
         notes += _missing_seeds(cells)
+    if settings["warm_starts"]:
+        notes += unlike_starts({label: cell.runs for label, cell in cells.items()})
     budgets = {run.config.budget_tokens for run in runs}
     smallest = min(run.tokens[-1] for run in runs)
     budget = next(iter(budgets)) or smallest
@@ -110,7 +116,10 @@ def _some(paths: Sequence[str]) -> str:
 
 
 def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:
-    kept = ("name", "question", "metric", "threshold", "margin", "settings_tried", "machine_shared", "control")
+    kept = (
+        "name", "question", "metric", "threshold", "margin", "settings_tried", "machine_shared", "warm_starts",
+        "control",
+    )  # fmt: skip
     files = dict.fromkeys(file for path in paths for file in _experiments_at(path))
     experiments = [from_record(read_object(file)) for file in files]
     settings = [{key: getattr(experiment, key) for key in kept} for experiment in experiments]
@@ -127,6 +136,7 @@ def _settings_of(paths: Sequence[Path]) -> dict[str, Any]:
         "margin": 0.02,
         "settings_tried": None,
         "machine_shared": None,
+        "warm_starts": (),
     }
     return {"name": re.sub(r"\W+", " ", paths[0].resolve().name), **default, "control": "uniform"}
 

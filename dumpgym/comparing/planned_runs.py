@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dumpgym.comparing.experiment import Experiment, PlannedCell
+from dumpgym.comparing.warm_starts import warm_start_of
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import SUMMARY
 from dumpgym.runs.files import read_object
@@ -50,9 +51,35 @@ class PlannedRun:
         return self.config.output.parents[1] / "logs" / f"{self.name}.{kind}"
 
 
+def runs_of(experiment: Experiment, cells: Sequence[PlannedCell], output: Path) -> list[PlannedRun]:
+    """The runs of an experiment, in the order in which they start.
+
+    Args:
+        experiment: the experiment.
+        cells: its cells.
+        output: directory of the comparison.
+    """
+    # Seed by seed, not cell by cell. Whenever the comparison stops, all cells have about the same seeds, so what exists
+    # can be compared in pairs. Cell by cell, the last cells would have no runs at all.
+    seeds = range(experiment.first_seed, experiment.first_seed + experiment.seeds)
+    return [
+        PlannedRun(f"{cell.label}-seed{seed}", _config_of(cell, seed, experiment.warm_starts, output))
+        for seed in seeds
+        for cell in cells
+    ]
+
+
+def _config_of(cell: PlannedCell, seed: int, warm_starts: Sequence[str], output: Path) -> TrainConfig:
+    config = replace(cell.config, seed=seed, output=output / cell.label / f"seed{seed}")
+    if not warm_starts:
+        return config
+    return replace(config, agent=replace(config.agent, model=warm_start_of(warm_starts, seed)))
+
+
 def plan(experiment: Experiment, cells: Sequence[PlannedCell], runs: Sequence[PlannedRun]) -> Table:
     """A table of what is left to run and what it will cost, estimated from the runs that have finished."""
-    table = Table(title=f"{escape(experiment.name)}: {len(cells)} cells, {experiment.seeds} paired seeds")
+    warm_starts = f", {len(experiment.warm_starts)} warm starts" if experiment.warm_starts else ""
+    table = Table(title=f"{escape(experiment.name)}: {len(cells)} cells, {experiment.seeds} paired seeds{warm_starts}")
     table.add_column("cell", overflow="fold")
     for column in ("done", "begun", "new", "tokens", "hours"):
         table.add_column(column, justify="right", no_wrap=True)

@@ -22,13 +22,12 @@ from rich.markup import escape
 from dumpgym.comparing.experiment import (
     EXPERIMENT,
     Experiment,
-    PlannedCell,
     Seeds,
     cells_of,
     load_experiment,
     to_record,
 )
-from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan
+from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan, runs_of
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.contracts.threads import THREADS, available_cpus
 from dumpgym.runs.config import changed_settings, config_json
@@ -92,7 +91,7 @@ def compare(
     """
     experiment, output = _experiment(path, config)
     cells = cells_of(experiment)
-    runs = _runs(experiment, cells, output)
+    runs = runs_of(experiment, cells, output)
     _refuse_other_runs(experiment, runs, output)
     if config.dry_run:
         console.print(plan(experiment, cells, runs))
@@ -122,19 +121,6 @@ def _experiment(path: Path, config: CompareConfig) -> tuple[Experiment, Path]:
     if config.first_seed is not None:
         experiment = replace(experiment, first_seed=config.first_seed)
     return experiment, config.output or Path("runs") / experiment.name
-
-
-def _runs(experiment: Experiment, cells: Sequence[PlannedCell], output: Path) -> list[PlannedRun]:
-    # Seed by seed, not cell by cell. Whenever the comparison stops, all cells have about the same seeds, so what exists
-    # can be compared in pairs. Cell by cell, the last cells would have no runs at all.
-    seeds = range(experiment.first_seed, experiment.first_seed + experiment.seeds)
-    return [
-        PlannedRun(
-            f"{cell.label}-seed{seed}", replace(cell.config, seed=seed, output=output / cell.label / f"seed{seed}")
-        )
-        for seed in seeds
-        for cell in cells
-    ]
 
 
 def _refuse_other_runs(experiment: Experiment, runs: Sequence[PlannedRun], output: Path) -> None:

@@ -1,5 +1,6 @@
 """The table of a comparison: one row per cell with all its numbers, as reports and ``results.json`` have them."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +102,8 @@ def _compared(comparison: "Comparison", label: str) -> dict[str, Any]:
         "speedup": _ratio_interval(comparison.speedups(label)),
         "variance_removed": variance_removed(*comparison.paired_values(label)),
     }
+    if comparison.warm_starts:
+        compared |= _by_warm_start(comparison.differences_by_warm_start(label))
     if is_skewed(differences):
         compared["difference_studentised"] = studentised_interval(differences)
     if len(differences) > 1:
@@ -113,6 +116,18 @@ def _compared(comparison: "Comparison", label: str) -> dict[str, Any]:
             ),
         }
     return compared
+
+
+def _by_warm_start(differences: Mapping[str, Array]) -> dict[str, Any]:
+    """The differences of every warm start, and their mean over warm starts, whose interval is for other warm starts."""
+    # Seeds that share a warm start share its luck: if the difference depends on the checkpoint, the interval over pairs
+    # is too narrow for a claim about checkpoints. The means of the warm starts are independent.
+    means = np.array([values.mean() for values in differences.values()])
+    return {
+        "by_warm_start": {name: interval_over_runs(values) for name, values in differences.items()},
+        "pairs_by_warm_start": {name: len(values) for name, values in differences.items()},
+        "difference_over_warm_starts": interval_over_runs(means),
+    }
 
 
 def _interval(values: Array, within: tuple[float, float] = (0.0, 1.0)) -> Interval:

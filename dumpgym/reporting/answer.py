@@ -117,7 +117,8 @@ def _conditions(comparison: Comparison, pairs: Sequence[int]) -> str:
     few = f", fewer than {FEWEST_SEEDS} and so an anecdote" if min(pairs) < FEWEST_SEEDS else ""
     paired = "pair" if max(pairs) == 1 else "pairs"
     intervals = "95 % intervals, " if max(pairs) > 1 else ""
-    return f"{intervals}{count} {paired} of seeds{few}, {comparison.budget:,.0f} generated tokens a run"
+    starts = f" from {len(comparison.warm_starts)} warm starts" if comparison.warm_starts else ""
+    return f"{intervals}{count} {paired} of seeds{starts}{few}, {comparison.budget:,.0f} generated tokens a run"
 
 
 def _is_better(comparison: Comparison, row: dict[str, Any]) -> bool:

@@ -11,11 +11,14 @@ def definitions(comparison: Comparison) -> dict[str, str]:
 
 
 def _terms(comparison: Comparison) -> dict[str, str]:
+    crossed = "A model from which runs start. Seeds take turns, and all runs of a seed have the same one."
+    warm_start = {"warm start": crossed} if comparison.warm_starts else {}
     return {
         "cell": "Runs that differ only in their seeds: a policy with its options and settings.",
         "arm": "A distribution of puzzles that the policy can draw from.",
         "seed": "The number from which a run draws its puzzles and its samples. Runs of one seed start from the "
         "same weights and meet the same puzzles on each arm.",
+        **warm_start,
         "held-out success": "The share of puzzles that greedy decoding solves, among puzzles that nobody trains on. "
         "Every arm has the same weight.",
         "budget": f"{comparison.budget:,.0f} generated tokens, up to which all runs are compared.",
@@ -51,7 +54,11 @@ def _of_results(comparison: Comparison) -> dict[str, str]:
 
 def _of_differences(comparison: Comparison) -> dict[str, str]:
     unit = "" if comparison.higher_is_better() else " of the budget"
-    return {
+    by_warm_start = {
+        "all pairs": "The difference of the table above.",
+        "over warm starts": "The mean over warm starts of the mean difference of their pairs.",
+    }
+    return (by_warm_start if comparison.warm_starts else {}) | {
         "control": f"The cell that the others are compared with: {comparison.control}.",
         "pairs": "Seeds that the cell and the control both have. Luck that two runs of one seed share cancels in their "
         "difference.",

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dumpgym.comparing.comparison import Comparison
-from dumpgym.comparing.labels import compared_settings, value_text
+from dumpgym.comparing.labels import value_text
+from dumpgym.comparing.warm_starts import warm_start_of
 from dumpgym.reporting.tables import Table
 from dumpgym.runs.finished import FinishedRun
 from dumpgym.runs.versions import PACKAGES
@@ -29,6 +30,7 @@ def setup_table(comparison: Comparison) -> Table:
         ["cells", "; ".join(comparison.cells)],
         ["seeds", _seeds(comparison)],
         ["model", _model(comparison)],
+        *_warm_starts(comparison),
         ["arms", ", ".join(comparison.arms)],
         ["puzzles evaluated", _puzzles(run)],
         ["a step", f"{_shown(common, 'prompts_per_step')} prompts with {_shown(common, 'num_generations')} completions "
@@ -41,7 +43,7 @@ def setup_table(comparison: Comparison) -> Table:
 
 def settings_rows(comparison: Comparison) -> list[tuple[str, str]]:
     """Every setting with its value, or a remark where cells differ in it."""
-    flat = [compared_settings(cell.config) for cell in comparison.cells.values()]
+    flat = [comparison.settings(label) for label in comparison.cells]
     return [
         (key, value_text(value) if all(other[key] == value for other in flat) else _DIFFERS)
         for key, value in flat[0].items()
@@ -110,6 +112,17 @@ def _model(comparison: Comparison) -> str:
     }
     shown = [f"{kind}, {count:,} parameters, {part:,} of them trained" for kind, count, part in sorted(sizes)]
     return f"{name} ({'; or '.join(shown)})" if shown else name
+
+
+def _warm_starts(comparison: Comparison) -> Table:
+    """Which seeds start from which warm start, as rows of the table; none if all start from the same model."""
+    names = comparison.warm_starts
+    if not names:
+        return []
+    seeds = sorted({seed for cell in comparison.cells.values() for seed in cell.runs})
+    of_each = {name: [seed for seed in seeds if warm_start_of(names, seed) == name] for name in names}
+    shown = "; ".join(f"{name}: seeds {', '.join(map(str, found)) or 'none'}" for name, found in of_each.items())
+    return [["warm starts", f"{len(names)}, crossed with seeds. Seeds of one warm start share its weights. {shown}"]]
 
 
 def _puzzles(run: FinishedRun) -> str:

@@ -26,6 +26,8 @@ from dumpgym.reporting.tables import (
     skew_lines,
     spending_table,
     steering_table,
+    warm_starts_line,
+    warm_starts_table,
 )
 from dumpgym.runs.files import write_file, writing
 
@@ -87,7 +89,7 @@ def _write_figure(comparison: Comparison, name: str, folder: Path) -> bytes:
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
     """The answer, settings, values and table of a comparison, JSON-compatible; None for numbers that are not finite."""
     kept = ("name", "question", "metric", "threshold", "margin", "margin_as_speedup", "settings_tried",
-            "machine_shared", "control", "budget", "notes")  # fmt: skip
+            "machine_shared", "warm_starts", "control", "budget", "notes")  # fmt: skip
     rows = [{key: _finite(value) for key, value in row.items()} for row in comparison.table]
     seeds = {label: sorted(cell.runs) for label, cell in comparison.cells.items()}
     values = {
@@ -107,6 +109,8 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_finite(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -143,6 +147,9 @@ def _sections(comparison: Comparison, images: dict[str, bytes]) -> dict[str, str
         return drawn.pop(section, "")
 
     differences = html.table(differences_table(comparison), "Each cell minus the control, mean over pairs of seeds")
+    differences += html.table(warm_starts_table(comparison), "Each cell minus the control, for each warm start")
+    if line := warm_starts_line(comparison):
+        differences += html.paragraph(line)
     lines = html.items([*skew_lines(comparison), *power_lines(comparison)])
     sections = {
         "Results": html.table(results_table(comparison), "Every cell: means over seeds with 95 % intervals")

@@ -100,6 +100,32 @@ def differences_table(comparison: Comparison) -> Table:
     return rows
 
 
+def warm_starts_table(comparison: Comparison) -> Table:
+    """Paired differences from the control: of all pairs, over warm starts, and of each; a head alone without any."""
+    large = comparison.metric == "tokens_to_threshold"
+    rows = [["policy", "all pairs", "over warm starts", *comparison.warm_starts]]
+    for row in comparison.table:
+        if "by_warm_start" in row:
+            pooled = [format_interval(row[key], large, "+") for key in ("difference", "difference_over_warm_starts")]
+            rows.append([row["label"], *pooled])
+            for name in comparison.warm_starts:
+                count = row["pairs_by_warm_start"].get(name, 0)
+                shown = f"{format_interval(row['by_warm_start'][name], large, '+')} ({count})" if count else "no pair"
+                rows[-1].append(shown)
+    return rows
+
+
+def warm_starts_line(comparison: Comparison) -> str:
+    """What may be made of the differences by warm start; empty without warm starts."""
+    if not comparison.warm_starts:
+        return ""
+    return (
+        "Seeds of one warm start share its weights, so they are independent in their puzzles and samples only. The "
+        "interval of all pairs is about other seeds of these warm starts; that over warm starts, Student's for their "
+        "means, is about other warm starts. In brackets: pairs."
+    )
+
+
 def steering_table(comparison: Comparison) -> Table:
     """The distribution that every policy asked for, and the health of its batches."""
     keys = ("effective_arms", "largest_share", "kl_from_uniform", "zero_variance", "truncated")
@@ -159,6 +185,8 @@ def markdown_tables(comparison: Comparison) -> str:
     """The report's tables as Markdown, with what they need to be read: scale, margin, skew, power and seconds."""
     tables = [markdown(table(comparison)) for table in (results_table, differences_table)]
     lines = [scale_line(comparison), margin_line(comparison), *skew_lines(comparison), *power_lines(comparison)]
+    if len(by_warm_start := warm_starts_table(comparison)) > 1:
+        tables.append(f"{markdown(by_warm_start)}\n\n{warm_starts_line(comparison)}")
     tables.append("\n".join(f"- {line}" for line in lines if line))
     tables += [markdown(table(comparison)) for table in (steering_table, spending_table)]
     return "\n\n".join([*tables, seconds_line(comparison)])

@@ -33,7 +33,7 @@ def check_config(config: TrainConfig) -> None:
     if config.prompts_per_step % config.agent.mini_batches:
         accepted = f"a divisor of prompts_per_step, {config.prompts_per_step}"
         raise InvalidValueError("mini_batches", config.agent.mini_batches, accepted)
-    _check_model(config.agent.model)
+    check_model(config.agent.model)
     check_problems(config, arms)
 
 
@@ -53,7 +53,12 @@ def check_problems(config: TrainConfig, arms: Sequence[Arm]) -> None:
                 raise InvalidValueError("arm", spec, accepted) from error
 
 
-def _check_model(name: str) -> None:
+def check_model(name: str) -> None:
+    """Checks that a name may be that of a model; it is not loaded.
+
+    Raises:
+        InvalidValueError: if not.
+    """
     path = Path(name).expanduser()
     if name.endswith(".gguf"):
         exists = path.is_file()

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from dumpgym.commands.main import main
 from dumpgym.comparing.experiment import cells_of, from_record, load_experiment, to_record
+from dumpgym.comparing.planned_runs import runs_of
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.runs.directory import LOGS, RunDirectory
 from tests.fakes.tiny_models import save_tiny_llama
@@ -87,6 +88,26 @@ temperature = 0.5
     assert from_record(json.loads(json.dumps(to_record(experiment)))) == experiment
 
 
+def test_seeds_take_turns_in_warm_starts_and_pairs_share_theirs(tmp_path, model):
+    text = f'''
+name = "crossed"
+policies = ["uniform", "dump"]
+seeds = 5
+first_seed = 1
+warm_starts = ["embedded", "{model}", "owner/name"]
+[train.agent]
+temperature = 0.5
+'''
+    experiment = load_experiment(write(tmp_path, text))
+    runs = runs_of(experiment, cells_of(experiment), tmp_path / "runs")
+    expected = {1: str(model), 2: "owner/name", 3: "embedded", 4: str(model), 5: "owner/name"}
+    for label in ("uniform", "dump"):
+        mine = [run.config for run in runs if run.config.policy == label]
+        assert {config.seed: config.agent.model for config in mine} == expected
+        assert {config.agent.temperature for config in mine} == {0.5}
+    assert from_record(json.loads(json.dumps(to_record(experiment)))) == experiment
+
+
 def test_grids_stand_side_by_side_and_what_they_share_is_run_once(tmp_path):
     text = """
 name = "grids"
@@ -117,6 +138,11 @@ axes = { signal = ["success_variance"] }
         ('name = "a"\npolicies = ["uniform"]\nmetrics = "area"', "unknown configuration key 'metrics'; accepted: name"),
         ('name = "a"\npolicies = ["uniform"]\nmetric = "best"', "metric is 'best'; accepted: 'area'"),
         ('name = "a"\n[[grids]]\npolicies = ["uniform"]\nseeds = 3', "key 'grids.0.seeds'; accepted: policies"),
+        ('name = "a"\npolicies = ["uniform"]\nwarm_starts = ["no/such/model"]', "model is 'no/such/model'; accepted"),
+        ('name = "a"\npolicies = ["uniform"]\nwarm_starts = ["embedded", "x/y", "x/y/"]', "model is 'x/y/'; accepted"),
+        ('name = "a"\npolicies = ["uniform"]\nwarm_starts = ["a/b", "a/b"]', "each of them once; 'a/b' is 'a/b'"),
+        ('name = "a"\npolicies = ["uniform"]\nwarm_starts = ["a/b"]\n[train.agent]\nmodel = "c"', "no model in .tra"),
+        ('name = "a"\npolicies = ["uniform"]\nwarm_starts = ["a/b"]\n[axes]\n"agent.model" = ["c"]', "there is 'c'"),
         ('name = "a"\npolicies = ["uniform", "dump?window=7", "dump-window=7"]', "unknown policy 'dump-window=7'"),
     ],
 )  # fmt: skip

@@ -11,10 +11,11 @@ import pytest
 
 from dumpgym.commands.main import main
 from dumpgym.comparing.comparison import option_of
+from dumpgym.comparing.experiment import Experiment, Grid, to_record
 from dumpgym.comparing.loading import load_comparison
 from dumpgym.contracts.errors import DumpgymError
 from dumpgym.reporting.figures import FIGURES
-from dumpgym.reporting.page import page, report
+from dumpgym.reporting.page import comparison_record, page, report
 from dumpgym.reporting.tables import (
     differences_table,
     format_interval,
@@ -23,6 +24,7 @@ from dumpgym.reporting.tables import (
     results_table,
     skew_lines,
     spending_table,
+    warm_starts_table,
 )
 from dumpgym.statistics.curves import area_under_curve, tokens_at_crossing
 from dumpgym.statistics.intervals import interval_over_runs
@@ -50,6 +52,79 @@ def test_cells_are_told_apart_by_what_their_runs_differ_in(comparison):
     assert comparison.arms == ["KnightsKnaves2", "KnightsKnaves3", "KnightsKnaves4"]
     assert comparison.notes == [DEFAULTS]
     assert comparison.budget == BUDGET
+
+
+WARM_STARTS = ("runs/a/model", "runs/b/model")
+
+
+@pytest.fixture
+def crossed(copy):
+    """The same runs as if they had started from two models in turn."""
+    experiment = Experiment(name="x", warm_starts=WARM_STARTS, grids=(Grid(policies=("uniform",)),))
+    (copy / "experiment.json").write_text(json.dumps(to_record(experiment)))
+    for path in copy.glob("*/seed*/config.json"):
+        config = json.loads(path.read_text())
+        config["agent"]["model"] = WARM_STARTS[config["seed"] % 2]
+        path.write_text(json.dumps(config))
+    return copy
+
+
+def test_warm_starts_that_are_crossed_with_seeds_make_no_cells_and_are_told_apart(crossed):
+    comparison = load_comparison([crossed])
+    assert next(iter(comparison.cells)) == "uniform"
+    assert sorted(comparison.cells) == sorted(LABELS)
+    assert comparison.notes == []
+    assert comparison.settings_of["dump"] == ""
+    row = next(row for row in comparison.table if row["label"] == "dump")
+    differences = comparison.differences("dump")
+    first, second = differences[[0, 2]], differences[[1]]
+    assert row["pairs_by_warm_start"] == {"runs/a/model": 2, "runs/b/model": 1}
+    assert row["by_warm_start"]["runs/a/model"] == pytest.approx(interval_over_runs(first))
+    assert row["by_warm_start"]["runs/b/model"][0] == pytest.approx(second[0])
+    over = interval_over_runs(np.array([first.mean(), second.mean()]))
+    assert row["difference_over_warm_starts"] == pytest.approx(over)
+    table = warm_starts_table(comparison)
+    assert table[0] == ["policy", "all pairs", "over warm starts", *WARM_STARTS]
+    shown = next(line for line in table if line[0] == "dump")
+    assert shown[1:3] == [format_interval(row["difference"], sign="+"), format_interval(over, sign="+")]
+    assert shown[4] == f"{second[0]:+.3f} (1)"
+
+
+def test_the_page_says_which_seeds_share_the_weights_of_a_warm_start(crossed):
+    comparison = load_comparison([crossed])
+    text = page(comparison, {})
+    assert (
+        "2, crossed with seeds. Seeds of one warm start share its weights. runs/a/model: seeds 0, 2; runs/b/m" in text
+    )
+    assert "Each cell minus the control, for each warm start" in text
+    assert "3 pairs of seeds from 2 warm starts" in text
+    assert comparison_record(comparison)["warm_starts"] == list(WARM_STARTS)
+    assert json.dumps(comparison_record(comparison), allow_nan=False)
+    assert "| policy | all pairs | over warm starts | runs/a/model | runs/b/model |" in markdown_tables(comparison)
+
+
+def test_without_warm_starts_there_is_no_such_table(comparison):
+    assert len(warm_starts_table(comparison)) == 1
+    assert "warm start" not in page(comparison, {})
+    assert "warm start" not in markdown_tables(comparison)
+
+
+def test_a_run_that_has_not_the_warm_start_of_its_seed_is_refused(crossed):
+    path = crossed / "dump" / "seed1" / "config.json"
+    path.write_text(path.read_text().replace("runs/b/model", "runs/a/model"))
+    expected = "dump/seed1, with seed 1, started from 'runs/a/model'; accepted: 'runs/b/model', the warm start of this"
+    with pytest.raises(DumpgymError, match=expected):
+        load_comparison([crossed])
+
+
+def test_a_warm_start_that_was_replaced_between_two_runs_is_noted(crossed):
+    path = crossed / "dump" / "seed1" / "evaluations.jsonl"
+    first, rest = path.read_text().split("\n", 1)
+    record = json.loads(first)
+    record["eval/solved"] = {name: [1 - one for one in solved] for name, solved in record["eval/solved"].items()}
+    path.write_text("\n".join([json.dumps(record), rest]))
+    (note,) = load_comparison([crossed]).notes
+    assert note.startswith("dump solves other puzzles before training than other cells with seed 1: they name the same")
 
 
 def test_a_report_says_which_policies_cheat(copy):
