@@ -1,6 +1,6 @@
-"""The embedded model: a small causal language model in the Hugging Face format, and its tokenizer.
+"""The shapes of the embedded models, small causal language models in the Hugging Face format, and their tokenizers.
 
-The tokenizer has the phrases of the puzzles as single tokens, so a completion takes few decoding steps. All other text
+A tokenizer has the phrases of the puzzles as single tokens, so a completion takes few decoding steps. All other text
 is spelt in bytes, so every text survives encoding and decoding unchanged.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, SmolLM3Config, SmolLM3ForCausalLM
 
 END_OF_TEXT = "<|endoftext|>"
 MAX_POSITIONS = 2048
@@ -55,3 +55,31 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config)
+
+
+def build_model_without_positions(
+    tokenizer: PreTrainedTokenizerFast, hidden_size: int, num_layers: int, num_heads: int, seed: int
+) -> SmolLM3ForCausalLM:
+    """Builds a SmolLM3 model without any position encoding, with random weights that depend only on the seed.
+
+    Its layers see the order of tokens only through the causal mask (NoPE, arXiv 2305.19466). Rotary or learned
+    positions that training has not reached make longer texts fail altogether; without positions, a skill learned on
+    short texts works in part on slightly longer ones, which reinforcement learning can then build on.
+    """
+    config = SmolLM3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=4 * hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        num_key_value_heads=num_heads,
+        no_rope_layers=[0] * num_layers,
+        max_position_embeddings=MAX_POSITIONS,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SmolLM3ForCausalLM(config)
