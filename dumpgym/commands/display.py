@@ -38,7 +38,7 @@ class TrainDisplay:
     def __init__(self, config: TrainConfig, *, quiet: bool = False, console: Console | None = None) -> None:
         self.config = config
         self.console = console or Console(quiet=quiet)
-        self.names = [arm.name for arm in make_arms(config.arms)]
+        self.names = [arm.name for arm in make_arms(config.arms, nuisance=config.nuisance_arms) if not arm.is_nuisance]
         self.latest: dict[str, Any] = {}
         self.success: dict[str, tuple[float, float]] = {}  # per arm, at the start and now
         self.alarms: list[str] = []

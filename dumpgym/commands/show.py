@@ -82,7 +82,8 @@ class ShownRun:
         """Names of the arms, easiest first."""
         if self.evaluations:
             return list(self.evaluations[0]["eval/solved"])
-        return [arm.name for arm in make_arms(self.config.arms)]
+        arms = make_arms(self.config.arms, nuisance=self.config.nuisance_arms)
+        return [arm.name for arm in arms if not arm.is_nuisance]
 
     def transcripts(self, number: int, arm: str | None, outcome: str | None) -> list[Mapping[str, Any]]:
         """Chooses transcripts: the newest of every arm and outcome, then the second newest, and so on.

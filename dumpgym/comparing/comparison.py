@@ -67,8 +67,13 @@ class Comparison:
 
     @property
     def arms(self) -> list[str]:
-        """Names of the arms, easiest first."""
+        """Names of the arms that are evaluated, easiest first."""
         return next(iter(next(iter(self.cells.values())).runs.values())).arms
+
+    @property
+    def has_nuisance(self) -> bool:
+        """Whether some of the arms are nuisance arms, which are not among ``arms``."""
+        return any(cell.config.nuisance_arms for cell in self.cells.values())
 
     @property
     def margin_in_units(self) -> float:

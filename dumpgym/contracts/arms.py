@@ -3,7 +3,8 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import zip_longest
@@ -17,6 +18,8 @@ from dumpgym.contracts.errors import DumpgymError, InvalidValueError, UnknownNam
 from dumpgym.contracts.puzzle_env import PuzzleEnv
 from dumpgym.contracts.specs import import_module_of, read_spec
 
+_RANGE = re.compile(r"=(\d+)\.\.(\d+)(?=&|$)")
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -27,11 +30,13 @@ class Arm:
         env: environment that makes and verifies the problems.
         max_completion_length: largest number of tokens in a completion, including the end token; None for the learner's
             own limit.
+        is_nuisance: whether the arm is practised without being evaluated, so that it does not count in the success.
     """
 
     name: str
     env: PuzzleEnv
     max_completion_length: int | None = None
+    is_nuisance: bool = False
 
     def key(self, seed: int, split: str, index: int) -> int:
         """Returns the key of the random numbers for completions of a problem, as ``Learner.generate`` takes it.
@@ -122,17 +127,50 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def make_arms(specs: Sequence[str], max_completion_lengths: Sequence[int] = ()) -> tuple[Arm, ...]:
+def expand_arms(specs: Iterable[str]) -> tuple[str, ...]:
+    """Writes out ranges of whole numbers: ``dumpgym/Copy-v0?length=2..4`` is three arms, with the lengths 2, 3 and 4.
+
+    Args:
+        specs: specifications of environments, in which any argument's value may be a range ``first..last``. With
+            several ranges, the last one changes fastest.
+
+    Raises:
+        InvalidValueError: if a range ends before it begins.
+    """
+    return tuple(one for spec in specs for one in _expanded(spec))
+
+
+def _expanded(spec: str) -> Iterator[str]:
+    found = _RANGE.search(spec)
+    if found is None:
+        yield spec
+        return
+    first, last = int(found[1]), int(found[2])
+    if last < first:
+        raise InvalidValueError("arm", spec, f"a range from the smaller number to the larger, {last}..{first}")
+    for number in range(first, last + 1):
+        yield from _expanded(f"{spec[: found.start(1)]}{number}{spec[found.end(2) :]}")
+
+
+def make_arms(
+    specs: Sequence[str], max_completion_lengths: Sequence[int] = (), nuisance: Sequence[str] = ()
+) -> tuple[Arm, ...]:
     """Makes the arms of a run from the specifications of their environments; see ``make_env``.
 
     Args:
-        specs: specification of every arm's environment.
+        specs: specification of every arm's environment; see ``expand_arms`` for ranges.
         max_completion_lengths: length limit of every arm in tokens; empty for the learner's own limit.
+        nuisance: those of the specifications whose arms are practised without being evaluated.
 
     Raises:
-        DumpgymError: if an environment cannot be made, two arms have the same name, or the number of limits is neither
-            0 nor the number of arms.
+        DumpgymError: if an environment cannot be made, two arms have the same name, the number of limits is neither 0
+            nor the number of arms, or a nuisance arm is not among the arms or leaves none to evaluate.
     """
+    specs, nuisance = expand_arms(specs), expand_arms(nuisance)
+    if others := [spec for spec in nuisance if spec not in specs]:
+        raise InvalidValueError("nuisance arm", others[0], f"one of the arms {', '.join(specs)}")
+    if specs and not set(specs) - set(nuisance):
+        raise InvalidValueError("nuisance arms", list(nuisance), "some of the arms, so that others can be evaluated")
     if max_completion_lengths and len(max_completion_lengths) != len(specs):
         raise DumpgymError(
             f"max_completion_lengths has {len(max_completion_lengths)} numbers and there are {len(specs)} arms; "
@@ -143,7 +181,7 @@ def make_arms(specs: Sequence[str], max_completion_lengths: Sequence[int] = ()) 
         name = _arm_name(spec)
         if any(arm.name == name for arm in arms):
             raise InvalidValueError("arm", spec, "arms with different names")
-        arms.append(Arm(name, make_env(spec), limit))
+        arms.append(Arm(name, make_env(spec), limit, spec in nuisance))
     return tuple(arms)
 
 

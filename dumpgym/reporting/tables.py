@@ -38,7 +38,7 @@ def scale_line(comparison: Comparison) -> str:
     """At what scale the cells ran: how many completions an arm gets in a step, beside DUMP's published runs."""
     batches = {cell.config.prompts_per_step * cell.config.num_generations for cell in comparison.cells.values()}
     batch = " or ".join(f"{size:,}" for size in sorted(batches))
-    arms = len(comparison.arms)
+    arms = max(len(cell.config.arms) for cell in comparison.cells.values())
     per_arm = " or ".join(f"{size / arms:,.1f}" for size in sorted(batches))
     return (
         f"Scale: {batch} rollouts a step on {arms} arms, {per_arm} an arm under uniform sampling. DUMP's published "

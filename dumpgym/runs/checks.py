@@ -26,7 +26,7 @@ def check_config(config: TrainConfig) -> None:
         DumpgymError: if an arm, the policy, one of its options, the signal or the model does not exist or is out of
             range; if an arm has too few problems; or if the settings contradict each other.
     """
-    arms = make_arms(config.arms, config.max_completion_lengths)
+    arms = make_arms(config.arms, config.max_completion_lengths, config.nuisance_arms)
     make_signal(config.signal, (len(arms),))
     policy_for_run(config.policy, config.policy_options, num_arms=len(arms), seed=0, steps=config.steps)
     Schedule.parse("learning_rate", config.agent.learning_rate, low=0)

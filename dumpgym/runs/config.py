@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, MinLen
 
 from dumpgym.agents.grpo.config import GRPOConfig
+from dumpgym.contracts.arms import expand_arms
 from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.policy_registry import policy_registry
 from dumpgym.contracts.specs import read_spec, write_spec
@@ -31,7 +32,10 @@ class TrainConfig:
         steps: maximum number of batches to train on.
         budget_tokens: the run ends after the step in which training has generated this many tokens.
         budget_seconds: the run ends after the step in which it has trained this many seconds, not counting evaluations.
-        arms: arms of the bandit, easiest first: environment ids, with arguments if needed.
+        arms: arms of the bandit, easiest first: environment ids, with arguments if needed. A range in an argument
+            stands for several arms: ``dumpgym/Copy-v0?length=2..13``.
+        nuisance_arms: those of the arms that are controls from which nothing can be learned. They are practised like
+            the others, but not evaluated, and they do not count in the success of the run.
         policy: the bandit policy as ``id?option=value&...``, or ``module:id?...`` for your own. Its options are stored
             in ``policy_options``, and of an alias the policy's own id.
         policy_options: options of the policy in another form, e.g. ``temperature 0.2``.
@@ -57,6 +61,7 @@ class TrainConfig:
     budget_tokens: Annotated[int, Ge(1)] | None = None
     budget_seconds: Annotated[float, Gt(0)] | None = None
     arms: Annotated[tuple[str, ...], MinLen(1)] = tuple(f"dumpgym/KnightsKnaves{n}-v0" for n in range(2, 8))
+    nuisance_arms: tuple[str, ...] = ()
     policy: str = "dump"
     policy_options: dict[str, Option] = field(default_factory=dict)
     signal: str = "mean_absolute_advantage"
@@ -73,7 +78,12 @@ class TrainConfig:
     agent: GRPOConfig = field(default_factory=GRPOConfig)
 
     def __post_init__(self) -> None:
-        """Brings the policy into the form in which files and reports know it: its own id, and its options apart."""
+        """Brings arms and policy into the form in which files and reports know them.
+
+        That is one arm for each number of a range, and the policy's own id with its options apart.
+        """
+        object.__setattr__(self, "arms", expand_arms(self.arms))
+        object.__setattr__(self, "nuisance_arms", expand_arms(self.nuisance_arms))
         policy, written = read_spec("policy", policy_registry.canonical(self.policy))
         options = {name.replace("-", "_"): value for name, value in self.policy_options.items()}
         for name, value in written.items():

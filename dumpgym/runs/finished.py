@@ -44,7 +44,7 @@ class FinishedRun:
 
     @cached_property
     def arms(self) -> list[str]:
-        """Names of the arms, easiest first."""
+        """Names of the arms that are evaluated, easiest first."""
         return list(self.evaluations[0]["eval/solved"])
 
     @property

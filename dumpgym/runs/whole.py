@@ -42,7 +42,7 @@ def check_whole(
     steps = _summarized_steps(path / SUMMARY, config, summary)
     _check_steps(path / _METRICS, metrics, steps)
     _check_evaluated_steps(path / _EVALUATIONS, evaluations, steps, config.evaluate_every)
-    names = _arm_names(path / _EVALUATIONS, evaluations, len(config.arms))
+    names = _arm_names(path / _EVALUATIONS, evaluations, len(config.arms) - len(config.nuisance_arms))
     for record in metrics:
         required = [f"arms/{name}/{key}" for name in names for key in ("share", "requested_share", *TOKEN_COLUMNS)]
         _check_numbers(path / _METRICS, record, [*_OF_A_STEP, *required])
@@ -97,7 +97,7 @@ def _arm_names(path: Path, evaluations: Records, num_arms: int) -> list[str]:
             raise DamagedFileError(path, "is damaged: 'eval/solved' has an arm without problems")
     names = list(first or ())
     if len(names) != num_arms:
-        raise DamagedFileError(path, f"has {len(names)} arms, and config.json has {num_arms}")
+        raise DamagedFileError(path, f"has {len(names)} arms, and config.json has {num_arms} to evaluate")
     return names
 
 

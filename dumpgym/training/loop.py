@@ -68,7 +68,7 @@ class Trainer:
     ) -> None:
         self.config, self.learner = config, learner
         self.processes = processes or SingleProcess()
-        self.arms = make_arms(config.arms, config.max_completion_lengths)
+        self.arms = make_arms(config.arms, config.max_completion_lengths, config.nuisance_arms)
         num_arms = len(self.arms)
         self.signal = make_signal(config.signal, (num_arms,))
         self.policy = policy_for_run(
@@ -184,8 +184,9 @@ class Trainer:
 
     def _evaluate(self, num_problems: int, *, with_sampling: bool) -> None:
         started, modes = perf_counter(), {"eval": True, "eval_sampled": False}
+        evaluated = [arm for arm in self.arms if not arm.is_nuisance]
         results = {
-            prefix: evaluate(self.learner, self.arms, num_problems, seed=self.config.seed, greedy=greedy)
+            prefix: evaluate(self.learner, evaluated, num_problems, seed=self.config.seed, greedy=greedy)
             for prefix, greedy in modes.items()
             if greedy or with_sampling
         }

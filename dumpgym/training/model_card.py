@@ -42,6 +42,7 @@ def card_text(config: TrainConfig, summary: Mapping[str, Any], starts: Sequence[
     """The card without its metadata; see ``write_model_card``."""
     used = [f"{name} {starts[0][name]}" for name in ("dumpgym", "python", *PACKAGES) if name in starts[0]]
     changed = "".join(f"; {change}" for change in mixed_versions(starts))
+    evaluated = [spec for spec in config.arms if spec not in config.nuisance_arms]
     rows = [_row("mean over arms", summary), *(_row(f"`{name}`", arm) for name, arm in summary["arms"].items())]
     return f"""# A model trained by dumpgym
 
@@ -71,7 +72,7 @@ Generated tokens: {summary["generated_tokens"]:,} in training, {summary["evaluat
 
 | arm | environment | problems | generated tokens |
 |---|---|---|---|
-{chr(10).join(_cost(spec, name, arm) for spec, (name, arm) in zip(config.arms, summary["arms"].items(), strict=True))}
+{chr(10).join(_cost(spec, name, arm) for spec, (name, arm) in zip(evaluated, summary["arms"].items(), strict=True))}
 
 Versions: {", ".join(used)}{changed}. The run's
 `config.json` has all settings.

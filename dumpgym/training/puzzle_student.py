@@ -55,7 +55,7 @@ class PuzzleStudent(Stateful):
         self.evaluation_problems = evaluation_problems
         self.arm_names = [arm.name for arm in arms]
         self._keyed = takes_keys(learner)
-        self.counts = np.ones(len(arms), dtype=np.bool_)
+        self.counts = np.array([not arm.is_nuisance for arm in arms], dtype=np.bool_)
         self.drawn: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
         self.practised: NDArray[np.int64] = np.zeros(len(arms), dtype=np.int64)
 

@@ -103,7 +103,7 @@ class Recorder(Stateful):
         Args:
             step: steps done before it.
             results: greedy results as "eval", and sampled ones as "eval_sampled" if there are any.
-            num_problems: problems of every arm.
+            num_problems: problems of every arm that is evaluated.
             seconds: seconds that it took in total.
         """
         for shown in transcripts.of_evaluation(step, results["eval"], self.transcripts_per_arm):
@@ -111,8 +111,8 @@ class Recorder(Stateful):
         record: dict[str, Any] = {"step": step}
         for prefix, result in results.items():
             record |= evaluation_metrics(prefix, result)
-        record["alarms"] = format_alarms(record, self.names, num_problems)
-        tokens = {name: sum(result.tokens[name] for result in results.values()) for name in self.names}
+        record["alarms"] = format_alarms(record, list(results["eval"].completions), num_problems)
+        tokens = {name: sum(result.tokens.get(name, 0) for result in results.values()) for name in self.names}
         self.ledger.add_evaluation(tokens, seconds)
         self._log("evaluations.jsonl", record | self.ledger.record())
 

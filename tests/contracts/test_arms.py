@@ -4,7 +4,7 @@ import gymnasium as gym
 import pytest
 
 import dumpgym
-from dumpgym.contracts.arms import make_arms, make_env
+from dumpgym.contracts.arms import expand_arms, make_arms, make_env
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, UnknownNameError
 from dumpgym.contracts.puzzle_env import plain_text
 from dumpgym.reporting.figures.one_run import training_figure
@@ -176,3 +176,46 @@ def test_a_run_on_arms_with_options_reports_each_by_its_name(tmp_path):
     assert legend == [*names, "mean over arms"]
     words = {prompt[0]["content"] for call in learner.calls for prompt in call.prompts}
     assert words == {"saint/sinner", "hero/villain"}
+
+
+@pytest.mark.parametrize(
+    ("specs", "expected"),
+    [
+        (["dumpgym/Copy-v0?length=2..4"], [f"dumpgym/Copy-v0?length={k}" for k in (2, 3, 4)]),
+        (["a?x=9..9&y=1"], ["a?x=9&y=1"]),
+        (["a?x=1..2&y=0..1", "b"], ["a?x=1&y=0", "a?x=1&y=1", "a?x=2&y=0", "a?x=2&y=1", "b"]),
+        (["a?x=1...2", "b..3", "c?x=.1..2"], ["a?x=1...2", "b..3", "c?x=.1..2"]),
+    ],
+)
+def test_a_range_of_an_argument_is_one_arm_for_each_number(specs, expected):
+    assert list(expand_arms(specs)) == expected
+    assert expand_arms(expand_arms(specs)) == expand_arms(specs)
+
+
+def test_a_range_that_ends_before_it_begins_is_refused():
+    with pytest.raises(InvalidValueError, match=r"arm is 'a\?x=5\.\.3'; accepted: .* 3\.\.5"):
+        expand_arms(["a?x=5..3"])
+
+
+def test_a_configuration_has_one_arm_for_each_number_of_a_range():
+    config = TrainConfig(arms=("dumpgym/Copy-v0?length=2..4",), nuisance_arms=("dumpgym/Copy-v0?length=3..4",))
+    assert config.arms == tuple(f"dumpgym/Copy-v0?length={k}" for k in (2, 3, 4))
+    assert [arm.is_nuisance for arm in make_arms(config.arms, nuisance=config.nuisance_arms)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("nuisance", "message"),
+    [
+        (
+            ["dumpgym/Copy-v0?length=9"],
+            r"nuisance arm is 'dumpgym/Copy-v0\?length=9'; accepted: one of the arms dumpgym/C",
+        ),
+        (
+            ["dumpgym/Copy-v0?length=2..3"],
+            "nuisance arms is .*; accepted: some of the arms, so that others can be eval",
+        ),
+    ],
+)
+def test_nuisance_arms_are_some_of_the_arms(nuisance, message):
+    with pytest.raises(InvalidValueError, match=message):
+        make_arms(["dumpgym/Copy-v0?length=2..3"], nuisance=nuisance)

@@ -27,6 +27,7 @@ from dumpgym.reporting.figures.one_run import training_figure
 from dumpgym.runs.config import TrainConfig, load_toml
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import write_manifest
+from dumpgym.runs.finished import read_finished
 from dumpgym.runs.validation import validated
 from dumpgym.testing.fakes import FakeLearner, reference_completions
 from dumpgym.training import launch
@@ -510,3 +511,16 @@ def test_mini_batches_that_do_not_divide_the_batch_are_refused_before_anything_i
     with pytest.raises(InvalidValueError, match="mini_batches is 2; accepted: a divisor of prompts_per_step, 5"):
         launch.make_trainer(config)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_nuisance_arm_is_practised_and_not_evaluated(tmp_path):
+    config = make_config(tmp_path / "run", nuisance_arms=ARMS[1:2], policy="uniform")
+    summary = make_trainer(config).run()
+    assert list(summary["arms"]) == ["KnightsKnaves2", "KnightsKnaves4"]
+    run = read_finished(config.output)
+    assert run.arms == ["KnightsKnaves2", "KnightsKnaves4"]
+    assert run.metrics[-1]["arms/KnightsKnaves3/count"] > 0
+    assert run.metrics[-1]["arms/KnightsKnaves3/num_tokens"] > 0
+    assert run.evaluations[-1]["arms/KnightsKnaves3/evaluation_tokens"] == 0
+    np.testing.assert_allclose(run.success, run.success_by_arm.mean(axis=1))
+    assert run.arms_of_steps("share").sum(axis=1).min() < 1

@@ -29,11 +29,12 @@ def arm_shares(comparison: Comparison) -> Figure:
     """The realised share of every arm in the batches over generated tokens, averaged over seeds."""
     figure, axes = panels(comparison, "Share of the batch, realised", list(comparison.cells))
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(comparison.arms)))
+    labels = [*comparison.arms, *(["nuisance arms"] if comparison.has_nuisance else [])]
     for ax, cell in zip(axes, comparison.cells.values(), strict=True):
         runs = list(cell.runs.values())
         at = np.linspace(min(run.of_steps("num_tokens")[0] for run in runs), comparison.budget, POINTS)
         shares = np.mean([_smoothed(run, at) for run in runs], axis=0)
-        ax.stackplot(at, shares.T, labels=comparison.arms, colors=colours, edgecolor="white", linewidth=0.2)
+        ax.stackplot(at, shares.T, labels=labels, colors=[*colours, "#CCCCCC"], edgecolor="white", linewidth=0.2)
         ax.set_ylim(0, 1)
     token_axis(axes, comparison.budget, columns=4)
     add_legend(figure, axes[0])
@@ -41,8 +42,14 @@ def arm_shares(comparison: Comparison) -> Figure:
 
 
 def _smoothed(run: FinishedRun, at: Array) -> Array:
-    """Shares averaged over a window of steps, at given numbers of tokens, (points, arms)."""
-    smooth = _moving_mean(run.arms_of_steps("share"))
+    """Shares averaged over a window of steps, at given numbers of tokens, (points, arms).
+
+    The last column is that of all nuisance arms together, if there are any.
+    """
+    shares = run.arms_of_steps("share")
+    if run.config.nuisance_arms:
+        shares = np.column_stack([shares, 1 - shares.sum(axis=1)])
+    smooth = _moving_mean(shares)
     found = np.stack([np.interp(at, run.of_steps("num_tokens"), arm) for arm in smooth.T], axis=1)
     total: Array = found / found.sum(axis=1, keepdims=True)
     return total
