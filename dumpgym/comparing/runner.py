@@ -5,19 +5,15 @@ When this process ends, however it ends, its runs end with it, and the same comm
 """
 
 import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge, Gt
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.markup import escape
 
 from dumpgym.comparing.experiment import (
     EXPERIMENT,
@@ -28,9 +24,10 @@ from dumpgym.comparing.experiment import (
     to_record,
 )
 from dumpgym.comparing.planned_runs import PlannedRun, last_lines, plan, runs_of
+from dumpgym.comparing.pool import Pool
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
-from dumpgym.contracts.threads import THREADS, available_cpus
-from dumpgym.runs.config import changed_settings, config_json
+from dumpgym.contracts.threads import available_cpus
+from dumpgym.runs.config import changed_settings
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import check_writable, read_object, write_file, writing
 from dumpgym.runs.validation import STRICT, PathOfFiles
@@ -100,11 +97,17 @@ def compare(
         (output / "logs").mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / "logs" / "lock", timeout=0):
-            pool = _Pool(config, runs, console, list(command or sys.argv))
-            stated = pool.with_machine_shared(experiment, output)
+            pool = Pool(
+                runs,
+                processes=_processes(config, runs),
+                threads=config.threads,
+                command=list(command or sys.argv),
+                console=console,
+            )
+            stated = _with_machine_shared(experiment, output, pool)
             with writing(output / EXPERIMENT):
                 write_file(output / EXPERIMENT, json.dumps(to_record(stated), indent=2) + "\n")
-            failed = pool.run(on_progress)
+            failed = pool.work(on_progress)
     except Timeout as error:
         raise InvalidValueError("output", str(output), "a directory in which no other comparison is at work") from error
     if failed:
@@ -141,105 +144,23 @@ def _refuse_other_runs(experiment: Experiment, runs: Sequence[PlannedRun], outpu
                 raise InvalidValueError("output", str(output), had)
 
 
-class _Pool:
-    """Starts runs and waits for them."""
+def _processes(config: CompareConfig, runs: Sequence[PlannedRun]) -> int:
+    """Number of runs at the same time."""
+    if config.processes:
+        return config.processes
+    if any(run.config.agent.device != "cpu" for run in runs):
+        import torch
 
-    def __init__(self, config: CompareConfig, runs: Sequence[PlannedRun], console: Console, command: list[str]) -> None:
-        self.config, self.runs, self.console, self.command = config, runs, console, command
-        self.waiting = [run for run in runs if not run.is_finished]
-        self.finished = len(runs) - len(self.waiting)
-        self.active: dict[subprocess.Popen[bytes], PlannedRun] = {}
-        self.failed: list[PlannedRun] = []
-        self.started = time.monotonic()
+        if torch.cuda.is_available():
+            return 1  # runs that share a GPU slow each other down and may not fit into its memory together
+    return max(1, int(available_cpus()) // config.threads)
 
-    def run(self, on_progress: Callable[[str, float], None]) -> list[PlannedRun]:
-        """Returns the runs that failed."""
-        try:
-            while self.waiting or self.active:
-                while self.waiting and len(self.active) < self._processes():
-                    self._start(self.waiting.pop(0))
-                on_progress(*self._progress())
-                time.sleep(0.2)
-                self._collect()
-        finally:
-            self._stop()
-        return self.failed
 
-    def _progress(self) -> tuple[str, float]:
-        done, number = self.finished + len(self.failed), len(self.runs)
-        under_way = sum(run.progress() for run in self.active.values())
-        return f"{done} of {number} runs, {len(self.active)} running", (done + under_way) / number
-
-    def with_machine_shared(self, experiment: Experiment, output: Path) -> Experiment:
-        """The experiment with ``machine_shared`` set if runs slow each other down now or did in an earlier call."""
-        if experiment.machine_shared is not None:
-            return experiment
-        path = output / EXPERIMENT
-        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        is_shared = min(self._processes(), len(self.waiting)) > 1 or earlier.get("machine_shared")
-        return replace(experiment, machine_shared=True) if is_shared else experiment
-
-    def _processes(self) -> int:
-        if self.config.processes:
-            return self.config.processes
-        if any(run.config.agent.device != "cpu" for run in self.runs):
-            import torch
-
-            if torch.cuda.is_available():
-                return 1  # runs that share a GPU slow each other down and may not fit into its memory together
-        return max(1, int(available_cpus()) // self.config.threads)
-
-    def _start(self, run: PlannedRun) -> None:
-        request: dict[str, Any] = {
-            "config": json.loads(config_json(run.config)),
-            "threads": self.config.threads,
-            "lock": str(run.log("lock")),
-            "command": self.command,
-        }
-        # Numeric libraries read the variable when they are loaded, before the worker can set a number of threads.
-        environment = {**os.environ, THREADS: str(self.config.threads)}
-        with run.log().open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dumpgym.comparing.worker"],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=environment,
-            )
-        self.active[process] = run
-        assert process.stdin is not None
-        # The pipe stays open for as long as this process exists. The kernel closes it however this process ends, even
-        # by SIGKILL, and the worker ends when that happens. No signal handler could promise that, and a run that
-        # outlived its comparison would keep its cores and the lock of its directory when the same command runs again.
-        process.stdin.write(json.dumps(request).encode() + b"\n")
-        process.stdin.flush()
-
-    def _collect(self) -> None:
-        for process, run in list(self.active.items()):
-            if process.poll() is None:
-                continue
-            del self.active[process]
-            if process.stdin is not None:
-                process.stdin.close()
-            if process.returncode == 0:
-                self.finished += 1
-            else:
-                self.failed.append(run)
-            self._tell(run, process.returncode)
-
-    def _tell(self, run: PlannedRun, status: int) -> None:
-        """Prints a line for a run that has ended, on a terminal above the bar."""
-        done, minutes = self.finished + len(self.failed), (time.monotonic() - self.started) / 60
-        outcome = "finished" if status == 0 else f"failed with status {status}, see {run.log()}"
-        self.console.print(
-            f"{escape(run.name)} {escape(outcome)}; {done} of {len(self.runs)} runs after {minutes:.0f} min",
-            soft_wrap=True,
-            highlight=False,
-        )
-
-    def _stop(self) -> None:
-        """Ends the runs that have not finished; the next call resumes them."""
-        for process in self.active:
-            process.terminate()
-        for process in self.active:
-            process.wait()
+def _with_machine_shared(experiment: Experiment, output: Path, pool: Pool) -> Experiment:
+    """The experiment with ``machine_shared`` set if runs slow each other down now or did in an earlier call."""
+    if experiment.machine_shared is not None:
+        return experiment
+    path = output / EXPERIMENT
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    is_shared = min(pool.processes, len(pool.waiting)) > 1 or earlier.get("machine_shared")
+    return replace(experiment, machine_shared=True) if is_shared else experiment

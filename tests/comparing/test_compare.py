@@ -192,6 +192,7 @@ def test_every_cell_has_its_paired_runs(unbroken, capsys):
 
 
 def test_a_killed_comparison_resumes_to_the_same_files(unbroken, tmp_path, model):
+    """Its two runs have processes of their own. Those of the unbroken comparison share them with other runs."""
     path, output = small(tmp_path, model, policies=["uniform"]), tmp_path / "runs"
     command = [sys.executable, "-m", "dumpgym", "compare", str(path), "--output", str(output), "--processes", "2"]
     for moment in ("uniform/seed0/metrics.jsonl", "uniform/seed1/checkpoints/step_000003"):
