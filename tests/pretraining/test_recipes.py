@@ -49,7 +49,7 @@ def test_strings_are_as_long_as_the_stage_says():
     assert leaky[4] > leaky[5] > leaky[7] > 0
     assert leaky[5] / leaky[4] == pytest.approx(0.5, abs=0.15)
     words = {prompt.split()[0] for prompt, _ in texts}
-    assert words == {"copy", "reverse", "sort", "total", "flip"}
+    assert words == {"copy", "reverse", "sort", "total", "flip", "guess"}
 
 
 def test_strings_come_from_the_training_split():

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast, SmolLM3ForCausalLM
 
 from dumpgym.agents.embedded.model import build_model_without_positions, build_tokenizer
 from dumpgym.contracts.errors import InvalidValueError
-from dumpgym.envs.strings.controls import CoinEnv
+from dumpgym.envs.strings.controls import CoinEnv, RandomAnswerEnv
 from dumpgym.envs.strings.env import StringEnv
 from dumpgym.envs.strings.prompts import LETTERS
 from dumpgym.envs.strings.tasks import CopyEnv, CumulativeSumEnv, ReverseEnv, SortEnv
@@ -26,7 +26,8 @@ SHORTEST, LONGEST = 2, 13
 CHUNK_SIZE = 1024
 _TASKS = ((CopyEnv, 0), (CopyEnv, len(LETTERS)), (ReverseEnv, 0), (SortEnv, 0), (CumulativeSumEnv, 0))
 """The tasks and their preambles."""
-_COIN_LENGTH, _COIN_WEIGHT = 4, 0.5
+_CONTROLS = (CoinEnv, RandomAnswerEnv)
+_CONTROL_LENGTH, _CONTROL_WEIGHT = 4, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +53,9 @@ class StringStage(Stage):
 def _environments() -> tuple[StringEnv, ...]:
     lengths = range(SHORTEST, LONGEST + 1)
     learned = [task(length=length, preamble=preamble) for task, preamble in _TASKS for length in lengths]
-    # A coin accepts half of all answers. The model writes random digits for it, so that the answers of a group differ
-    # and its rewards look like noise.
-    return (*learned, CoinEnv(length=_COIN_LENGTH))
+    # The model learns to write random digits for the controls. The answers of a group then differ, so that the verdicts
+    # of a coin look like noise, and impossible problems cost no more tokens than others.
+    return (*learned, *(control(length=_CONTROL_LENGTH) for control in _CONTROLS))
 
 
 def build(
@@ -77,7 +78,8 @@ def example_texts(stages: Sequence[StringStage], seed: int, stage_number: int, c
     """The (prompt, completion) texts of one chunk of one stage, from the training split; see ``Recipe.texts``."""
     rng = Random(f"{seed}/{stage_number}/{chunk}")
     envs = _environments()
-    weights = [_COIN_WEIGHT if isinstance(env, CoinEnv) else stages[stage_number].weight(env.length) for env in envs]
+    stage = stages[stage_number]
+    weights = [_CONTROL_WEIGHT if isinstance(env, _CONTROLS) else stage.weight(env.length) for env in envs]
     texts = []
     for i, env in enumerate(rng.choices(envs, weights, k=CHUNK_SIZE)):
         problem = env.sample_problem(seed * 100 + stage_number, "train", chunk * CHUNK_SIZE + i)
