@@ -13,7 +13,8 @@
     [train]                          # settings of all runs, as in a file for ``dumpgym train``
     budget_tokens = 1_000_000
 
-Instead of ``policies`` and ``[axes]``, a file may have several ``[[grids]]`` with these keys.
+Instead of ``policies`` and ``[axes]``, a file may have several ``[[grids]]`` with these keys. With ``extends =
+"other.toml"``, a file takes what it leaves out from another file in the same folder.
 """
 
 import dataclasses
@@ -135,7 +136,7 @@ def load_experiment(path: Path, changes: Mapping[str, Any] | None = None) -> Exp
     Raises:
         DumpgymError: if the file cannot be read, or holds a key or a value that is not accepted.
     """
-    values = read_toml(path)
+    values = _read_extended(path)
     single = {key: values.pop(key) for key in ("policies", "axes") if key in values}
     if single and "grids" in values:
         raise InvalidValueError("keys of the experiment", sorted(single), "either these, or grids")
@@ -154,6 +155,33 @@ def load_experiment(path: Path, changes: Mapping[str, Any] | None = None) -> Exp
         _check_axes(grid, experiment.train)
     _check_margin(experiment)
     return experiment
+
+
+def _read_extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Reads a file, and puts its keys in place of those of the file that it extends; those of tables one by one.
+
+    Args:
+        path: path of the file.
+        below: files that extend this one, directly or through others.
+
+    Raises:
+        DumpgymError: if a file cannot be read, is not valid TOML, or extends itself.
+    """
+    values = read_toml(path)
+    if "extends" not in values:
+        return values
+    extended = values.pop("extends")
+    if not isinstance(extended, str) or not extended or path.parent / extended in (path, *below):
+        raise InvalidValueError("extends", extended, f"the name of another file in the folder of {path.name}")
+    return _merged(_read_extended(path.parent / extended, (path, *below)), values)
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**values, **changes}
+    for key in values.keys() & changes.keys():
+        if isinstance(values[key], dict) and isinstance(changes[key], dict):
+            merged[key] = _merged(values[key], changes[key])
+    return merged
 
 
 def _check_axes(grid: Grid, train: Mapping[str, Any]) -> None:

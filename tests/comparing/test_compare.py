@@ -14,7 +14,7 @@ from filelock import FileLock
 from dumpgym.commands.main import main
 from dumpgym.comparing.experiment import cells_of, from_record, load_experiment, to_record
 from dumpgym.comparing.planned_runs import runs_of
-from dumpgym.contracts.errors import DumpgymError
+from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.directory import LOGS, RunDirectory
 from tests.fakes.tiny_models import save_tiny_llama
 from tests.training.test_resume import without_times
@@ -86,6 +86,41 @@ temperature = 0.5
     assert (config.max_redraws, config.steps, config.agent.learning_rate, config.agent.temperature) == (2, 7, 1e-4, 0.5)
     assert cells["uniform+max_redraws=0+learning_rate=0.0001"].policy_options == {}
     assert from_record(json.loads(json.dumps(to_record(experiment)))) == experiment
+
+
+def test_a_file_takes_what_it_leaves_out_from_the_one_that_it_extends(tmp_path):
+    (tmp_path / "base.toml").write_text("""
+name = "base"
+seeds = 3
+policies = ["uniform", "dump"]
+[train]
+steps = 7
+[train.agent]
+temperature = 0.5
+beta = 0.1
+""")
+    (tmp_path / "middle.toml").write_text('extends = "base.toml"\nseeds = 4\n')
+    text = """
+extends = "middle.toml"
+name = "mine"
+policies = ["uniform"]
+[train]
+max_redraws = 2
+[train.agent]
+beta = 0.2
+"""
+    experiment = load_experiment(write(tmp_path, text))
+    (cell,) = cells_of(experiment)
+    assert (experiment.name, experiment.seeds, cell.label) == ("mine", 4, "uniform")
+    config = cell.config
+    assert (config.steps, config.max_redraws, config.agent.temperature, config.agent.beta) == (7, 2, 0.5, 0.2)
+
+
+@pytest.mark.parametrize("other", ["experiment.toml", "circle.toml", "", 3])
+def test_a_file_that_extends_itself_or_no_file_is_refused(tmp_path, other):
+    (tmp_path / "circle.toml").write_text('extends = "experiment.toml"\n')
+    with pytest.raises(InvalidValueError, match=r"extends is .*; accepted: the name of another file in the folder of"):
+        load_experiment(write(tmp_path, f"extends = {other!r}"))
 
 
 def test_seeds_take_turns_in_warm_starts_and_pairs_share_theirs(tmp_path, model):
