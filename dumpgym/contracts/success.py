@@ -13,8 +13,8 @@ class NeedsSuccess(Protocol):
     A training loop measures it before it draws the batch of step 0, ``refresh``, 2 ``refresh``, ...: one sampled
     completion of each of ``problems`` problems of every arm. They are of the training split and have another seed than
     those of the run, so the policy learns nothing about the evaluation; of a finite set, they may be problems that the
-    run trains on. Their tokens and seconds count as those of evaluations, and not towards the run's budget. A simulated
-    student knows its success.
+    run trains on. A nuisance arm is not measured, and its success is told as 0. Tokens and seconds count as those of
+    evaluations, and not towards the run's budget. A simulated student knows its success.
 
     Such a policy shows how much there is to gain from the choice of arms. It is no method, because what it is told may
     cost more than the training.

@@ -57,10 +57,10 @@ class Ledger(Stateful):
         """Adds an evaluation.
 
         Args:
-            tokens: tokens generated, by arm name.
+            tokens: tokens generated, by the name of each arm that was evaluated.
             seconds: seconds that it took in total.
         """
-        self.evaluation_tokens += [tokens[name] for name in self.names]
+        self.evaluation_tokens += [tokens.get(name, 0) for name in self.names]
         self.seconds["evaluate"] += seconds
 
     def record(self) -> dict[str, Any]:

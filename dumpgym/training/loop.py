@@ -177,7 +177,8 @@ class Trainer:
             return None
         started = perf_counter()
         measured = self.student.measure(self.policy.problems, self.step // self.policy.refresh)
-        success = np.array([np.mean(measured.successes[name]) for name in self.recorder.names])
+        # There is nothing to know about nuisance arms, so they are not measured.
+        success = np.array([np.mean(measured.successes.get(name, 0.0)) for name in self.recorder.names])
         self.policy.tell_success(success)
         self.ledger.add_evaluation(measured.tokens, perf_counter() - started)
         return success

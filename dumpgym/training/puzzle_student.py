@@ -69,14 +69,15 @@ class PuzzleStudent(Stateful):
         return np.array([np.mean(found.successes[name]) for name in self.arm_names])
 
     def measure(self, num_problems: int, number: int) -> Evaluation:
-        """Samples a completion of new training problems of every arm, which the run does not train on.
+        """Samples a completion of new training problems of every arm that counts, which the run does not train on.
 
         Args:
             num_problems: problems per arm.
             number: number of the measurement, from 0; each of them has other problems.
         """
         seed, first = measuring_seed(self.seed), number * num_problems
-        return evaluate(self.learner, self.arms, num_problems, seed=seed, greedy=False, split="train", first=first)
+        arms = [arm for arm in self.arms if not arm.is_nuisance]
+        return evaluate(self.learner, arms, num_problems, seed=seed, greedy=False, split="train", first=first)
 
     def practise_batch(
         self,

@@ -112,7 +112,7 @@ class Recorder(Stateful):
         for prefix, result in results.items():
             record |= evaluation_metrics(prefix, result)
         record["alarms"] = format_alarms(record, list(results["eval"].completions), num_problems)
-        tokens = {name: sum(result.tokens.get(name, 0) for result in results.values()) for name in self.names}
+        tokens = {name: sum(result.tokens[name] for result in results.values()) for name in results["eval"].tokens}
         self.ledger.add_evaluation(tokens, seconds)
         self._log("evaluations.jsonl", record | self.ledger.record())
 

@@ -1,6 +1,7 @@
 """A policy that cheats is told the success on every arm, and nothing else in its run is changed by it."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,3 +88,17 @@ def test_every_measurement_samples_other_training_problems_than_those_of_the_run
     assert others.isdisjoint(itertools.chain(*expected))
     solved = np.array([[text != trainer.learner.wrong for text in call.completions.texts] for call in calls])
     assert trainer.policy.told == solved.reshape(3, 3, 3).mean(axis=2).tolist()
+
+
+def test_the_success_on_a_nuisance_arm_is_told_as_none_without_measuring_it(tmp_path):
+    config = make_config(tmp_path / "run", policy=TOLD, steps=3)
+    trainer = make_trainer(replace(config, nuisance_arms=config.arms[1:2]))
+    trainer.run()
+    measured = [call for call in trainer.learner.calls if not call.trains and not call.greedy][1:-1]
+    prompts = {prompt for call in measured for prompt in call.prompts}
+    seed, problems = measuring_seed(0), range(6)
+    for place, arm in enumerate(trainer.arms):
+        mine = {arm.env.sample_problem(seed, "train", i).prompt for i in problems}
+        assert (prompts >= mine) == (place != 1)
+        assert bool(prompts & mine) == (place != 1)
+    assert all(told[1] == 0 for told in trainer.policy.told)
