@@ -45,3 +45,13 @@ def test_a_model_of_strings_cannot_be_trained_on_an_arm_that_it_cannot_answer():
     agent = GRPOAgent(GRPOConfig(model="embedded-strings", device="cpu", max_completion_length=2040))
     with pytest.raises(InvalidValueError, match="at most 2048, the model's context"):
         agent.check_arms(make_arms(["dumpgym/Copy-v0?length=50"]))
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_the_careless_model_solves_most_small_puzzles_and_hardly_any_large_ones(greedy):
+    agent = GRPOAgent(GRPOConfig(model="embedded-careless", device="cpu", max_completion_length=400))
+    small, large = make_arms([f"dumpgym/KnightsKnaves-v0?num_people={n}&max_conflicts=1" for n in (2, 10)])
+    (of_small,) = evaluate(agent, [small], 100, seed=3, greedy=greedy).successes.values()
+    (of_large,) = evaluate(agent, [large], 20, seed=3, greedy=greedy).successes.values()
+    assert 45 <= sum(of_small) <= 95
+    assert sum(of_large) <= 5

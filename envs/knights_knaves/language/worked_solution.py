@@ -30,7 +30,7 @@ def worked_solution(
     puzzle: Puzzle,
     names: Sequence[str],
     goes_on: Callable[[int], bool] = lambda conflicts: True,
-    slips: Callable[[str], bool] = no_slip,
+    slips: Callable[[str, str], bool] = no_slip,
 ) -> str:
     """Returns a completion that reasons as described above and then answers.
 
@@ -40,8 +40,8 @@ def worked_solution(
         goes_on: called at each conflict with the number of conflicts so far, including this one. If it returns False,
             the search ends there, and the answer consists of the current assumptions, with a knight for each person not
             met. If it always returns True, a search without slips ends with the solution.
-        slips: called with the kind of slip that the search can make at this point, one of ``search.SLIPS``; returns
-            whether it makes the slip. The search continues from what it has written.
+        slips: called with the kind of slip that the search can make at this point, one of ``search.SLIPS``, and the
+            operator of the statement; returns whether it makes the slip. The search continues from what it has written.
     """
     search = Search(puzzle.statements, slips)
     words = [_copy(puzzle.statements[person], name, names) for person, name in enumerate(names)]

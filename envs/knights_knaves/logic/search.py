@@ -73,7 +73,7 @@ class Undoing(NamedTuple):
     is_flip: bool
 
 
-def no_slip(kind: str) -> bool:
+def no_slip(kind: str, operator: str) -> bool:
     """Makes no slip of any kind."""
     return False
 
@@ -84,14 +84,15 @@ class Search:
 
     Attributes:
         statements: what each person says. Claims are about one person: statements have a depth of at most 2.
-        slips: called with a kind of ``SLIPS`` where the search can make such a slip; returns whether it does.
+        slips: called with a kind of ``SLIPS`` and the operator of the statement where the search can make such a slip;
+            returns whether it does.
         roles: the assumed role of each person met, in the order in which they were met.
         met_by: the speaker in whose visit each person was met.
         settled: people whose other role is excluded under the present assumptions.
     """
 
     statements: Sequence[Statement]
-    slips: Callable[[str], bool] = no_slip
+    slips: Callable[[str, str], bool] = no_slip
     roles: dict[int, bool] = field(default_factory=dict)
     met_by: dict[int, int] = field(default_factory=dict)
     settled: set[int] = field(default_factory=set)
@@ -116,14 +117,14 @@ class Search:
         sides: list[tuple[Note, bool]] = []
         for side in sides_of(statement):
             person = person_of(side)
-            note = self._read(person) if person in self.roles else self._meet(person, True, speaker)
-            fits = is_true(side, self.roles) != self.slips("fits")
+            note = self._read(person, operator) if person in self.roles else self._meet(person, True, speaker)
+            fits = is_true(side, self.roles) != self.slips("fits", operator)
             sides.append((note, fits))
             if (operator, fits) in _DECISIVE:
                 break
-        truth = _combined(operator, [fits for _, fits in sides]) != self.slips("truth")
+        truth = _combined(operator, [fits for _, fits in sides]) != self.slips("truth", operator)
         if speaker in self.roles:
-            own = self._read(speaker)
+            own = self._read(speaker, operator)
         else:
             self.settled.add(speaker)
             own = self._meet(speaker, truth, speaker)
@@ -134,8 +135,8 @@ class Search:
         self.roles[person], self.met_by[person] = role, speaker
         return Note(person, role, person in self.settled, True, after)
 
-    def _read(self, person: int) -> Note:
-        if self.slips("role"):
+    def _read(self, person: int, operator: str) -> Note:
+        if self.slips("role", operator):
             # A tried knight becomes a knave, which the notes show as a role that cannot be flipped.
             self.roles[person] = not self.roles[person]
             self.settled.add(person)

@@ -77,7 +77,7 @@ def test_a_careless_text_goes_on_from_what_it_says_and_answers_with_it(address, 
     puzzle, names, _ = puzzle_with_text(*address)
     rng = Random(seed)
     completion = worked_solution.worked_solution(
-        puzzle, names, lambda conflicts: conflicts < 4, lambda kind: kind != "role" and rng.random() < 0.2
+        puzzle, names, lambda conflicts: conflicts < 4, lambda kind, operator: kind != "role" and rng.random() < 0.2
     )
     assert completion.count("conflict") <= 4
     roles = dict.fromkeys(names, "knight") | replayed(completion)

@@ -76,8 +76,10 @@ def slips_found(puzzle, steps):
 @given(puzzles, st.sets(st.sampled_from(SLIPS), min_size=1), st.integers(0, 999))
 def test_a_careless_search_goes_on_from_what_it_noted(puzzle, kinds, seed):
     rng, made = Random(seed), Counter()
+    operators = {statement[0] for statement in puzzle.statements}
 
-    def slips(kind):
+    def slips(kind, operator):
+        assert operator in operators
         is_made = kind in kinds and rng.random() < 0.3
         made[kind] += is_made
         return is_made
