@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dumpgym.comparing.comparison import Comparison
 from dumpgym.comparing.experiment import load_experiment
 from dumpgym.comparing.loading import load_comparison
+from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.style import save_figures
 from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
 from dumpgym.reporting.tables import Table, format_interval, format_p_value, markdown
@@ -169,8 +170,10 @@ def main(config: AnalysisConfig) -> None:
         if label != regime.control
     }
     write_findings(config.output, tables(regimes), scores)
+    figures = {"room": FIGURES["success"](regimes["room"])} if "room" in regimes else {}
     if any(name in regimes for name in NUISANCE_AXIS):
-        save_figures({"map": map_figure(regimes)}, config.output)
+        figures["map"] = map_figure(regimes)
+    save_figures(figures, config.output)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,22 @@ def test_seeds_of_two_experiments_are_pooled_at_the_budget_of_both(all_runs, tmp
     assert analysis["score"](parts, 300_000) == values.mean()
 
 
+def test_the_map_has_the_tables_of_its_runs(tmp_path):
+    unpack_runs("when_curricula_pay", tmp_path, "room.tar.xz")
+    analysis = runpy.run_path(str(EXPERIMENTS / "when_curricula_pay" / "analysis.py"))
+    analysis["main"](AnalysisConfig(runs=tmp_path / "runs", output=tmp_path))
+    same_findings(tmp_path, "when_curricula_pay")
+    assert {path.name for path in tmp_path.glob("*.png")} == {"room.png"}
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*/*.toml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_experiment_can_be_run(path):
+    experiment = load_experiment(path)
+    names = [load_experiment(other).name for other in path.parent.glob("*.toml")]
+    assert names.count(experiment.name) == 1
+    assert all(cell.config.budget_tokens for cell in cells_of(experiment))
+
+
 def test_what_an_experiment_says_today_of_its_machine_holds_for_older_runs(all_runs):
     runs = all_runs / "group_filtering"
     assert load_comparison([runs]).machine_shared is None  # the runs are older than the key
