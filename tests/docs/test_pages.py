@@ -23,8 +23,9 @@ def code(language):
     return [(name, block) for name, text in PAGES.items() for kind, block in FENCE.findall(text) if kind == language]
 
 
-COMMANDS = sorted({line.partition(" #")[0].partition(" >")[0].strip() for _, block in code("bash")
-                   for line in block.splitlines() if "dumpgym " in line and not line.startswith("pip")})  # fmt: skip
+LINES = [line for _, block in code("bash") for line in block.replace("\\\n", " ").splitlines()]
+COMMANDS = sorted({line.partition(" #")[0].partition(" >")[0].strip() for line in LINES
+                   if "dumpgym " in line and not line.startswith("pip")})  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -47,11 +47,9 @@ def test_a_model_of_strings_cannot_be_trained_on_an_arm_that_it_cannot_answer():
         agent.check_arms(make_arms(["dumpgym/Copy-v0?length=50"]))
 
 
-@pytest.mark.parametrize("greedy", [True, False])
-def test_the_careless_model_solves_most_small_puzzles_and_hardly_any_large_ones(greedy):
-    agent = GRPOAgent(GRPOConfig(model="embedded-careless", device="cpu", max_completion_length=400))
-    small, large = make_arms([f"dumpgym/KnightsKnaves-v0?num_people={n}&max_conflicts=1" for n in (2, 10)])
-    (of_small,) = evaluate(agent, [small], 100, seed=3, greedy=greedy).successes.values()
-    (of_large,) = evaluate(agent, [large], 20, seed=3, greedy=greedy).successes.values()
-    assert 45 <= sum(of_small) <= 95
-    assert sum(of_large) <= 5
+def test_the_careless_model_solves_most_small_puzzles_and_hardly_any_large_ones():
+    agent = GRPOAgent(GRPOConfig(model="embedded-careless", device="cpu", max_completion_length=220))
+    arms = make_arms([f"dumpgym/KnightsKnaves-v0?num_people={n}&max_conflicts=1" for n in (2, 8)])
+    small, large = (sum(solved) for solved in evaluate(agent, arms, 20, seed=3).successes.values())
+    assert small >= 11
+    assert large <= 8
