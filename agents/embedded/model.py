@@ -4,11 +4,22 @@ A tokenizer has the phrases of the puzzles as single tokens, so a completion tak
 is spelt in bytes, so every text survives encoding and decoding unchanged.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, SmolLM3Config, SmolLM3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
+)
+
+Model = TypeVar("Model", bound=PreTrainedModel)
 
 END_OF_TEXT = "<|endoftext|>"
 MAX_POSITIONS = 2048
@@ -39,22 +50,11 @@ def build_model(
 ) -> LlamaForCausalLM:
     """Builds a Llama model with random weights that depend only on the seed."""
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden_size,
+        **_shape(tokenizer, hidden_size, num_layers, num_heads),
         intermediate_size=3 * hidden_size,
-        num_hidden_layers=num_layers,
-        num_attention_heads=num_heads,
-        num_key_value_heads=num_heads,
-        max_position_embeddings=MAX_POSITIONS,
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return LlamaForCausalLM(config)
+    return _built(LlamaForCausalLM, config, seed)
 
 
 def build_model_without_positions(
@@ -67,19 +67,29 @@ def build_model_without_positions(
     short texts works in part on slightly longer ones, which reinforcement learning can then build on.
     """
     config = SmolLM3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden_size,
+        **_shape(tokenizer, hidden_size, num_layers, num_heads),
         intermediate_size=4 * hidden_size,
-        num_hidden_layers=num_layers,
-        num_attention_heads=num_heads,
-        num_key_value_heads=num_heads,
         no_rope_layers=[0] * num_layers,
-        max_position_embeddings=MAX_POSITIONS,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
     )
+    return _built(SmolLM3ForCausalLM, config, seed)
+
+
+def _shape(tokenizer: PreTrainedTokenizerFast, hidden_size: int, num_layers: int, num_heads: int) -> dict[str, Any]:
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": hidden_size,
+        "num_hidden_layers": num_layers,
+        "num_attention_heads": num_heads,
+        "num_key_value_heads": num_heads,
+        "max_position_embeddings": MAX_POSITIONS,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _built(model_class: Callable[[Any], Model], config: PretrainedConfig, seed: int) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SmolLM3ForCausalLM(config)
+        return model_class(config)

@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.contracts.registry import Registry
 from dumpgym.pretraining.pretrainer import Stage
 
@@ -43,6 +44,25 @@ class Recipe:
     tokens_per_batch: int = 1024
     max_completion_length: int = 768
     decoding: Mapping[str, Any] = field(default_factory=dict)
+
+
+def chosen_sizes(
+    sizes: tuple[int | None, int | None, int | None], defaults: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """Replaces sizes that were not chosen by a recipe's own.
+
+    Args:
+        sizes: hidden size, number of layers and number of attention heads; None for the recipe's own.
+        defaults: the recipe's own.
+
+    Raises:
+        InvalidValueError: if the heads cannot share the width evenly. The share of each is an even number, because
+            rotary positions turn pairs of a head's numbers.
+    """
+    width, layers, heads = (default if size is None else size for size, default in zip(sizes, defaults, strict=True))
+    if width % (2 * heads):
+        raise InvalidValueError("hidden_size", width, f"a multiple of twice num_heads, {2 * heads}")
+    return width, layers, heads
 
 
 recipe_registry = Registry[Recipe]("recipe", rooms=("dumpgym.pretraining.recipes",), key="name")

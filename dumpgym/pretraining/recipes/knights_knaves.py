@@ -13,11 +13,10 @@ import numpy as np
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dumpgym.agents.embedded.model import build_model, build_tokenizer
-from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.envs.knights_knaves.language import english, worked_solution
 from dumpgym.envs.knights_knaves.problems import PuzzleSettings, locate
 from dumpgym.pretraining.pretrainer import Stage
-from dumpgym.pretraining.recipe import Recipe, Text, recipe_registry
+from dumpgym.pretraining.recipe import Recipe, Text, chosen_sizes, recipe_registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +44,7 @@ def build(
     Raises:
         InvalidValueError: if the heads cannot share the width evenly.
     """
-    width, layers, heads = hidden_size or 128, num_layers or 4, num_heads or 4
-    if width % (2 * heads):  # rotary positions turn pairs of a head's numbers
-        raise InvalidValueError("hidden_size", width, f"a multiple of twice num_heads, {2 * heads}")
+    width, layers, heads = chosen_sizes((hidden_size, num_layers, num_heads), (128, 4, 4))
     tokenizer = build_tokenizer([*english.phrases(), *worked_solution.phrases()])
     return build_model(tokenizer, width, layers, heads, seed), tokenizer
 

@@ -14,13 +14,12 @@ from random import Random
 from transformers import PreTrainedTokenizerFast, SmolLM3ForCausalLM
 
 from dumpgym.agents.embedded.model import build_model_without_positions, build_tokenizer
-from dumpgym.contracts.errors import InvalidValueError
 from dumpgym.envs.strings.controls import CoinEnv, RandomAnswerEnv
 from dumpgym.envs.strings.env import StringEnv
 from dumpgym.envs.strings.prompts import LETTERS
 from dumpgym.envs.strings.tasks import CopyEnv, CumulativeSumEnv, ReverseEnv, SortEnv
 from dumpgym.pretraining.pretrainer import Stage
-from dumpgym.pretraining.recipe import Recipe, Text, recipe_registry
+from dumpgym.pretraining.recipe import Recipe, Text, chosen_sizes, recipe_registry
 
 SHORTEST, LONGEST = 2, 13
 CHUNK_SIZE = 1024
@@ -66,9 +65,7 @@ def build(
     Raises:
         InvalidValueError: if the heads cannot share the width evenly.
     """
-    width, layers, heads = hidden_size or 64, num_layers or 2, num_heads or 4
-    if width % (2 * heads):
-        raise InvalidValueError("hidden_size", width, f"a multiple of twice num_heads, {2 * heads}")
+    width, layers, heads = chosen_sizes((hidden_size, num_layers, num_heads), (64, 2, 4))
     # A task's word is one token, and every character of the tasks is one. Other text is spelt in bytes.
     tokenizer = build_tokenizer(sorted({f"{env.word} " for env in _environments()}))
     return build_model_without_positions(tokenizer, width, layers, heads, seed), tokenizer
