@@ -138,7 +138,7 @@ def agreement(options: Options) -> dict[str, Any]:
     before = torch.cat([p.detach().flatten() for p in cpu.optimizer.parameters.values()])
     steps = []
     for agent in (cpu, other):
-        agent.optimizer.method = torch.optim.SGD(agent.optimizer.masters.values())
+        agent.optimizer.methods = [torch.optim.SGD(agent.optimizer.masters.values())]
         agent.update(rewarded, 1.0)
         after = torch.cat([p.detach().cpu().flatten() for p in agent.optimizer.parameters.values()])
         steps.append(after - before)

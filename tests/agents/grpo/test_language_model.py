@@ -107,7 +107,7 @@ def weights_of(agent):
 
 def step_of_sgd(agent, rewarded, learning_rate=1.0):
     """What one call of ``learn`` takes off the weights when the optimiser is plain gradient descent."""
-    agent.optimizer.method = torch.optim.SGD(agent.optimizer.masters.values(), lr=1.0)
+    agent.optimizer.methods = [torch.optim.SGD(agent.optimizer.masters.values(), lr=1.0)]
     agent.learning_rate = Schedule.constant(learning_rate)
     before = weights_of(agent)
     metrics = agent.learn(rewarded).metrics

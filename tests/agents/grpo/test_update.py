@@ -106,7 +106,7 @@ def plain_update(agent, rewarded, learning_rate):
 def test_an_update_is_that_of_a_plain_loop(folder, options):
     options = {"max_grad_norm": 1e9, "epsilon": 0.05, "epsilon_high": 0.1, "temperature": 0.8} | options
     agent = make_agent(folder, **options)
-    agent.optimizer.method = torch.optim.SGD(agent.optimizer.masters.values(), lr=1.0)
+    agent.optimizer.methods = [torch.optim.SGD(agent.optimizer.masters.values(), lr=1.0)]
     agent.learning_rate = Schedule.constant(1.0)
     rewarded = make_rewarded(agent)
     weights, expected = plain_update(agent, rewarded, 1.0)
@@ -120,8 +120,9 @@ def test_an_update_is_that_of_a_plain_loop(folder, options):
 def test_the_optimizer_has_the_settings_of_the_configuration(folder):
     optimizer = make_agent(folder, max_grad_norm=0.3, weight_decay=0.2, adam_beta2=0.95).optimizer
     assert optimizer.max_grad_norm == 0.3
-    assert optimizer.method.defaults["weight_decay"] == 0.2
-    assert optimizer.method.defaults["betas"] == (0.9, 0.95)
+    (adamw,) = optimizer.methods
+    assert adamw.defaults["weight_decay"] == 0.2
+    assert adamw.defaults["betas"] == (0.9, 0.95)
 
 
 def test_a_restored_agent_resumes_its_schedule_and_its_random_numbers(folder, tmp_path):
