@@ -328,7 +328,7 @@ def test_a_tokenizer_loads_without_the_weights(tmp_path):
     TOKENIZER.save_pretrained(tmp_path)
     assert render_prompt(load_tokenizer(str(tmp_path)), "Who?") == "Who?"
     assert load_tokenizer("embedded").chat_template is None
-    with pytest.raises(InvalidValueError, match="model is 'no/such model'; accepted: 'embedded', a folder"):
+    with pytest.raises(InvalidValueError, match=r"model is 'no/such model'; accepted: 'embedded', .*a folder"):
         load_tokenizer("no/such model")
 
 
@@ -345,7 +345,7 @@ def test_texts_are_without_the_end_token_and_truncation_is_told_from_ends(folder
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "no/such model"}, "model is 'no/such model'; accepted: 'embedded', a folder"),
+        ({"model": "no/such model"}, r"model is 'no/such model'; accepted: 'embedded', .*a folder"),
         ({"learning_rate": "linear:1"}, "learning_rate is 'linear:1'; accepted: a number, or KIND:START:END:STEPS"),
         (
             {"max_completion_length": 2048},
@@ -361,7 +361,7 @@ def test_what_cannot_be_loaded_is_named(folder, options, message):
 
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InvalidValueError, match="accepted: 'embedded', a folder with config"):
+    with pytest.raises(InvalidValueError, match=r"accepted: 'embedded', .*a folder with config"):
         GRPOAgent(GRPOConfig(model=str(tmp_path)))
 
 
@@ -396,13 +396,13 @@ def test_old_log_probabilities_are_those_of_sampling_or_computed_anew(folder):
     """In float32 both are the same; without the former, as in coarser formats, the latter are used."""
     results = []
     for keep in (True, False):
-        agent = make_agent(folder, mini_batches=3, learning_rate=0.05)
+        agent = make_agent(folder, mini_batches=3)
         rewarded = make_rewarded(agent)
         assert rewarded.completions.log_probs is not None
         if not keep:
             rewarded = RewardedCompletions(dataclasses.replace(rewarded.completions, log_probs=None), rewarded.rewards)
-        agent.learn(rewarded)
-        results.append(weights_of(agent))
+        # Steps of AdamW have the same size for a gradient of 1e-9 as for one of 1, and would magnify its rounding.
+        results.append(step_of_sgd(agent, rewarded, learning_rate=0.05))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
