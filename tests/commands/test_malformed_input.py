@@ -21,7 +21,7 @@ def nothing_starts(monkeypatch):
         "dumpgym.training.launch.Trainer",
         "dumpgym.pretraining.runner.Pretrainer",
         "dumpgym.simulating.runner._run_all",
-        "dumpgym.comparing.runner._Pool",
+        "dumpgym.comparing.runner.Pool",
     ):
         monkeypatch.setattr(work, start)
     monkeypatch.delenv("WANDB_MODE", raising=False)

@@ -13,7 +13,7 @@ from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.finished import read_finished
 from dumpgym.training.loop import Trainer
 from tests.fakes.tiny_models import save_tiny_llama
-from tests.training.test_training import ARMS, make_config, make_trainer, without_times
+from tests.training.test_training import make_config, make_trainer, without_times
 
 LETTERS = tuple(f"tests.fakes.letters:tests/Letters-v0?modulus={modulus}" for modulus in (97, 31))
 TOLD = "tests.fakes.told_policies:told-thompson"
@@ -71,7 +71,7 @@ def test_the_tokens_count_as_evaluation_and_not_towards_the_budget(runs):
 
 
 def test_every_measurement_samples_other_training_problems_than_those_of_the_run(tmp_path):
-    trainer = make_trainer(make_config(tmp_path / "run", policy=TOLD, steps=5, nuisance_arms=ARMS[2:]))  # told as well
+    trainer = make_trainer(make_config(tmp_path / "run", policy=TOLD, steps=5))
     trainer.run()
     calls = [call for call in trainer.learner.calls if not call.trains and not call.greedy][1:-1]  # not evaluations
     expected = [
