@@ -61,10 +61,11 @@ class Optimizer:
             for name, parameter in self.parameters.items()
             if self._is_mine(name)
         }
+        self._matrices = frozenset(matrices)
         self.methods: list[torch.optim.Optimizer] = []
-        if by_adamw := [master for name, master in self.masters.items() if name not in matrices]:
+        if by_adamw := [master for name, master in self.masters.items() if name not in self._matrices]:
             self.methods.append(torch.optim.AdamW(by_adamw, lr=0.0, betas=(0.9, beta2), weight_decay=weight_decay))
-        if by_muon := [master for name, master in self.masters.items() if name in matrices]:
+        if by_muon := [master for name, master in self.masters.items() if name in self._matrices]:
             self.methods.append(Muon(by_muon, weight_decay=weight_decay))
 
     def _is_mine(self, name: str) -> bool:
@@ -110,9 +111,9 @@ class Optimizer:
     def save(self, directory: Path) -> None:
         """Writes moments, step counts and masters. Call it in every process; the main process writes."""
         mine: dict[str, Tensor] = {}
-        states = self._states()
         for name, master in self.masters.items():
-            mine |= {f"{name}.{key}": value for key, value in states.get(master, {}).items()}
+            state = self._method_of(name).state.get(master, {})
+            mine |= {f"{name}.{key}": value for key, value in state.items()}
             if master is not self.parameters[name]:
                 mine[f"{name}.master"] = master
         parts = [mine]
@@ -122,9 +123,8 @@ class Optimizer:
             tensors = {name: tensor.contiguous() for part in parts for name, tensor in part.items()}
             save_file(tensors, directory / _FILE)
 
-    def _states(self) -> dict[Tensor, dict[str, Tensor]]:
-        """Moments, momenta and step counts, by master."""
-        return {master: state for method in self.methods for master, state in method.state.items()}
+    def _method_of(self, name: str) -> torch.optim.Optimizer:
+        return self.methods[-1] if name in self._matrices else self.methods[0]  # AdamW comes first
 
     def load(self, directory: Path) -> None:
         """Restores what ``save`` wrote; the number of processes may differ.
@@ -137,9 +137,6 @@ class Optimizer:
             raise InvalidValueError("optimiser state", strange[0], "that of the parameters that are trained")
         for method in self.methods:
             method.state.clear()
-        of_master = {
-            master: method for method in self.methods for group in method.param_groups for master in group["params"]
-        }
         for name, master in self.masters.items():
             mine = {key.removeprefix(f"{name}."): tensors[key] for key in tensors if _parameter_of(key) == name}
             if master is not self.parameters[name]:
@@ -147,9 +144,8 @@ class Optimizer:
                     master.copy_(mine.pop("master"))
             # AdamW keeps its step counts on the CPU.
             if mine:
-                of_master[master].state[master] = {
-                    k: v if k == "step" else v.to(master.device) for k, v in mine.items()
-                }
+                on_device = {k: v if k == "step" else v.to(master.device) for k, v in mine.items()}
+                self._method_of(name).state[master] = on_device
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from dumpgym.commands.progress import Pace, bar
 from dumpgym.commands.tables import Column, FittingTable
-from dumpgym.contracts.arms import make_arms
+from dumpgym.contracts.arms import arms_that_count, make_arms
 from dumpgym.runs.config import TrainConfig
 
 _STEPS = 10  # from one line about a step to the next, where there is no terminal
@@ -38,7 +38,7 @@ class TrainDisplay:
     def __init__(self, config: TrainConfig, *, quiet: bool = False, console: Console | None = None) -> None:
         self.config = config
         self.console = console or Console(quiet=quiet)
-        self.names = [arm.name for arm in make_arms(config.arms, nuisance=config.nuisance_arms) if not arm.is_nuisance]
+        self.names = [arm.name for arm in arms_that_count(make_arms(config.arms, nuisance=config.nuisance_arms))]
         self.latest: dict[str, Any] = {}
         self.success: dict[str, tuple[float, float]] = {}  # per arm, at the start and now
         self.alarms: list[str] = []

@@ -15,7 +15,7 @@ from dumpgym.commands.charts import curve, sparkline
 from dumpgym.commands.display import alarm_kind
 from dumpgym.commands.progress import duration
 from dumpgym.commands.tables import Column, FittingTable
-from dumpgym.contracts.arms import make_arms
+from dumpgym.contracts.arms import arms_that_count, make_arms
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError, require_number
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import LOGS, RunDirectory
@@ -83,7 +83,7 @@ class ShownRun:
         if self.evaluations:
             return list(self.evaluations[0]["eval/solved"])
         arms = make_arms(self.config.arms, nuisance=self.config.nuisance_arms)
-        return [arm.name for arm in arms if not arm.is_nuisance]
+        return [arm.name for arm in arms_that_count(arms)]
 
     def transcripts(self, number: int, arm: str | None, outcome: str | None) -> list[Mapping[str, Any]]:
         """Chooses transcripts: the newest of every arm and outcome, then the second newest, and so on.

@@ -217,7 +217,7 @@ def cells_of(experiment: Experiment) -> list[PlannedCell]:
     Raises:
         DumpgymError: if a cell cannot be run, for the same reasons as with ``dumpgym train``; if two different cells
             would have the same folder, or the same cell would be run twice; if the control is not among the policies;
-            or if a warm start is no model, is given twice, or stands beside another choice of the model.
+            or if a warm start is no model, is given twice, or is given beside another choice of the model.
     """
     check_warm_starts(experiment.warm_starts)
     require_number("first_seed", experiment.first_seed, high=LARGEST_WHOLE_NUMBER - experiment.seeds, whole=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 import gymnasium as gym
@@ -18,6 +18,8 @@ from dumpgym.contracts.errors import DumpgymError, InvalidValueError, UnknownNam
 from dumpgym.contracts.puzzle_env import PuzzleEnv
 from dumpgym.contracts.specs import import_module_of, read_spec
 
+MOST_ARMS = 100_000
+"""Largest number of arms that ranges can stand for."""
 _RANGE = re.compile(r"=(\d+)\.\.(\d+)(?=&|$)")
 
 
@@ -135,9 +137,14 @@ def expand_arms(specs: Iterable[str]) -> tuple[str, ...]:
             several ranges, the last one changes fastest.
 
     Raises:
-        InvalidValueError: if a range ends before it begins.
+        InvalidValueError: if a range ends before it begins, or there would be more than 100,000 arms.
     """
-    return tuple(one for spec in specs for one in _expanded(spec))
+    # The limit is checked while they are written out: a slip of the keyboard must not fill the memory.
+    expanded = (one for spec in specs for one in _expanded(spec))
+    arms = tuple(islice(expanded, MOST_ARMS + 1))
+    if len(arms) > MOST_ARMS:
+        raise InvalidValueError("number of arms", f"more than {MOST_ARMS}", "ranges with fewer numbers")
+    return arms
 
 
 def _expanded(spec: str) -> Iterator[str]:
@@ -183,6 +190,11 @@ def make_arms(
             raise InvalidValueError("arm", spec, "arms with different names")
         arms.append(Arm(name, make_env(spec), limit, spec in nuisance))
     return tuple(arms)
+
+
+def arms_that_count(arms: Iterable[Arm]) -> list[Arm]:
+    """Returns the arms that are evaluated and count in the success, which are all but the nuisance arms."""
+    return [arm for arm in arms if not arm.is_nuisance]
 
 
 def limits_of(arms: Iterable[Arm]) -> list[int] | None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.contracts.arms import make_arms
+from dumpgym.contracts.arms import arms_that_count, make_arms
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.contracts.feedback import Feedback
 from dumpgym.contracts.learner import Learner, SavesModel
@@ -185,7 +185,7 @@ class Trainer:
 
     def _evaluate(self, num_problems: int, *, with_sampling: bool) -> None:
         started, modes = perf_counter(), {"eval": True, "eval_sampled": False}
-        evaluated = [arm for arm in self.arms if not arm.is_nuisance]
+        evaluated = arms_that_count(self.arms)
         results = {
             prefix: evaluate(self.learner, evaluated, num_problems, seed=self.config.seed, greedy=greedy)
             for prefix, greedy in modes.items()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dumpgym.contracts.arms import Arm, limits_of
+from dumpgym.contracts.arms import Arm, arms_that_count, limits_of
 from dumpgym.contracts.errors import NonFiniteError
 from dumpgym.contracts.learner import Learned, Learner, RewardedCompletions, check_arms, takes_keys
 from dumpgym.contracts.puzzle_env import Problem
@@ -76,7 +76,7 @@ class PuzzleStudent(Stateful):
             number: number of the measurement, from 0; each of them has other problems.
         """
         seed, first = measuring_seed(self.seed), number * num_problems
-        arms = [arm for arm in self.arms if not arm.is_nuisance]
+        arms = arms_that_count(self.arms)
         return evaluate(self.learner, arms, num_problems, seed=seed, greedy=False, split="train", first=first)
 
     def practise_batch(

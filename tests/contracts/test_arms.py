@@ -197,6 +197,14 @@ def test_a_range_that_ends_before_it_begins_is_refused():
         expand_arms(["a?x=5..3"])
 
 
+@pytest.mark.parametrize("spec", ["a?x=0..1000000000000", "a?x=1..1000&y=1..1000"])
+def test_ranges_of_too_many_arms_are_refused_at_once(spec):
+    with pytest.raises(
+        InvalidValueError, match="number of arms is 'more than 100000'; accepted: ranges with fewer num"
+    ):
+        expand_arms([spec])
+
+
 def test_a_configuration_has_one_arm_for_each_number_of_a_range():
     config = TrainConfig(arms=("dumpgym/Copy-v0?length=2..4",), nuisance_arms=("dumpgym/Copy-v0?length=3..4",))
     assert config.arms == tuple(f"dumpgym/Copy-v0?length={k}" for k in (2, 3, 4))
