@@ -95,23 +95,19 @@ def test_a_spoilt_folder_is_refused_with_the_reason(folder, spoil, accepted):
         load_model(str(folder), torch.float32)
 
 
-def test_a_model_that_cannot_spell_the_answers_of_an_arm_is_refused_before_anything_is_written(folder, tmp_path):
-    without_brackets(folder)
-    agent = GRPOAgent(GRPOConfig(model=str(folder), max_completion_length=8))
+@pytest.mark.parametrize(
+    ("spoil", "limit", "message"),
+    [
+        (without_brackets, 8, r"a model whose tokenizer can spell the answers of KnightsKnaves2: '<th"),
+        (lambda folder: None, 2000, r"length of a text is '\d+ tokens of prompt and 2000 of completion'; accepted"),
+    ],
+    ids=["spelling", "context"],
+)
+def test_a_model_that_cannot_do_an_arm_is_refused_before_anything_is_written(folder, tmp_path, spoil, limit, message):
+    spoil(folder)
+    agent = GRPOAgent(GRPOConfig(model=str(folder), max_completion_length=limit))
     config = TrainConfig(output=tmp_path / "run", arms=("dumpgym/KnightsKnaves2-v0",))
-    with pytest.raises(
-        InvalidValueError, match=r"a model whose tokenizer can spell the answers of KnightsKnaves2: '<th"
-    ):
-        Trainer(config, agent)
-    assert not config.output.exists()
-
-
-def test_a_context_that_is_too_short_for_an_arm_is_refused_before_anything_is_written(folder, tmp_path):
-    agent = GRPOAgent(GRPOConfig(model=str(folder), max_completion_length=2000))
-    config = TrainConfig(output=tmp_path / "run", arms=("dumpgym/KnightsKnaves2-v0",))
-    with pytest.raises(
-        InvalidValueError, match=r"length of a text is '\d+ tokens of prompt and 2000 of completion'; acc"
-    ):
+    with pytest.raises(InvalidValueError, match=message):
         Trainer(config, agent)
     assert not config.output.exists()
 
