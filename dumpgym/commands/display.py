@@ -13,6 +13,7 @@ from dumpgym.commands.progress import Pace, bar
 from dumpgym.commands.tables import Column, FittingTable
 from dumpgym.contracts.arms import arms_that_count, make_arms
 from dumpgym.runs.config import TrainConfig
+from dumpgym.training.policy_alarms import alarm_kind
 
 _STEPS = 10  # from one line about a step to the next, where there is no terminal
 _COLUMNS = (
@@ -157,8 +158,3 @@ def _results(summary: Mapping[str, Any]) -> str:
 
 def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def alarm_kind(alarm: str) -> str:
-    """The arm and what is wrong, without the numbers."""
-    return alarm.partition(",")[0]

@@ -12,7 +12,6 @@ from tyro.conf import Positional, arg
 
 from dumpgym.commands import PlainVerb, verb
 from dumpgym.commands.charts import curve, sparkline
-from dumpgym.commands.display import alarm_kind
 from dumpgym.commands.progress import duration
 from dumpgym.commands.tables import Column, FittingTable
 from dumpgym.contracts.arms import arms_that_count, make_arms
@@ -20,6 +19,7 @@ from dumpgym.contracts.errors import InvalidValueError, UnknownNameError, requir
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.directory import LOGS, RunDirectory
 from dumpgym.runs.finished import is_run
+from dumpgym.training.policy_alarms import alarm_kind
 
 _WIDEST, _HEIGHT = 78, 8  # of the curve, in characters
 _SPARKS = 16  # evaluations in a sparkline

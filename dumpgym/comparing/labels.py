@@ -7,7 +7,16 @@ from typing import Any
 from dumpgym.runs.config import TrainConfig
 
 # Settings that do not change what is compared, or that a label names in its own way.
-_NOT_COMPARED = ("output", "seed", "policy", "policy_options", "checkpoint_every", "transcripts_per_arm", "trackers")
+_NOT_COMPARED = (
+    "output",
+    "seed",
+    "policy",
+    "policy_options",
+    "checkpoint_every",
+    "log_every",
+    "transcripts_per_arm",
+    "trackers",
+)
 
 
 def compared_settings(config: TrainConfig) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def summary_rows(comparison: "Comparison") -> list[dict[str, Any]]:
 
 def _row(comparison: "Comparison", label: str) -> dict[str, Any]:
     cell = comparison.cells[label]
-    runs, arms = list(cell.runs.values()), len(comparison.arms)
+    runs = list(cell.runs.values())
+    arms = len(runs[0].config.arms)
     reached = np.array([tokens_to_threshold(run.tokens, run.success, comparison.threshold) for run in runs])
     within = (0.0, 1.0 if comparison.higher_is_better() else comparison.budget)
     row: dict[str, Any] = {
@@ -135,13 +136,13 @@ def _interval(values: Array, within: tuple[float, float] = (0.0, 1.0)) -> Interv
 
 
 def _mean_of_steps(runs: list[FinishedRun], key: str, within: tuple[float, float] = (0.0, 1.0)) -> Interval:
-    return _interval(np.array([run.of_steps(key).mean() for run in runs]), within)
+    return _interval(np.array([run.mean_of_steps(run.of_records(key)) for run in runs]), within)
 
 
 def _rollouts_per_arm(run: FinishedRun) -> float:
     """Completions that an arm gets in a step: those of the batch divided by the effective number of arms."""
     batch = run.config.prompts_per_step * run.config.num_generations
-    return float(np.mean(batch / run.of_steps("policy/effective_arms")))
+    return float(run.mean_of_steps(batch / run.of_records("policy/effective_arms")))
 
 
 def _ratio_interval(ratios: Array) -> Interval:

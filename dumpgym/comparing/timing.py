@@ -12,10 +12,10 @@ _NOT_TRAINING = ("time/seconds", "time/evaluate", "time/progress")
 
 
 def stalled_steps(run: FinishedRun) -> int:
-    """Counts the steps of a run in which it stood still: the machine slept, or the process was suspended."""
+    """Counts the records of a run in which it stood still: the machine slept, or the process was suspended."""
     phases = [key for key in run.metrics[0] if key.startswith("time/") and key not in _NOT_TRAINING]
-    spent = np.sum([run.of_steps(phase) for phase in phases], axis=0)  # cumulative
-    seconds = np.diff(spent, prepend=0.0)
+    spent = np.sum([run.of_records(phase) for phase in phases], axis=0)  # cumulative
+    seconds = np.diff(spent, prepend=0.0) / run.steps_of_records
     return int((seconds > STALLED * np.median(seconds)).sum())
 
 

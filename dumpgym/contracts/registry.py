@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Generic, Literal, Self, TypeVar
@@ -30,6 +31,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._entries: dict[str, Entry] = {}
         self._aliases: dict[str, str] = {}
         self._is_loaded = False
+        self._loading = threading.RLock()  # a second thread must not look up while half of the files are imported
 
     def register(self, name: str, entry: Entry, *, module: str) -> None:
         """Registers an entry.
@@ -112,14 +114,15 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return len(self._entries)
 
     def _load(self) -> None:
-        if self._is_loaded:
-            return
-        self._is_loaded = True  # set first, because the files below come back here to register
-        loaded = False
-        try:
-            for room in self.rooms:
-                for module in pkgutil.iter_modules(importlib.import_module(room).__path__):
-                    importlib.import_module(f"{room}.{module.name}")
-            loaded = True
-        finally:
-            self._is_loaded = loaded  # a file that cannot be imported is tried again at the next look-up
+        with self._loading:
+            if self._is_loaded:
+                return
+            self._is_loaded = True  # set first, because the files below come back here to register
+            loaded = False
+            try:
+                for room in self.rooms:
+                    for module in pkgutil.iter_modules(importlib.import_module(room).__path__):
+                        importlib.import_module(f"{room}.{module.name}")
+                loaded = True
+            finally:
+                self._is_loaded = loaded  # a file that cannot be imported is tried again at the next look-up

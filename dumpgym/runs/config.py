@@ -48,6 +48,8 @@ class TrainConfig:
         evaluation_problems: held-out problems per arm in these evaluations.
         final_evaluation_problems: held-out problems per arm in the evaluations before and after training.
         checkpoint_every: steps between checkpoints.
+        log_every: steps in a record of ``metrics.jsonl``, which holds means over these steps and the totals after the
+            last one. Evaluations and checkpoints also end a record.
         max_completion_lengths: longest completion in tokens, one number per arm; if empty, the agent's limit holds for
             all arms.
         transcripts_per_arm: completions per arm that each evaluation logs.
@@ -72,6 +74,7 @@ class TrainConfig:
     evaluation_problems: Annotated[int, Ge(1)] = 32
     final_evaluation_problems: Annotated[int, Ge(2)] = 100
     checkpoint_every: Annotated[int, Ge(1)] = 10
+    log_every: Annotated[int, Ge(1)] = 1
     max_completion_lengths: tuple[Annotated[int, Ge(1)], ...] = ()
     transcripts_per_arm: Annotated[int, Ge(0)] = 2
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()

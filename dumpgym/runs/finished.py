@@ -31,7 +31,7 @@ class FinishedRun:
     Attributes:
         path: directory of the run.
         config: configuration of the run.
-        metrics: records of all steps.
+        metrics: records of the steps; each holds means over the steps since the record before, and totals.
         evaluations: records of all evaluations.
         starts: every start of the run with its command and versions, see ``read_starts``.
     """
@@ -61,13 +61,22 @@ class FinishedRun:
         """A logged number of every evaluation, (evaluations,)."""
         return np.array([record[key] for record in self.evaluations], dtype=np.float64)
 
-    def of_steps(self, key: str) -> Array:
-        """A logged number of every step, NaN where it was not logged, (steps,)."""
+    @cached_property
+    def steps_of_records(self) -> Array:
+        """Number of steps in every record of the steps, (records,)."""
+        return np.diff([record["step"] for record in self.metrics], prepend=0).astype(np.float64)
+
+    def of_records(self, key: str) -> Array:
+        """A logged number of every record of the steps, NaN where it was not logged, (records,)."""
         return np.array([record.get(key, np.nan) for record in self.metrics], dtype=np.float64)
 
-    def arms_of_steps(self, key: str) -> Array:
-        """A logged number of every step and arm, NaN where it was not logged, (steps, arms)."""
-        return np.stack([self.of_steps(f"arms/{name}/{key}") for name in self.arms], axis=1)
+    def arms_of_records(self, key: str) -> Array:
+        """A logged number of every record of the steps and every arm, NaN where it was not logged, (records, arms)."""
+        return np.stack([self.of_records(f"arms/{name}/{key}") for name in self.arms], axis=1)
+
+    def mean_of_steps(self, values: Array) -> Array:
+        """The mean over all steps of a number of every record, (records, ...): records count by their steps, (...)."""
+        return np.asarray(np.average(values, axis=0, weights=self.steps_of_records))
 
     @cached_property
     def tokens(self) -> Array:

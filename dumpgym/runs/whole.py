@@ -16,6 +16,7 @@ TOKEN_COLUMNS = ("num_tokens", "redrawn_tokens", "trained_tokens", "evaluation_t
 """The token columns of the ledger, under their names in the logs."""
 _METRICS, _EVALUATIONS = "metrics.jsonl", "evaluations.jsonl"
 _SPENT = (*TOKEN_COLUMNS, "time/seconds", "time/evaluate")
+_ENDS_OF_RECORDS = ("log_every", "evaluate_every", "checkpoint_every")
 _OF_A_STEP = (
     "reward", "frac_reward_zero_std", "completions/mean_length", "completions/clipped_ratio", "policy/effective_arms",
     "policy/largest_share", "policy/kl_from_uniform", "time/progress", *_SPENT,
@@ -40,7 +41,7 @@ def check_whole(
         DamagedFileError: if a record is missing, has another place or lacks a number.
     """
     steps = _summarized_steps(path / SUMMARY, config, summary)
-    _check_steps(path / _METRICS, metrics, steps)
+    _check_steps(path / _METRICS, metrics, steps, config)
     _check_evaluated_steps(path / _EVALUATIONS, evaluations, steps, config.evaluate_every)
     names = _arm_names(path / _EVALUATIONS, evaluations, len(config.arms) - len(config.nuisance_arms))
     for record in metrics:
@@ -48,11 +49,11 @@ def check_whole(
         _check_numbers(path / _METRICS, record, [*_OF_A_STEP, *required])
         drawn = [f"arms/{name}/{key}" for name in names for key in ("learnability", "success")]
         _check_numbers(path / _METRICS, record, [key for key in drawn if key in record])
+    trained = {0: 0, **{record["step"]: record["num_tokens"] for record in metrics}}
     for record in evaluations:
         of_arms = [f"eval/{name}/success" for name in names]
         _check_numbers(path / _EVALUATIONS, record, ["eval/success", *of_arms, *_SPENT])
-        trained = metrics[record["step"] - 1]["num_tokens"] if record["step"] else 0
-        if record["num_tokens"] != trained:
+        if record["num_tokens"] != trained.get(record["step"]):
             raise DamagedFileError(path / _EVALUATIONS, f"does not fit {_METRICS} at step {record['step']}")
     if summary["generated_tokens"] != metrics[-1]["num_tokens"]:
         raise DamagedFileError(path / _METRICS, f"does not end at the tokens that {SUMMARY} counts")
@@ -69,12 +70,20 @@ def _summarized_steps(path: Path, config: TrainConfig, summary: Mapping[str, Any
     return steps
 
 
-def _check_steps(path: Path, records: Records, steps: int) -> None:
-    found = [record.get("step") for record in records]
-    if found == list(range(1, len(found) + 1)) and len(found) != steps:
-        raise DamagedFileError(path, f"holds {len(found)} steps, and {SUMMARY} counts {steps}")
-    if found != list(range(1, steps + 1)) or any(type(step) is not int for step in found):
-        raise DamagedFileError(path, f"is damaged: its steps are not those from 1 to {steps}, each once")
+def _check_steps(path: Path, records: Records, steps: int, config: TrainConfig) -> None:
+    found: list[Any] = [record.get("step") for record in records]
+    in_order = all(type(step) is int and step > 0 for step in found) and found == sorted(set(found))
+    last = found[-1] if found else 0
+    # A run that was extended has one more record, where it first ended.
+    ends = {
+        end for every in _ENDS_OF_RECORDS for end in range(getattr(config, every), last + 1, getattr(config, every))
+    }
+    whole = in_order and set(found) >= ends
+    if whole and last != steps:
+        raise DamagedFileError(path, f"holds {last} steps, and {SUMMARY} counts {steps}")
+    if not whole:
+        expected = f"those from 1 to {steps}, each once" if config.log_every == 1 else "those that end its records"
+        raise DamagedFileError(path, f"is damaged: its steps are not {expected}")
 
 
 def _check_evaluated_steps(path: Path, records: Records, steps: int, evaluate_every: int) -> None:

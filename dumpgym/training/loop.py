@@ -93,7 +93,13 @@ class Trainer:
         with ExitStack() as stack:
             stack.callback(self.directory.unlock)  # unless the run can start: then it keeps the lock to its end
             names = [arm.name for arm in self.arms]
-            self.recorder = Recorder(self.directory, names, config.transcripts_per_arm, observer)
+            self.recorder = Recorder(
+                self.directory,
+                names,
+                log_every=config.log_every,
+                transcripts_per_arm=config.transcripts_per_arm,
+                observer=observer,
+            )
             self.ledger = self.recorder.ledger
             if resume:
                 self._resume(resume_point(config, writes=writes))
@@ -197,6 +203,7 @@ class Trainer:
         return {name: getattr(self, name) for name in ("policy", "signal", "student", "recorder")}
 
     def _save(self) -> None:
+        self.recorder.end_record()  # so that no checkpoint has to hold a part of one
         state = {name: part.state_dict() for name, part in self._stateful().items()}
         self.directory.save_checkpoint(self.step, state | {"seconds": self.ledger.seconds}, self.learner.save)
         self.processes.wait_for_everyone()

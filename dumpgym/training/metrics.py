@@ -67,6 +67,16 @@ def told_metrics(names: Sequence[str], success: NDArray[np.float64]) -> dict[str
     return {f"arms/{name}/{TOLD}": float(value) for name, value in zip(names, success, strict=True)}
 
 
+def means_over_steps(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of every number over the steps that have it; an arm that was not drawn has no success in a step.
+
+    Args:
+        steps: numbers of each step by name.
+    """
+    keys = dict.fromkeys(key for step in steps for key in step)
+    return {key: float(np.mean([step[key] for step in steps if key in step])) for key in keys}
+
+
 def arm_health(names: Sequence[str], batch: TrainingBatch) -> dict[str, float]:
     """Health of the learner on the arms of a batch, as far as it is known.
 

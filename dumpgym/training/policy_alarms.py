@@ -138,6 +138,11 @@ def _wrong_format(name: str, share: float, completions: int) -> str:
     return f"{name}: wrong format, {share:.0%} of {completions} completions have no answer to read"
 
 
+def alarm_kind(alarm: str) -> str:
+    """The arm and what is wrong with it, without the numbers."""
+    return alarm.partition(",")[0]
+
+
 def format_alarms(evaluation: Mapping[str, float], names: Sequence[str], num_problems: int) -> list[str]:
     """Wrong-format alarms of an evaluation, so that no run begins with answers that nobody can read.
 

@@ -59,7 +59,7 @@ def lengths(runs: Sequence[FinishedRun]) -> tuple[float, float]:
     """Mean tokens of a completion on the first arm and on the last arm, averaged over runs."""
     found = []
     for one in runs:
-        groups = one.arms_of_steps("count")[-1] * one.config.num_generations
+        groups = one.arms_of_records("count")[-1] * one.config.num_generations
         tokens = np.array([one.ledger["arms"][arm]["num_tokens"] for arm in one.arms])
         found.append(tokens / groups)
     mean = np.mean(found, axis=0)

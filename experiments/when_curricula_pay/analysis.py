@@ -86,9 +86,8 @@ def _share_of_tokens(mine: FinishedRun, uniform: FinishedRun) -> float:
 
 def informative(regime: Comparison, label: str) -> float:
     """Share of a policy's groups whose rewards differ, over all its runs."""
-    return float(
-        1 - np.mean([run.of_steps("frac_reward_zero_std").mean() for run in regime.cells[label].runs.values()])
-    )
+    runs = regime.cells[label].runs.values()
+    return float(1 - np.mean([run.mean_of_steps(run.of_records("frac_reward_zero_std")) for run in runs]))
 
 
 def score(regime: Comparison, label: str) -> float:

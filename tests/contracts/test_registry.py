@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -70,6 +72,25 @@ def test_a_file_that_cannot_be_imported_is_tried_again(room):
             len(tools)
     (room / "broken.py").write_text("from room_of_tools import tools\ntools.register('mended', 1, module=__name__)\n")
     assert set(tools) == {"drill", "saw", "mended"}
+
+
+def test_a_look_up_waits_for_another_thread_that_loads_the_files(room):
+    (room / "cast.py").write_text(
+        "from room_of_tools import tools\ntools.started.set()\ntools.go_on.wait(10)\n"
+        "tools.register('anvil', 1, module=__name__)\n"
+    )
+    from room_of_tools import tools
+
+    tools.started, tools.go_on = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        loads = pool.submit(len, tools)
+        assert tools.started.wait(10)
+        looks_up = pool.submit(tools.find, "anvil")
+        with pytest.raises(TimeoutError):
+            looks_up.result(timeout=0.1)
+        tools.go_on.set()
+        assert looks_up.result(10) == 1
+        assert loads.result(10) == 3
 
 
 def test_a_name_with_a_module_imports_it_first(room, tmp_path):

@@ -155,6 +155,16 @@ def test_a_damaged_run_is_left_out_with_the_reason(whole, damaged, file, harm, r
     assert [note.startswith(f"{damaged} is left out: ") for note in notes] == [True]
 
 
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_a_record_of_several_steps_that_is_missing_is_noticed(tmp_path, number):
+    config = make_config(tmp_path / "run", steps=8, log_every=3, evaluate_every=4, checkpoint_every=7)
+    run(config)
+    assert [record["step"] for record in read_finished(config.output).metrics] == [3, 4, 6, 7, 8]
+    drop_line(number)(config.output / "metrics.jsonl")
+    with pytest.raises(DumpgymError, match=r"metrics\.jsonl' is damaged: its steps are not those that end its records"):
+        read_finished(config.output)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.data())
 def test_whatever_happens_to_a_file_nothing_but_the_whole_run_is_reported(whole, tmp_path, data):

@@ -523,4 +523,37 @@ def test_a_nuisance_arm_is_practised_and_not_evaluated(tmp_path):
     assert run.metrics[-1]["arms/KnightsKnaves3/num_tokens"] > 0
     assert run.evaluations[-1]["arms/KnightsKnaves3/evaluation_tokens"] == 0
     np.testing.assert_allclose(run.success, run.success_by_arm.mean(axis=1))
-    assert run.arms_of_steps("share").sum(axis=1).min() < 1
+    assert run.arms_of_records("share").sum(axis=1).min() < 1
+
+
+def logged_means(records, key):
+    values = [record[key] for record in records if key in record]
+    return pytest.approx(np.mean(values)) if values else None
+
+
+def test_a_record_of_several_steps_holds_their_means_and_the_totals_after_the_last(tmp_path):
+    options = {"steps": 8, "evaluate_every": 5, "checkpoint_every": 7, "seed": 3}
+    make_trainer(make_config(tmp_path / "each", **options)).run()
+    make_trainer(make_config(tmp_path / "thin", log_every=3, **options)).run()
+    each, thin = (read_finished(tmp_path / name) for name in ("each", "thin"))
+    assert [record["step"] for record in thin.metrics] == [3, 5, 6, 7, 8]
+    totals = ("/count", "_tokens", "step")
+    first = 0
+    for record in thin.metrics:
+        steps = each.metrics[first : record["step"]]
+        assert record.keys() == {key for step in steps for key in step}
+        for key in record.keys() - {"alarms"}:
+            if key.endswith(totals):
+                assert record[key] == steps[-1][key]
+            elif not key.startswith("time/"):
+                assert record[key] == logged_means(steps, key)
+        first = record["step"]
+    np.testing.assert_allclose(
+        thin.mean_of_steps(thin.of_records("reward")), each.mean_of_steps(each.of_records("reward"))
+    )
+    assert without_times(thin.evaluations) == without_times(each.evaluations)
+    assert [r["step"] for r in RunDirectory(tmp_path / "thin").read("transcripts.jsonl") if r["split"] == "train"] == [
+        3,
+        6,
+        8,
+    ]
