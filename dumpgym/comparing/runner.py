@@ -39,6 +39,8 @@ class CompareConfig:
 
     Attributes:
         output: directory of the runs; by default runs/NAME with the experiment's name.
+        also: policies to run beside those of the file. Runs that have finished stay as they are, so a policy of your
+            own takes its place among them at the price of its own runs.
         seeds: paired runs per cell.
         first_seed: the seeds are first_seed, first_seed + 1, ...
         steps: maximum number of batches per run.
@@ -50,6 +52,7 @@ class CompareConfig:
     """
 
     output: PathOfFiles | None = None
+    also: tuple[str, ...] = ()
     seeds: Seeds | None = None
     first_seed: Annotated[int, Ge(0)] | None = None
     steps: Annotated[int, Ge(1)] | None = None
@@ -119,6 +122,9 @@ def _experiment(path: Path, config: CompareConfig) -> tuple[Experiment, Path]:
     limits = ("steps", "budget_tokens", "budget_seconds")
     changes = {name: getattr(config, name) for name in limits if getattr(config, name) is not None}
     experiment = load_experiment(path, changes)
+    if config.also:
+        grids = tuple(replace(grid, policies=(*grid.policies, *config.also)) for grid in experiment.grids)
+        experiment = replace(experiment, grids=grids)
     if config.seeds is not None:
         experiment = replace(experiment, seeds=config.seeds)
     if config.first_seed is not None:

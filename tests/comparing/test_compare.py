@@ -276,6 +276,19 @@ def test_finished_runs_are_left_alone_and_more_seeds_are_added(unbroken, tmp_pat
     assert not list(unbroken.glob("*/seed2"))
 
 
+def test_a_policy_takes_its_place_beside_the_finished_runs(unbroken, tmp_path, model, capsys):
+    path = small(tmp_path, model)
+    command = ["compare", str(path), "--output", str(unbroken), "--dry-run", "--also", "thompson?floor=0.5", "ucb"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line.startswith("│")]
+    expected = [["uniform", "2", "0", "0"], ["thompson", "2", "0", "0"], ["ucb1", "0", "0", "2"]]
+    assert [row[:4] for row in rows] == [*expected[:2], ["thompson-floor=0.5", "0", "0", "2"], expected[2]]
+    assert main(["compare", str(path), "--output", str(tmp_path / "runs"), "--also", "best"]) == 2
+    assert "unknown policy 'best'" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("change", [{"steps": 5}, {"arms": (LETTERS, f"{LETTERS}?modulus=29")}])
 def test_runs_of_other_settings_are_not_mixed(unbroken, tmp_path, model, change, capsys):
     path = small(tmp_path, model, **change)
