@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -16,7 +17,7 @@ from dumpgym.runs.directory import SUMMARY
 from dumpgym.runs.files import read_object
 
 _SHOWN_LINES = 5  # lines of a failed run's log
-_TAIL = 2**16  # bytes at the end of a log, more than its last record takes
+_TAIL = 2**18  # bytes at the end of a log, more than its last two records take
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,20 @@ class PlannedRun:
 
     def progress(self) -> float:
         """How far the run has come, from 0 to 1."""
+        return float(self.is_finished or self.last_record().get("time/progress", 0.0))
+
+    def last_record(self) -> dict[str, Any]:
+        """The last record of ``metrics.jsonl``; empty if there is none yet."""
         path = self.config.output / "metrics.jsonl"
-        if self.is_finished or not path.exists():
-            return float(self.is_finished)
+        if not path.exists():
+            return {}
         with path.open("rb") as file:  # its end only, as this is called several times a second
-            file.seek(max(0, path.stat().st_size - _TAIL))
+            start = max(0, path.stat().st_size - _TAIL)
+            file.seek(start)
             lines = file.read().split(b"\n")[:-1]  # what follows the last line break is still being written
-        return float(json.loads(lines[-1])["time/progress"]) if len(lines) > 1 else 0.0
+        whole = lines[1:] if start else lines
+        record: dict[str, Any] = json.loads(whole[-1]) if whole else {}
+        return record
 
     def log(self, kind: str = "log") -> Path:
         """The path of what the run prints, or of its lock."""

@@ -89,7 +89,7 @@ def compare(
         DumpgymError: if the experiment cannot be run, if the directory holds another one or is in use, or, after all
             other runs have ended, if a run failed.
     """
-    experiment, output = _experiment(path, config)
+    experiment, output = experiment_of(path, config)
     cells = cells_of(experiment)
     runs = runs_of(experiment, cells, output)
     _refuse_other_runs(experiment, runs, output)
@@ -118,7 +118,12 @@ def compare(
     return output
 
 
-def _experiment(path: Path, config: CompareConfig) -> tuple[Experiment, Path]:
+def experiment_of(path: Path, config: CompareConfig) -> tuple[Experiment, Path]:
+    """The experiment of a file with what the configuration overrides, and the directory of its runs.
+
+    Raises:
+        DumpgymError: if the file cannot be read, or holds a key or a value that is not accepted.
+    """
     limits = ("steps", "budget_tokens", "budget_seconds")
     changes = {name: getattr(config, name) for name in limits if getattr(config, name) is not None}
     experiment = load_experiment(path, changes)

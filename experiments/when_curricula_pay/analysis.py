@@ -6,11 +6,12 @@
 Writes tables.md, scores.json and the figures; README.md says what was found. Regimes without runs are left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -23,12 +24,33 @@ from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_fi
 from dumpgym.reporting.tables import Table, format_interval, format_p_value, markdown
 from dumpgym.runs.finished import FinishedRun
 from dumpgym.statistics.curves import tokens_at_crossing
-from dumpgym.statistics.intervals import interval_over_runs
-from dumpgym.statistics.significance import difference_p_value
+from dumpgym.statistics.intervals import Interval, interval_over_runs
+from dumpgym.statistics.significance import difference_p_value, holm
 
 FOLDER = Path(__file__).parent
-NUISANCE_AXIS = ("impossible_0", "impossible_12", "experiment", "impossible_60")
-"""The regimes of the axis that the figure shows, by the names of their files."""
+TITLES = {
+    "experiment": "28 impossible arms",
+    "impossible_0": "no nuisance arms",
+    "impossible_12": "12 impossible arms",
+    "impossible_60": "60 impossible arms",
+    "mastered_28": "28 mastered arms",
+    "coin_1": "one coin",
+    "coin_4": "four coins",
+    "groups_16": "16 groups a step",
+    "groups_64": "64 groups a step",
+    "preamble": "long far arms",
+    "long_impossible": "long impossible arms",
+    "four_families": "four tasks",
+    "adamw": "AdamW",
+}
+"""The regimes by the names of their files, as the figure calls them."""
+SHOWN = (
+    ("dump", "#0072B2", "o"),
+    ("informative-thompson", "#E69F00", "s"),
+    ("informative-share", "#D55E00", "D"),
+    ("oracle?refresh=20&problems=32", "black", "*"),
+)
+"""The policies that ran in all regimes, with their looks."""
 BEHIND = 0.9
 """Success before training from which an arm is behind the frontier."""
 Array = NDArray[np.float64]
@@ -125,7 +147,7 @@ def regime_table(regime: Comparison) -> Table:
 
 def tables(regimes: Mapping[str, Comparison]) -> str:
     """All numbers as Markdown, a table for each regime and one for its warm starts."""
-    parts = ["# Tables"]
+    parts = ["# Tables", markdown(hypotheses_table(regimes))]
     for name, regime in regimes.items():
         parts += [f"## {name}", markdown(regime_table(regime)), markdown(warm_start_table(regime))]
     return "\n\n".join(parts) + "\n"
@@ -141,23 +163,82 @@ def warm_start_table(regime: Comparison) -> Table:
     return rows
 
 
+def hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
+    """The differences that the hypotheses of README.md are about, (pairs,), as far as their regimes have runs."""
+
+    def differences(regime: str, label: str, other: str = "uniform") -> dict[int, float]:
+        mine, its = (regimes[regime].cells[name].runs for name in (label, other))
+        values = regimes[regime].differences(label, other)
+        return dict(zip([seed for seed in mine if seed in its], values, strict=True))
+
+    def changes(label: str, regime: str, other: str) -> Array:
+        mine, its = differences(regime, label), differences(other, label)
+        return np.array([mine[seed] - its[seed] for seed in mine if seed in its])
+
+    found: dict[str, Array] = {}
+    if "experiment" in regimes:
+        found["1. DUMP minus uniform"] = np.array(list(differences("experiment", "dump").values()))
+    if {"experiment", "impossible_0"} <= regimes.keys():
+        found["2. DUMP's gain with 28 impossible arms, minus its gain without"] = changes(
+            "dump", "experiment", "impossible_0"
+        )
+    if {"experiment", "coin_4"} <= regimes.keys():
+        found["3. DUMP's gain beside four coins, minus its gain without"] = changes("dump", "coin_4", "experiment")
+    if "experiment" in regimes:
+        values = differences("experiment", "informative-share", "dump")
+        found["4. informative-share minus DUMP"] = np.array(list(values.values()))
+    if "coin_4" in regimes:
+        values = differences("coin_4", "informative-share")
+        found["5. informative-share minus uniform, beside four coins"] = np.array(list(values.values()))
+    return found
+
+
+def hypotheses_table(regimes: Mapping[str, Comparison]) -> Table:
+    """One row per hypothesis, with p-values adjusted by Holm's method over all that are tested."""
+    found = hypotheses(regimes)
+    p_values = [difference_p_value(values) for values in found.values()]
+    rows = [["hypothesis about area", "pairs", "difference", "p", "p, Holm"]]
+    for (name, values), p, adjusted in zip(found.items(), p_values, holm(p_values), strict=True):
+        interval = format_interval(interval_over_runs(values), sign="+")
+        rows.append([name, str(len(values)), interval, format_p_value(p), format_p_value(adjusted)])
+    return rows
+
+
 def map_figure(regimes: Mapping[str, Comparison]) -> Figure:
-    """The gain of each policy over uniform sampling against the share of its informative groups, a line a policy."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    axes.axhline(0, color="black", linewidth=0.8)
-    shown = {name: regimes[name] for name in NUISANCE_AXIS if name in regimes}
-    labels = [label for label in next(iter(shown.values())).cells if all(label in r.cells for r in shown.values())]
-    at = [informative(regime, "uniform") for regime in shown.values()]
-    for label in labels:
-        if label != "uniform":
-            found = np.array([interval_over_runs(regime.differences(label)) for regime in shown.values()])
-            errors = np.abs(found[:, 1:] - found[:, :1]).T
-            axes.errorbar(at, found[:, 0], errors, marker="o", capsize=3, label=label)
-    axes.set(xlabel="share of uniform sampling's groups whose rewards differ", ylabel="area, minus uniform sampling")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
+    """What the policies that ran everywhere gain in each regime, and what all policies gain in the default regime."""
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    everywhere, default = figure.subplots(1, 2)
+    looks = {label: {"color": colour, "marker": marker} for label, colour, marker in SHOWN}
+    shown = [name for name in TITLES if name in regimes]
+    for i, (label, look) in enumerate(looks.items()):
+        rows = [row for row, name in enumerate(shown) if label in regimes[name].cells]
+        found = [interval_over_runs(regimes[shown[row]].differences(label)) for row in rows]
+        _draw(everywhere, found, [row + (i - (len(looks) - 1) / 2) / 6 for row in rows], label, look)
+    mixed = [f"{TITLES[name]} ({informative(regimes[name], 'uniform'):.0%})" for name in shown]
+    everywhere.set_yticks(range(len(shown)), mixed)
+    everywhere.set(title="by regime (share of groups whose rewards differ, uniform sampling)")
+    everywhere.legend(frameon=False, fontsize="small")
+    if "experiment" in regimes:
+        labels = [label for label in regimes["experiment"].cells if label != "uniform"]
+        labels.sort(key=lambda label: score(regimes["experiment"], label))
+        for row, label in enumerate(labels):
+            look = looks.get(label, {"color": "grey", "marker": "o"})
+            _draw(default, [interval_over_runs(regimes["experiment"].differences(label))], [row], None, look)
+        default.set_yticks(range(len(labels)), labels)
+        default.set(title="28 impossible arms, all policies")
+    for axes in (everywhere, default):
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_xlabel("area under held-out success, minus uniform sampling")
+        axes.spines[["top", "right"]].set_visible(False)
+    everywhere.invert_yaxis()
     return figure
+
+
+def _draw(
+    axes: Axes, found: Sequence[Interval], rows: Sequence[float], label: str | None, look: Mapping[str, str]
+) -> None:
+    values, low, high = np.array(found).reshape(-1, 3).T
+    axes.errorbar(values, rows, xerr=[values - low, high - values], linestyle="", capsize=2, ms=5, label=label, **look)
 
 
 def main(config: AnalysisConfig) -> None:
@@ -170,8 +251,10 @@ def main(config: AnalysisConfig) -> None:
     }
     write_findings(config.output, tables(regimes), scores)
     figures = {"room": FIGURES["success"](regimes["room"])} if "room" in regimes else {}
-    if any(name in regimes for name in NUISANCE_AXIS):
+    if TITLES.keys() & regimes.keys():
         figures["map"] = map_figure(regimes)
+    if "experiment" in regimes:
+        figures["success"] = FIGURES["success"](regimes["experiment"])
     save_figures(figures, config.output)
 
 

@@ -14,11 +14,13 @@ from dumpgym.reporting.figures.style import (
     common_axis,
     draw_cells,
     draw_curve,
+    labels_in_colour,
     new_figure,
     panels,
     token_axis,
 )
 from dumpgym.runs.finished import Array, FinishedRun
+from dumpgym.statistics.curves import tokens_at_crossing
 
 SECTION = "Results"
 
@@ -84,7 +86,7 @@ def success_by_cell(comparison: Comparison) -> Figure:
     labels = [label for label in comparison.cells if label != comparison.control]
     figure, axes = panels(comparison, "Held-out success of every cell", labels)
     looks, curves = cell_looks(comparison), curves_over(lambda run: run.tokens, lambda run: run.success)
-    drawn = {label: curves(cell) for label, cell in comparison.cells.items()}
+    drawn = _of_cells(comparison, curves)
     lowest, highest = (side([side(samples) for _, samples in drawn.values()]) for side in (np.min, np.max))
     for ax, label in zip(axes, labels, strict=True):
         for one in (comparison.control, label):
@@ -93,3 +95,44 @@ def success_by_cell(comparison: Comparison) -> Figure:
         ax.set_ylim(lowest - 0.02, highest + 0.02)
     token_axis(axes, comparison.budget, columns=4)
     return figure
+
+
+@report_figure(
+    "sooner",
+    place=3,
+    section=SECTION,
+    caption="Where the mean curve of a cell reaches the final success of the control (dashed), and how many times "
+    "fewer tokens this takes than the control spends in all.",
+    applies=lambda comparison: comparison.control is not None and len(comparison.cells) > 1,
+)
+def sooner(comparison: Comparison) -> Figure:
+    """Held-out success over generated tokens, and the tokens that the final success of the control takes each cell."""
+    assert comparison.control is not None
+    figure, (ax,) = new_figure(comparison, "Tokens to the final success of the control", 1, 1, 5.0)
+    curves = curves_over(lambda run: run.tokens, lambda run: run.success)
+    draw_cells(ax, comparison, curves)
+    means = {label: (at, samples.mean(axis=0)) for label, (at, samples) in _of_cells(comparison, curves).items()}
+    ends, values = means[comparison.control]
+    level, looks = float(values[-1]), cell_looks(comparison)
+    ax.axhline(level, color="grey", linewidth=0.8, linestyle="--")
+    coloured = [label for label in labels_in_colour(comparison) if label != comparison.control]
+    for place, label in enumerate(coloured):
+        reached = tokens_at_crossing(*means[label], level, held=1)
+        if 0 < reached < np.inf:
+            colour = looks[label]["color"]
+            ax.plot([reached, reached], [0, level], color=colour, linewidth=0.8, linestyle=":")
+            text = f"x{ends[-1] / reached:.1f}"
+            ax.annotate(
+                text, (reached, level * (0.06 + 0.08 * place)), color=colour, xytext=(3, 0), textcoords="offset points"
+            )
+    ax.set(xlabel="generated tokens", ylabel="share of problems solved", ylim=(0, None))
+    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    ax.set_xlim(left=0)
+    add_legend(figure, ax)
+    return figure
+
+
+def _of_cells(
+    comparison: Comparison, curves: Callable[[FinishedCell], tuple[Array, Array]]
+) -> dict[str, tuple[Array, Array]]:
+    return {label: curves(cell) for label, cell in comparison.cells.items()}

@@ -1,0 +1,57 @@
+"""``dumpgym compare --live``: the arms of a comparison while it runs, side by side."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from dumpgym.commands.frontier import FrontierProgress
+from dumpgym.comparing.planned_runs import PlannedRun
+from tests.fakes.improver import run
+from tests.training.test_training import make_config
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A finished run of each of two policies, and one that has not begun."""
+    folder = tmp_path_factory.mktemp("runs")
+    configs = [make_config(folder / policy, policy=policy) for policy in ("uniform", "dump", "ucb1")]
+    for config in configs[:2]:
+        run(config)
+    return [PlannedRun(f"{config.policy}-seed0", config) for config in configs]
+
+
+def shown(runs, *, calls=1, **options):
+    console = Console(file=io.StringIO(), width=160, **options)
+    with FrontierProgress(console, runs) as progress:
+        for _ in range(calls):
+            progress("2 of 3 runs", 0.7)
+    return console.file.getvalue()
+
+
+def test_a_terminal_shows_success_and_share_of_every_arm_under_each_policy(runs):
+    text = shown(runs, force_terminal=True, force_interactive=True)
+    for name in ("uniform-seed0", "dump-seed0", "ucb1-seed0"):
+        assert name in text
+    last = [run.last_record() for run in runs[:2]]
+    rows = {line.split("│")[1].strip(): line for line in text.splitlines() if line.count("│") == 8}
+    for arm in ("KnightsKnaves2", "KnightsKnaves3", "KnightsKnaves4"):
+        shares = [f"{record[f'arms/{arm}/share']:.2f}" for record in last]
+        cells = [cell.strip() for cell in rows[arm].split("│")[2:-1]]
+        assert [cells[1], cells[3]] == shares
+        assert cells[4:] == ["-", "-"]
+        assert re.fullmatch(r"[▁-█]+ [01]\.\d\d", cells[0])
+    assert f"{last[0]['num_tokens']:,}" in rows["mean"]
+
+
+def test_before_the_first_evaluation_there_is_no_table(runs):
+    assert "success" not in shown(runs[2:], force_terminal=True, force_interactive=True)
+
+
+def test_a_pipe_has_one_line_for_every_evaluation(runs):
+    lines = [line for line in shown(runs, calls=3).splitlines() if "tokens: success" in line]
+    assert len(lines) == 2 * 4
+    first = r"uniform-seed0, 0 tokens: success 0\.\d{3}  KnightsKnaves2 \d\.\d\d  KnightsKnaves3 .*"
+    assert re.fullmatch(first, lines[0])
+    assert lines[-1].startswith("dump-seed0, ")
