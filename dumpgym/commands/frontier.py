@@ -67,7 +67,9 @@ class FrontierProgress(CommandProgress):
             self.evaluations[place] = found
 
     def _print(self, run: PlannedRun, record: dict[str, Any]) -> None:
-        arms = "  ".join(f"{name} {record[f'eval/{name}/success']:.2f}" for name in record["eval/solved"])
+        names = list(record["eval/solved"])
+        short = zip(what_differs(names), names, strict=True)
+        arms = "  ".join(f"{shown} {record[f'eval/{name}/success']:.2f}" for shown, name in short)
         text = f"{run.name}, {record['num_tokens']:,} tokens: success {record['eval/success']:.3f}  {arms}"
         self.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
@@ -94,8 +96,20 @@ class FrontierProgress(CommandProgress):
             )
             means = [record["eval/success"] for record in found]
             cells[-1]["mean"] = (_curve(means, plain=plain), f"{shares.get('num_tokens', 0):,}")
-        rows = [[name, *(cell for run in cells for cell in run[name])] for name in [*arms, "mean"]]
+        shown = [*what_differs(arms), "mean"]
+        rows = [
+            [short, *(cell for run in cells for cell in run[name])]
+            for short, name in zip(shown, [*arms, "mean"], strict=True)
+        ]
         return Group(FittingTable("arm", columns, rows), self.bar)
+
+
+def what_differs(names: Sequence[str]) -> list[str]:
+    """Names of arms without the environment and the arguments that all of them have, if the rest tells them apart."""
+    split = [name.replace("?", "&").split("&") for name in names]
+    shared = set.intersection(*map(set, split))
+    short = ["&".join(part for part in parts if part not in shared) for parts in split]
+    return short if len(set(short)) == len(names) and all(short) else list(names)
 
 
 def _curve(values: Sequence[float], *, plain: bool) -> str:

@@ -14,7 +14,7 @@ from dumpgym.reporting.tables import format_interval, format_p_value, markdown, 
 from dumpgym.statistics.intervals import interval_over_runs, variance_removed
 from dumpgym.statistics.significance import difference_p_value
 
-CHEAPEST = "fixed?weights=1,0,0,0,0,0"
+CHEAPEST = "fixed?weights=1.0,0.0,0.0,0.0,0.0,0.0"
 RANDOM = "entropy-matched-random?effective_arms=4.7"
 QUESTIONS = {"price": (CHEAPEST, "uniform"), "pairing": ("dump", "uniform"), "steering": ("dump", RANDOM)}
 """The two cells whose difference answers each question."""

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from dumpgym.commands.frontier import FrontierProgress
+from dumpgym.commands.frontier import FrontierProgress, what_differs
 from dumpgym.comparing.planned_runs import PlannedRun
 from tests.fakes.improver import run
 from tests.training.test_training import make_config
@@ -55,3 +55,18 @@ def test_a_pipe_has_one_line_for_every_evaluation(runs):
     first = r"uniform-seed0, 0 tokens: success 0\.\d{3}  KnightsKnaves2 \d\.\d\d  KnightsKnaves3 .*"
     assert re.fullmatch(first, lines[0])
     assert lines[-1].startswith("dump-seed0, ")
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["Copy?length=2", "Copy?length=3"], ["length=2", "length=3"]),
+        (["A?n=2&cap=1", "A?n=3&cap=1"], ["n=2", "n=3"]),
+        (["Copy?length=2", "Sort?length=2"], ["Copy", "Sort"]),
+        (["A2", "A3"], ["A2", "A3"]),
+        (["A", "A?n=3"], ["A", "A?n=3"]),
+        (["A?n=1"], ["A?n=1"]),
+    ],
+)
+def test_names_are_shortened_to_what_differs(names, short):
+    assert what_differs(names) == short

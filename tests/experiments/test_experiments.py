@@ -17,6 +17,7 @@ FIGURES = {
     "ablations": {"constants.png", "sweeps.png"},
     "group_filtering": {"success.png", "ledger.png"},
     "per_token_signal": {"success.png", "differences.png", "arm_shares.png"},
+    "cheapest_arm": {"success.png", "differences.png"},
 }
 
 
@@ -127,6 +128,7 @@ def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment, compa
         "ablations": {"exploration": 3, "temperature": 5, "window": 3, "max_redraws": 1, "signal": 3},
         "group_filtering": {"max_redraws": 1},
         "per_token_signal": {"signal": 1},
+        "cheapest_arm": {},
     }[name]
     for axis, labels in axes.items():
         areas = [comparison.values(label).mean() for label in ("dump", *labels)]
