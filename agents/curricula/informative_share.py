@@ -22,10 +22,11 @@ class InformativeShare(BanditPolicy):
     and of informative groups of arm d, c_d its mean number of tokens per completion, and t_d the trust below::
 
         s_d = (I_d + prior) / (N_d + prior)
-        P(d) proportional to (t_d s_d)^sharpness / c_d^price
+        r_d = (R_d + prior) / (N_d + prior), where R_d is the sum over groups of their share of successes
+        P(d) proportional to (t_d s_d r_d^ease)^sharpness / c_d^price
 
-    An arm without recent groups has s_d = 1. So every arm is tried, and one that taught nothing is tried again when its
-    groups are forgotten, which is how the policy notices an arm that has become learnable, or was forgotten.
+    An arm without recent groups has s_d = r_d = 1. So every arm is tried, and one that taught nothing is tried again
+    when its groups are forgotten, which is how the policy notices that an arm has become learnable, or was unlearned.
 
     The trust tells arms with something to learn from arms whose rewards are tosses of a coin, on which all groups are
     informative. On an arm to learn from, problems differ in their difficulty and success changes with practice, so the
@@ -49,6 +50,8 @@ class InformativeShare(BanditPolicy):
         discount: factor on the weight of a group per training step in s_d and c_d, above 0 and at most 1.
         prior: number of informative groups that every arm is taken to have, above 0.
         sharpness: power of the share, at least 0.
+        ease: power of the success rate; at 0 an arm that is solved seldom counts as much as one that is solved as often
+            as not, at 1 arms close to mastery come first.
         price: power of the cost; at 0 a token of any arm is worth the same, at 1 arms are compared per token.
         memory: factor on the weight of a group per training step in D_d, above 0 and at most 1.
         correlation: correlation of the successes of a group that counts as something to learn, above 0 and at most 1.
@@ -57,14 +60,15 @@ class InformativeShare(BanditPolicy):
 
     Attributes:
         informative: groups, and whether they are informative.
-        rates: groups, and their share of successes.
+        solved: groups, and their share of successes.
+        rates: the same with the discount ``memory``.
         costs: groups, and their tokens per completion.
 
     Raises:
         InvalidValueError: if an option is out of range.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = (*BanditPolicy.state_fields, "informative", "rates", "costs")
+    state_fields: ClassVar[tuple[str, ...]] = (*BanditPolicy.state_fields, "informative", "solved", "rates", "costs")
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class InformativeShare(BanditPolicy):
         discount: float = 0.97,
         prior: float = 0.3,
         sharpness: float = 2.0,
+        ease: float = 0.0,
         price: float = 0.0,
         memory: float = 0.99,
         correlation: float = 0.2,
@@ -81,10 +86,11 @@ class InformativeShare(BanditPolicy):
     ) -> None:
         common.setdefault("floor", 0.1 / max(num_arms, 1))
         super().__init__(num_arms, **common)
-        self.informative, self.costs = DiscountedSums(self.shape, discount), DiscountedSums(self.shape, discount)
+        self.informative, self.solved, self.costs = (DiscountedSums(self.shape, discount) for _ in range(3))
         self.rates = DiscountedSums(self.shape, require_number("memory", memory, above=0, high=1))
         self.prior = require_number("prior", prior, low=1e-6, high=1e6)
         self.sharpness = require_number("sharpness", sharpness, low=0, high=100)
+        self.ease = require_number("ease", ease, low=0, high=100)
         self.price = require_number("price", price, low=0, high=100)
         self.correlation = require_number("correlation", correlation, low=1e-3, high=1)
         self.trust_floor = require_number("trust_floor", trust_floor, low=0, high=1)
@@ -92,12 +98,17 @@ class InformativeShare(BanditPolicy):
     def _observe(self, feedback: Feedback) -> None:
         rates = feedback.successes / feedback.num_generations
         self.informative.add(replace(feedback, signal=((rates > 0) & (rates < 1)).astype(np.float64)))
-        self.rates.add(replace(feedback, signal=rates))
+        for sums in (self.solved, self.rates):
+            sums.add(replace(feedback, signal=rates))
         self.costs.add(replace(feedback, signal=feedback.tokens / feedback.num_generations))
 
     def _weights(self) -> NDArray[np.float64]:
-        share = (self.informative.signal_sum + self.prior) / (self.informative.groups + self.prior)
-        score = self.sharpness * np.log(self.trust() * share + 1e-12) - self.price * np.log(self._cost())
+        share, rate = (
+            (sums.signal_sum + self.prior) / (sums.groups + self.prior) for sums in (self.informative, self.solved)
+        )
+        # The small number keeps the logarithm finite where a share rounds to 0.
+        worth = np.log(self.trust() * share + 1e-12) + self.ease * np.log(rate + 1e-12)
+        score = self.sharpness * worth - self.price * np.log(self._cost())
         weights = np.exp(score - score.max(axis=-1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 

@@ -32,10 +32,11 @@ def expected_trust(groups, weights, size, *, correlation=0.2, floor=0.1):
 @given(
     st.lists(st.lists(st.integers(0, 8), min_size=3, max_size=3), min_size=1, max_size=12),
     st.sampled_from([0.0, 1.0, 2.5]),
+    st.sampled_from([0.0, 1.0]),
 )
-def test_weights_are_those_of_the_formula(batches, price):
-    options = {"discount": 0.8, "memory": 0.9, "prior": 0.5, "sharpness": 1.5, "price": price, "floor": 0.0}
-    policy = make_policy("informative-share", num_arms=3, **options)
+def test_weights_are_those_of_the_formula(batches, price, ease):
+    options = {"discount": 0.8, "memory": 0.9, "prior": 0.5, "sharpness": 1.5, "price": price, "ease": ease}
+    policy = make_policy("informative-share", num_arms=3, floor=0.0, **options)
     tokens = [10, 20, 50]
     for step, successes in enumerate(batches):
         practise(policy, step, [0, 1, 2], successes, tokens=tokens)
@@ -46,8 +47,9 @@ def test_weights_are_those_of_the_formula(batches, price):
         groups = [batch[arm] for batch in batches]
         informative = sum(w for w, x in zip(recent, groups, strict=True) if 0 < x < 8)
         share = (informative + 0.5) / (sum(recent) + 0.5)
+        rate = (sum(w * x / 8 for w, x in zip(recent, groups, strict=True)) + 0.5) / (sum(recent) + 0.5)
         cost = tokens[arm] / 8
-        scores.append((expected_trust(groups, remembered, 8) * share) ** 1.5 / cost**price)
+        scores.append((expected_trust(groups, remembered, 8) * share * rate**ease) ** 1.5 / cost**price)
     assert policy.probabilities() == pytest.approx(np.array(scores) / sum(scores), rel=1e-6)
 
 
@@ -90,7 +92,7 @@ def test_all_arms_are_alike_before_the_first_groups_and_keep_the_floor_after_the
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("prior", 0), ("sharpness", -1), ("price", -0.1), ("memory", 0), ("memory", 1.1), ("discount", 0),
+    [("prior", 0), ("sharpness", -1), ("price", -0.1), ("ease", -1), ("memory", 0), ("memory", 1.1), ("discount", 0),
      ("correlation", 0), ("correlation", 2), ("trust_floor", -0.1), ("trust_floor", 1.1)],
 )  # fmt: skip
 def test_options_out_of_range_are_named(option, value):
