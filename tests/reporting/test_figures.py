@@ -105,6 +105,34 @@ def test_the_curve_of_differences_is_that_of_the_pairs(comparison):
     assert len(panel.lines) == 1 + 3 + 1  # zero, the pairs, their mean
 
 
+def test_a_curve_says_how_much_sooner_it_has_the_final_success_of_the_control(comparison):
+    (axes,) = FIGURES["sooner"](comparison).axes
+    ends = {line.get_label(): line.get_xydata()[-1] for line in axes.lines if line.get_label() in comparison.cells}
+    tokens, level = ends["uniform"]
+    drops = [line.get_xydata() for line in axes.lines if line.get_linestyle() == ":"]
+    assert drops
+    assert [text.get_text() for text in axes.texts] == [f"x{tokens / drop[0, 0]:.1f}" for drop in drops]
+    for drop in drops:
+        assert drop[1, 1] == pytest.approx(level)
+        crossed = [np.interp(drop[0, 0], *line.get_xydata().T) for line in axes.lines if line.get_label() in ends]
+        assert min(abs(value - level) for value in crossed) < 1e-6
+
+
+def test_runs_in_which_nothing_changes_can_be_drawn(comparison):
+    def still(run):
+        first = {key: value for key, value in run.evaluations[0].items() if key.startswith("eval/")}
+        return replace(run, evaluations=[{**record, **first} for record in run.evaluations])
+
+    cells = {
+        label: FinishedCell(label, {seed: still(run) for seed, run in cell.runs.items()})
+        for label, cell in comparison.cells.items()
+    }
+    quiet = replace(comparison, cells=cells)
+    for figure in FIGURES.values():
+        if figure.applies(quiet):
+            image(figure(quiet), "svg")
+
+
 def test_numbers_are_joined_by_a_line_and_names_are_not(comparison):
     units = ("prompts", "completions")
     cells = {

@@ -113,7 +113,9 @@ def velocity(comparison: Comparison) -> Figure:
         error = np.abs(found[:, 1:].T - found[:, 0])
         ax.errorbar(middle, found[:, 0], error_distances(error), fmt="o-", color=COLOURS[0], capsize=2, zorder=2)
         low, high = np.quantile(gain, [0.02, 0.98])  # a few outliers would squeeze the line flat
-        ax.set_ylim(min(low, found[:, 1].min()), max(high, found[:, 2].max()))
+        low, high = min(low, found[:, 1].min()), max(high, found[:, 2].max())
+        if low < high:  # nothing may have changed
+            ax.set_ylim(low, high)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel="success before", ylabel="change of success per 100,000 tokens of the run", xlim=(-0.02, 1.02))
     return figure
