@@ -42,15 +42,17 @@ TITLES = {
     "long_impossible": "long impossible arms",
     "four_families": "four tasks",
     "adamw": "AdamW",
+    "careless": "Knights and Knaves",
 }
 """The regimes by the names of their files, as the figure calls them."""
 SHOWN = (
     ("dump", "#0072B2", "o"),
     ("informative-thompson", "#E69F00", "s"),
     ("informative-share", "#D55E00", "D"),
+    ("mastery-learning", "#009E73", "^"),
     ("oracle?refresh=20&problems=32", "black", "*"),
 )
-"""The policies that ran in all regimes, with their looks."""
+"""The policies that are shown by regime, where they ran, with their looks."""
 BEHIND = 0.9
 """Success before training from which an arm is behind the frontier."""
 Array = NDArray[np.float64]
@@ -96,9 +98,9 @@ def gain(regime: Comparison, label: str) -> Gain:
 
 
 def _parts(run: FinishedRun) -> Array:
-    """Final success on all arms, on those behind the frontier and on the others, (3,)."""
+    """Final success on all arms, on those behind the frontier and on the others, (3,); NaN where there are none."""
     final, behind = run.success_by_arm[-1], run.success_by_arm[0] >= BEHIND
-    return np.array([final.mean(), final[behind].mean(), final[~behind].mean()])
+    return np.array([final[arms].mean() if arms.any() else np.nan for arms in (behind | True, behind, ~behind)])
 
 
 def _share_of_tokens(mine: FinishedRun, uniform: FinishedRun) -> float:
@@ -130,7 +132,10 @@ def regime_table(regime: Comparison) -> Table:
             continue
         found = gain(regime, label)
         values = [format_interval(interval_over_runs(v), sign="+") for v in (found.area, found.final)]
-        parts = [format_interval(interval_over_runs(v), sign="+") for v in (found.behind, found.ahead)]
+        parts = [
+            format_interval(interval_over_runs(v), sign="+") if np.isfinite(v).all() else "-"
+            for v in (found.behind, found.ahead)
+        ]
         is_reached = np.isfinite(found.tokens)
         median = f"{np.median(np.where(is_reached, found.tokens, np.inf)):.2f}"
         row = [
@@ -147,9 +152,15 @@ def regime_table(regime: Comparison) -> Table:
 
 def tables(regimes: Mapping[str, Comparison]) -> str:
     """All numbers as Markdown, a table for each regime and one for its warm starts."""
-    parts = ["# Tables", markdown(hypotheses_table(regimes))]
+    families = {"strings": hypotheses(regimes), "Knights and Knaves": careless_hypotheses(regimes)}
+    parts = ["# Tables"]
+    for family, found in families.items():
+        if found:
+            parts += [f"## Hypotheses on {family}", markdown(hypotheses_table(found))]
     for name, regime in regimes.items():
-        parts += [f"## {name}", markdown(regime_table(regime)), markdown(warm_start_table(regime))]
+        parts += [f"## {name}", markdown(regime_table(regime))]
+        if regime.warm_starts:
+            parts.append(markdown(warm_start_table(regime)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -193,9 +204,16 @@ def hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
     return found
 
 
-def hypotheses_table(regimes: Mapping[str, Comparison]) -> Table:
-    """One row per hypothesis, with p-values adjusted by Holm's method over all that are tested."""
-    found = hypotheses(regimes)
+def careless_hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
+    """The same for the hypotheses on Knights and Knaves."""
+    if "careless" not in regimes:
+        return {}
+    policies = {"1. mastery-learning minus uniform": "mastery-learning", "2. DUMP minus uniform": "dump"}
+    return {name: regimes["careless"].differences(label) for name, label in policies.items()}
+
+
+def hypotheses_table(found: Mapping[str, Array]) -> Table:
+    """One row per hypothesis, with p-values adjusted by Holm's method over all of them."""
     p_values = [difference_p_value(values) for values in found.values()]
     rows = [["hypothesis about area", "pairs", "difference", "p", "p, Holm"]]
     for (name, values), p, adjusted in zip(found.items(), p_values, holm(p_values), strict=True):
