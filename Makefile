@@ -3,15 +3,18 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
-DEMO = runs/demo
 
-.PHONY: demo test setup lint docs clean
+.PHONY: demo demo-strings test setup lint docs clean
 
-# Trains the embedded model with the default configuration; a second call continues where the first one stopped,
-# and does nothing if it has finished.
+# Trains the same model under two policies, with the same number of tokens, and shows the arms of both side by side. A
+# second call continues where the first one stopped, and only writes the report if both have finished.
 demo: $(INSTALLED)
-	@if test -e $(DEMO)/config.json; then resume=--resume; else resume=; fi; \
-	set -x; $(BIN)/dumpgym train --output $(DEMO) $$resume
+	$(BIN)/dumpgym compare experiments/demo/knights_knaves.toml --live
+	$(BIN)/dumpgym report runs/demo
+
+demo-strings: $(INSTALLED)
+	$(BIN)/dumpgym compare experiments/demo/strings.toml --live
+	$(BIN)/dumpgym report runs/demo_strings
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -81,11 +81,12 @@ def test_seeds_of_two_experiments_are_pooled_at_the_budget_of_both(all_runs, tmp
 
 
 def test_the_map_has_the_tables_of_its_runs(tmp_path):
-    unpack_runs("when_curricula_pay", tmp_path, "room.tar.xz")
+    for packed in sorted((EXPERIMENTS / "when_curricula_pay").glob("*.tar.xz")):
+        unpack_runs("when_curricula_pay", tmp_path, packed.name)
     analysis = runpy.run_path(str(EXPERIMENTS / "when_curricula_pay" / "analysis.py"))
     analysis["main"](AnalysisConfig(runs=tmp_path / "runs", output=tmp_path))
     same_findings(tmp_path, "when_curricula_pay")
-    assert {path.name for path in tmp_path.glob("*.png")} == {"room.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"room.png", "map.png", "success.png"}
 
 
 @pytest.mark.parametrize("path", COMPARISONS, ids=[f"{path.parent.name}-{path.stem}" for path in COMPARISONS])
