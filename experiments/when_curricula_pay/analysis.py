@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from dumpgym.comparing.comparison import Comparison
 from dumpgym.comparing.experiment import load_experiment
 from dumpgym.comparing.loading import load_comparison
 from dumpgym.reporting.figures import FIGURES
-from dumpgym.reporting.figures.style import save_figures
+from dumpgym.reporting.figures.learning import curves_over
+from dumpgym.reporting.figures.style import draw_curve, save_figures
 from dumpgym.reporting.findings import AnalysisConfig, analysis_config, write_findings
 from dumpgym.reporting.tables import Table, format_interval, format_p_value, markdown
 from dumpgym.runs.finished import FinishedRun
@@ -45,14 +47,23 @@ TITLES = {
     "careless": "Knights and Knaves",
 }
 """The regimes by the names of their files, as the figure calls them."""
-SHOWN = (
-    ("dump", "#0072B2", "o"),
-    ("informative-thompson", "#E69F00", "s"),
-    ("informative-share", "#D55E00", "D"),
-    ("mastery-learning", "#009E73", "^"),
-    ("oracle?refresh=20&problems=32", "black", "*"),
-)
+ORACLE = "oracle?refresh=20&problems=32"
+LOOKS = {
+    "dump": {"color": "#0072B2", "marker": "o"},
+    "informative-thompson": {"color": "#E69F00", "marker": "s"},
+    "informative-share": {"color": "#D55E00", "marker": "D"},
+    "mastery-learning": {"color": "#009E73", "marker": "^"},
+    ORACLE: {"color": "#CC79A7", "marker": "*"},
+}
 """The policies that are shown by regime, where they ran, with their looks."""
+NAMES = {
+    ORACLE: "oracle",
+    "dump?window=2&window_unit=steps": "dump, window of 2 steps",
+    "easy-to-hard?total_steps=450": "easy-to-hard",
+    "entropy-matched-random?effective_arms=21": "entropy-matched-random",
+    "mastery-learning?review=0.2": "mastery-learning, .2 review",
+}
+"""Short names for the figures."""
 BEHIND = 0.9
 """Success before training from which an arm is behind the frontier."""
 Array = NDArray[np.float64]
@@ -222,33 +233,43 @@ def hypotheses_table(found: Mapping[str, Array]) -> Table:
     return rows
 
 
-def map_figure(regimes: Mapping[str, Comparison]) -> Figure:
-    """What the policies that ran everywhere gain in each regime, and what all policies gain in the default regime."""
+def finding_figure(regime: Comparison) -> Figure:
+    """The default regime: curves of some policies, and what all policies gain over uniform sampling."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
-    everywhere, default = figure.subplots(1, 2)
-    looks = {label: {"color": colour, "marker": marker} for label, colour, marker in SHOWN}
+    curves, gains = figure.subplots(1, 2, width_ratios=(1.2, 1))
+    success = curves_over(lambda run: run.tokens, lambda run: run.success)
+    for label, look in {"uniform": {"color": "black", "marker": ""}, **LOOKS}.items():
+        draw_curve(curves, *success(regime.cells[label]), NAMES.get(label, label), {"linestyle": "-", **look})
+    curves.set(xlabel="generated tokens", ylabel="held-out success, mean over 12 lengths", xlim=(0, None))
+    curves.xaxis.set_major_formatter(EngFormatter(sep=""))
+    curves.legend(frameon=False, fontsize="small")
+    labels = [label for label in regime.cells if label != "uniform"]
+    labels.sort(key=lambda label: score(regime, label))
+    for row, label in enumerate(labels):
+        look = LOOKS.get(label, {"color": "grey", "marker": "o"})
+        _draw(gains, [interval_over_runs(regime.differences(label))], [row], None, look)
+    gains.set_yticks(range(len(labels)), [NAMES.get(label, label) for label in labels])
+    _finish(gains)
+    pairs = len(regime.cells["uniform"].runs)
+    figure.suptitle(f"Copying strings beside 28 arms that teach nothing, {pairs} paired seeds, 95 % intervals")
+    return figure
+
+
+def map_figure(regimes: Mapping[str, Comparison]) -> Figure:
+    """What some policies gain over uniform sampling in each regime."""
     shown = [name for name in TITLES if name in regimes]
-    for i, (label, look) in enumerate(looks.items()):
+    figure = Figure(figsize=(8, 1.6 + 0.8 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    for i, (label, look) in enumerate(LOOKS.items()):
         rows = [row for row, name in enumerate(shown) if label in regimes[name].cells]
         found = [interval_over_runs(regimes[shown[row]].differences(label)) for row in rows]
-        _draw(everywhere, found, [row + (i - (len(looks) - 1) / 2) / 6 for row in rows], label, look)
-    mixed = [f"{TITLES[name]} ({informative(regimes[name], 'uniform'):.0%})" for name in shown]
-    everywhere.set_yticks(range(len(shown)), mixed)
-    everywhere.set(title="by regime (share of groups whose rewards differ, uniform sampling)")
-    everywhere.legend(frameon=False, fontsize="small")
-    if "experiment" in regimes:
-        labels = [label for label in regimes["experiment"].cells if label != "uniform"]
-        labels.sort(key=lambda label: score(regimes["experiment"], label))
-        for row, label in enumerate(labels):
-            look = looks.get(label, {"color": "grey", "marker": "o"})
-            _draw(default, [interval_over_runs(regimes["experiment"].differences(label))], [row], None, look)
-        default.set_yticks(range(len(labels)), labels)
-        default.set(title="28 impossible arms, all policies")
-    for axes in (everywhere, default):
-        axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_xlabel("area under held-out success, minus uniform sampling")
-        axes.spines[["top", "right"]].set_visible(False)
-    everywhere.invert_yaxis()
+        places = [row + (i - (len(LOOKS) - 1) / 2) / 7 for row in rows]
+        _draw(axes, found, places, NAMES.get(label, label), look)
+    ticks = [f"{TITLES[name]}\n{informative(regimes[name], 'uniform'):.0%} informative" for name in shown]
+    axes.set_yticks(range(len(shown)), ticks)
+    axes.invert_yaxis()
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _finish(axes)
     return figure
 
 
@@ -257,6 +278,13 @@ def _draw(
 ) -> None:
     values, low, high = np.array(found).reshape(-1, 3).T
     axes.errorbar(values, rows, xerr=[values - low, high - values], linestyle="", capsize=2, ms=5, label=label, **look)
+
+
+def _finish(axes: Axes) -> None:
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel("area, minus uniform sampling")
+    axes.locator_params(axis="x", nbins=6)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def main(config: AnalysisConfig) -> None:
@@ -272,7 +300,7 @@ def main(config: AnalysisConfig) -> None:
     if TITLES.keys() & regimes.keys():
         figures["map"] = map_figure(regimes)
     if "experiment" in regimes:
-        figures["success"] = FIGURES["success"](regimes["experiment"])
+        figures["finding"] = finding_figure(regimes["experiment"])
     save_figures(figures, config.output)
 
 

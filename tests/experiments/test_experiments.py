@@ -86,7 +86,7 @@ def test_the_map_has_the_tables_of_its_runs(tmp_path):
     analysis = runpy.run_path(str(EXPERIMENTS / "when_curricula_pay" / "analysis.py"))
     analysis["main"](AnalysisConfig(runs=tmp_path / "runs", output=tmp_path))
     same_findings(tmp_path, "when_curricula_pay")
-    assert {path.name for path in tmp_path.glob("*.png")} == {"room.png", "map.png", "success.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"room.png", "map.png", "finding.png"}
 
 
 @pytest.mark.parametrize("path", COMPARISONS, ids=[f"{path.parent.name}-{path.stem}" for path in COMPARISONS])
