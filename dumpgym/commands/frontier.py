@@ -80,8 +80,9 @@ class FrontierProgress(CommandProgress):
         arms = next(list(found[0]["eval/solved"]) for found in self.evaluations if found)
         columns, cells = [], []
         for run, found in zip(self.runs, self.evaluations, strict=True):
+            cell = run.name.rpartition("-seed")[0]
             columns += [
-                Column(f"{run.name}\nsuccess, start to now", "success"),
+                Column(f"{cell}\nsuccess, start to now", cell),
                 Column("share of the\nlast batches", "share", 1),
             ]
             shares = run.last_record()
