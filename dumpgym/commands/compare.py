@@ -33,8 +33,7 @@ class Compare(CompareConfig, PlainVerb):
         """Runs what is left of the experiment."""
         from rich.console import Console
 
-        from dumpgym.commands.frontier import FrontierProgress
-        from dumpgym.commands.progress import CommandProgress
+        from dumpgym.commands.progress import CommandProgress, FrontierProgress
 
         values = dataclasses.asdict(self)
         values.pop("experiment")

@@ -73,7 +73,7 @@ def _summarized_steps(path: Path, config: TrainConfig, summary: Mapping[str, Any
 def _check_steps(path: Path, records: Records, steps: int, config: TrainConfig) -> None:
     found: list[Any] = [record.get("step") for record in records]
     in_order = all(type(step) is int and step > 0 for step in found) and found == sorted(set(found))
-    last = found[-1] if found else 0
+    last = found[-1] if in_order and found else 0
     # A run that was extended has one more record, where it first ended.
     ends = {
         end for every in _ENDS_OF_RECORDS for end in range(getattr(config, every), last + 1, getattr(config, every))

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from dumpgym.commands.frontier import FrontierProgress, what_differs
+from dumpgym.commands.progress import FrontierProgress, what_differs
 from dumpgym.comparing.planned_runs import PlannedRun
 from tests.fakes.improver import run
 from tests.training.test_training import make_config
