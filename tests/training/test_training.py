@@ -18,7 +18,6 @@ from huggingface_hub import ModelCard
 
 import dumpgym
 from dumpgym.agents.grpo.config import GRPOConfig
-from dumpgym.commands.main import main
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError, NonFiniteError, UnknownNameError
 from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import policy_registry, register_policy
@@ -491,7 +490,7 @@ def finish(process):
 
 def test_a_killed_run_of_the_embedded_model_resumes_bit_for_bit(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert main(["train", "--output", str(whole), *SMALL_JOB]) == 0
+    finish(dumpgym_train("--output", str(whole), *SMALL_JOB))  # in a process of its own, as the others
     victim = dumpgym_train("--output", str(killed), *SMALL_JOB)
     give_up = time.monotonic() + 240
     while not (killed / "checkpoints" / "step_000002").exists():
