@@ -39,7 +39,7 @@ class PlannedRun:
 
     def progress(self) -> float:
         """How far the run has come, from 0 to 1."""
-        return float(self.is_finished or self.last_record().get("time/progress", 0.0))
+        return min(1.0, float(self.is_finished or self.last_record().get("time/progress", 0.0)))
 
     def last_record(self) -> dict[str, Any]:
         """The last record of ``metrics.jsonl``; empty if there is none yet."""
