@@ -31,7 +31,7 @@ class InformativeShare(BanditPolicy):
     The trust tells arms with something to learn from arms whose rewards are tosses of a coin, on which all groups are
     informative. On an arm to learn from, problems differ in their difficulty and success changes with practice, so the
     successes of its groups differ more than those of one coin would. With M_d the discounted number of groups, p_d
-    their success, n the size of a group, and x_j the successes of group j::
+    their success with half a success and half a failure more, n the size of a group, x_j the successes of group j::
 
         D_d = 1 / M_d sum_j (x_j - n p_d)^2 / (n p_d (1 - p_d))
         v   = 1 + (n - 1) correlation
@@ -52,7 +52,7 @@ class InformativeShare(BanditPolicy):
         sharpness: power of the share, at least 0.
         ease: power of the success rate; at 0 an arm that is solved seldom counts as much as one that is solved as often
             as not, at 1 arms close to mastery come first.
-        price: power of the cost; at 0 a token of any arm is worth the same, at 1 arms are compared per token.
+        price: power of the cost; at 0 the cost does not matter, at 1 arms are compared per token.
         memory: factor on the weight of a group per training step in D_d, above 0 and at most 1.
         correlation: correlation of the successes of a group that counts as something to learn, above 0 and at most 1.
         trust_floor: least trust, from 0 to 1; at 1 coins are trusted like all other arms.
@@ -116,7 +116,8 @@ class InformativeShare(BanditPolicy):
         """Mean number of tokens per completion; arms without groups cost as much as the cheapest, so they are tried."""
         known = self.costs.groups > 0
         cheapest = np.where(known, self.costs.mean(), np.inf).min(axis=-1, keepdims=True)
-        return np.asarray(np.where(known, self.costs.mean(), np.where(np.isfinite(cheapest), cheapest, 1.0)))
+        cost = np.where(known, self.costs.mean(), np.where(np.isfinite(cheapest), cheapest, 1.0))
+        return np.asarray(np.maximum(cost, 1e-12))  # completions may be empty, and 0 has no logarithm
 
     def trust(self) -> NDArray[np.float64]:
         """The trust that there is something to learn from each arm, t_d, shape (..., num_arms)."""

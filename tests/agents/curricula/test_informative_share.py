@@ -90,6 +90,13 @@ def test_all_arms_are_alike_before_the_first_groups_and_keep_the_floor_after_the
     assert policy.probabilities().min() >= 0.1 / 5 - 1e-12
 
 
+@pytest.mark.parametrize("price", [0.0, 1.0])
+def test_completions_may_be_empty(price):
+    policy = make_policy("informative-share", num_arms=3, price=price)
+    practise(policy, 0, [0, 1], [3, 3], tokens=[0, 80])
+    assert policy.probabilities().sum() == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("prior", 0), ("sharpness", -1), ("price", -0.1), ("ease", -1), ("memory", 0), ("memory", 1.1), ("discount", 0),
