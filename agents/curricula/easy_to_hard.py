@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dumpgym.agents.bandits.selection import boltzmann
 from dumpgym.agents.curricula.controls import read_shares
 from dumpgym.contracts.errors import require_number
-from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
+from dumpgym.contracts.policy import BanditPolicy, OptionsBesideFloor, PolicyOptions
 from dumpgym.contracts.policy_registry import register_policy
 from dumpgym.contracts.schedules import Schedulable, Schedule
 
@@ -168,13 +168,14 @@ class E2HGaussian(SchedulePolicy):
 
     Source: Parashar et al., Curriculum Reinforcement Learning from Easy to Hard Tasks Improves LLM Reasoning,
     arXiv 2506.06632 (E2H Reasoner), the Gaussian schedule; beta, sigma and the floor are the defaults of the authors'
-    code. No departure. The floor is an option of every policy; ``floor=0`` gives the Gaussian curve without it.
+    code. No departure. ``floor=0`` gives the Gaussian curve without it.
 
     Args:
         num_arms: K, at least 1.
         total_steps: T, at least 1.
         beta: exponent of t / T, above 0; below 1 the centre moves faster at the start.
         sigma: standard deviation of the curve in arms, above 0.
+        floor: least probability of every arm, see ``BanditPolicy``; None for that of the formula.
         common: options of every policy, see ``BanditPolicy``.
 
     Raises:
@@ -188,10 +189,11 @@ class E2HGaussian(SchedulePolicy):
         total_steps: int = 150,
         beta: float = 0.5,
         sigma: float = 0.5,
-        **common: Unpack[PolicyOptions],
+        floor: Schedulable | Sequence[float] | None = None,
+        **common: Unpack[OptionsBesideFloor],
     ) -> None:
-        common.setdefault("floor", 2 / max(num_arms * (num_arms + 1), 2))
-        super().__init__(num_arms, total_steps=total_steps, **common)
+        least = 2 / max(num_arms * (num_arms + 1), 2) if floor is None else floor
+        super().__init__(num_arms, total_steps=total_steps, floor=least, **common)
         self.beta = require_number("beta", beta, above=0)
         self.sigma = require_number("sigma", sigma, above=0)
 

@@ -1,5 +1,6 @@
 """Informative shares: arms in proportion to the square of their share of informative groups, unless they toss coins."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Unpack
 
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from dumpgym.agents.bandits.history import DiscountedSums
 from dumpgym.contracts.errors import require_number
 from dumpgym.contracts.feedback import Feedback
-from dumpgym.contracts.policy import BanditPolicy, PolicyOptions
+from dumpgym.contracts.policy import BanditPolicy, OptionsBesideFloor
 from dumpgym.contracts.policy_registry import register_policy
+from dumpgym.contracts.schedules import Schedulable
 
 _PRIOR_ODDS = np.log(9.0)  # log of the prior odds, 9 to 1, that there is something to learn from an arm
 
@@ -56,7 +58,8 @@ class InformativeShare(BanditPolicy):
         memory: factor on the weight of a group per training step in D_d, above 0 and at most 1.
         correlation: correlation of the successes of a group that counts as something to learn, above 0 and at most 1.
         trust_floor: least trust, from 0 to 1; at 1 coins are trusted like all other arms.
-        common: options of every policy, see ``BanditPolicy``; the floor is 0.1 / num_arms by default.
+        floor: least probability of every arm, see ``BanditPolicy``; None for 0.1 / num_arms.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         informative: groups, and whether they are informative.
@@ -82,10 +85,10 @@ class InformativeShare(BanditPolicy):
         memory: float = 0.99,
         correlation: float = 0.2,
         trust_floor: float = 0.1,
-        **common: Unpack[PolicyOptions],
+        floor: Schedulable | Sequence[float] | None = None,
+        **common: Unpack[OptionsBesideFloor],
     ) -> None:
-        common.setdefault("floor", 0.1 / max(num_arms, 1))
-        super().__init__(num_arms, **common)
+        super().__init__(num_arms, floor=0.1 / max(num_arms, 1) if floor is None else floor, **common)
         self.informative, self.solved, self.costs = (DiscountedSums(self.shape, discount) for _ in range(3))
         self.rates = DiscountedSums(self.shape, require_number("memory", memory, above=0, high=1))
         self.prior = require_number("prior", prior, low=1e-6, high=1e6)

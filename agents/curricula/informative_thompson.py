@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from dumpgym.agents.bandits.history import DiscountedSums, HistoryPolicy
 from dumpgym.contracts.errors import require_number, require_numbers
 from dumpgym.contracts.feedback import Feedback
-from dumpgym.contracts.policy import PolicyOptions
+from dumpgym.contracts.policy import OptionsBesideFloor
 from dumpgym.contracts.policy_registry import register_policy
+from dumpgym.contracts.schedules import Schedulable
 
 
 class InformativeThompson(HistoryPolicy):
@@ -39,7 +40,8 @@ class InformativeThompson(HistoryPolicy):
             None for 1/2 with the mass ``reversion_mass`` throughout.
         prior_mass: number of completions that ``prior_success`` is worth at the start, above 0; not used without it.
         reversion_mass: number of completions that the prior is worth in the long run, above 0.
-        common: options of every policy, see ``BanditPolicy``; the floor is 0.05 / num_arms by default.
+        floor: least probability of every arm, see ``BanditPolicy``; None for 0.05 / num_arms.
+        common: options of every policy, see ``BanditPolicy``.
 
     Attributes:
         success: p_d of the present draw, shape (..., num_arms).
@@ -61,10 +63,10 @@ class InformativeThompson(HistoryPolicy):
         prior_success: Sequence[float] | str | None = None,
         prior_mass: float = 8.0,
         reversion_mass: float = 2.0,
-        **common: Unpack[PolicyOptions],
+        floor: Schedulable | Sequence[float] | None = None,
+        **common: Unpack[OptionsBesideFloor],
     ) -> None:
-        common.setdefault("floor", 0.05 / max(num_arms, 1))
-        super().__init__(num_arms, **common)
+        super().__init__(num_arms, floor=0.05 / max(num_arms, 1) if floor is None else floor, **common)
         self.history = DiscountedSums(self.shape, discount)
         self.reversion_mass = require_number("reversion_mass", reversion_mass, above=0)
         self.prior_mass = require_number("prior_mass", prior_mass, above=0)

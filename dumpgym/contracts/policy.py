@@ -18,15 +18,20 @@ from dumpgym.contracts.slots import DRAWS, bounded, draw_arms, draw_quotas
 from dumpgym.contracts.state import Stateful
 
 
-class PolicyOptions(TypedDict, total=False):
-    """Options that every policy has; see ``BanditPolicy``."""
+class OptionsBesideFloor(TypedDict, total=False):
+    """The options of ``PolicyOptions`` without the floor, for policies whose floor has a default of their own."""
 
     seed: int
     num_runs: int | None
-    floor: Schedulable | Sequence[float]
     cap: float | str | Sequence[float]
     warmup_steps: int
     draw: str
+
+
+class PolicyOptions(OptionsBesideFloor, total=False):
+    """Options that every policy has; see ``BanditPolicy``."""
+
+    floor: Schedulable | Sequence[float]
 
 
 class BanditPolicy(Stateful, ABC):

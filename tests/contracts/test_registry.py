@@ -11,7 +11,7 @@ from dumpgym.commands.describe import described
 from dumpgym.commands.list import registered
 from dumpgym.comparing.experiment import Experiment, Grid, cells_of
 from dumpgym.contracts.errors import InvalidValueError, UnknownNameError
-from dumpgym.contracts.policy_registry import find_policy
+from dumpgym.contracts.policy_registry import find_policy, policy_registry
 from dumpgym.contracts.registry import Registry
 from dumpgym.contracts.student_registry import make_students, register_student, student_registry
 from dumpgym.runs.config import TrainConfig
@@ -172,3 +172,18 @@ def test_one_policy_under_two_names_is_one_cell():
     assert experiment.grids[0].policies == ("ucb1", "ucb1", "uniform")
     with pytest.raises(InvalidValueError, match="accepted: every policy once, and not 'ucb1' twice"):
         cells_of(experiment)
+
+
+@pytest.mark.parametrize("name", sorted(policy_registry))
+def test_the_defaults_of_a_signature_are_those_that_a_policy_has(name):
+    spec = find_policy(name)
+    options = {option: p.default for option, p in spec.parameters.items() if p.default is not p.empty}
+    required = {"weights": [0.25] * 4} if spec.parameters.get("weights") else {}
+    default, explicit = (spec.entry_point(4, **given) for given in (required, options | required))
+    assert default.probabilities().tolist() == explicit.probabilities().tolist()
+    assert default.floor.tolist() == explicit.floor.tolist()
+
+
+def test_a_policy_without_its_floor_is_another_cell():
+    grid = Grid(policies=("uniform", "informative-share", "informative-share?floor=0.0", "e2h-gaussian?floor=0.0"))
+    assert len(cells_of(Experiment(name="a", grids=(grid,)))) == 4
