@@ -1,5 +1,6 @@
 """A simulated student with many skills, which learns as GRPO does: transfer, prerequisites and forgetting."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,7 +91,7 @@ class SkillsStudent(Stateful):
     Args:
         num_arms: number of arms that count, at least 1.
         seeds: one seed per run for runs in lockstep, with a leading axis in all arrays; a single number for one run.
-        nuisance: names of nuisance arms, as a list or as text with commas.
+        nuisance: names of nuisance arms, as a list or as text with commas; ``too-hard*28`` stands for 28 of them.
         offset: difficulty of the first arm.
         slope: increase in difficulty from one arm to the next.
         spread: standard deviation of the difficulty within an arm, at least 0.
@@ -138,15 +139,16 @@ class SkillsStudent(Stateful):
         self.learning_rate = require_number("learning_rate", learning_rate, above=0)
         self.gate_floor = require_number("gate_floor", gate_floor, low=0, high=1)
         self.forgetting = require_number("forgetting", forgetting, low=0, high=1)
-        names = _nuisance_names(nuisance)
-        width = len(str(num_arms))
-        self.arm_names = (*(f"level{d + 1:0{width}}" for d in range(num_arms)), *names)
+        kinds = _nuisance_kinds(nuisance)
+        own_names = [[kind] if number == 1 else _numbered(kind, number) for kind, number in kinds.items()]
+        self.arm_names = tuple(itertools.chain(_numbered("level", num_arms), *own_names))
         self.counts: NDArray[np.bool_] = np.arange(len(self.arm_names)) < num_arms
         level = offset + slope * np.arange(num_arms, dtype=np.float64)
-        self._model = _with_nuisance(_real_arms(level, spread, transfer_length, own_share), names)
+        of_nuisance = [kind for kind, number in kinds.items() for _ in range(number)]
+        self._model = _with_nuisance(_real_arms(level, spread, transfer_length, own_share), of_nuisance)
         first, last = require_numbers("tokens", tokens, 2, low=1)
         lengths = np.linspace(first, last, num_arms).round().astype(np.int64)
-        self._lengths = np.concatenate([lengths, np.full(len(names), lengths[num_arms // 2])])
+        self._lengths = np.concatenate([lengths, np.full(len(of_nuisance), lengths[num_arms // 2])])
         self.seeds = address_of_runs(seeds)
         runs = self.seeds.shape[:-1]
         self.skills: NDArray[np.float64] = np.zeros((*runs, self._model.loads.shape[1]))
@@ -236,14 +238,25 @@ class SkillsStudent(Stateful):
         return learned
 
 
-def _nuisance_names(nuisance: str | Sequence[str]) -> list[str]:
-    names = nuisance.split(",") if isinstance(nuisance, str) and nuisance else list(nuisance)
-    for name in names:
-        if name not in NUISANCES:
-            raise UnknownNameError("nuisance arm", name, NUISANCES)
-        if names.count(name) > 1:
-            raise InvalidValueError("nuisance", names, "every name once")
-    return names
+def _nuisance_kinds(nuisance: str | Sequence[str]) -> dict[str, int]:
+    """Returns the number of nuisance arms of every kind."""
+    entries = nuisance.split(",") if isinstance(nuisance, str) and nuisance else list(nuisance)
+    kinds: dict[str, int] = {}
+    for entry in entries:
+        kind, star, number = entry.partition("*")
+        if kind not in NUISANCES:
+            raise UnknownNameError("nuisance arm", kind, NUISANCES)
+        if kind in kinds:
+            raise InvalidValueError("nuisance", entries, "every name once")
+        if star and not number.isdecimal():
+            raise InvalidValueError("nuisance", entry, f"a name, or a name and a number such as '{kind}*28'")
+        kinds[kind] = require_number("number of nuisance arms", int(number or 1), low=1, high=100_000, whole=True)
+    return kinds
+
+
+def _numbered(kind: str, number: int) -> list[str]:
+    width = len(str(number))
+    return [f"{kind}{i + 1:0{width}}" for i in range(number)]
 
 
 def _real_arms(level: NDArray[np.float64], spread: float, transfer_length: float, own_share: float) -> _Model:
@@ -261,15 +274,15 @@ def _real_arms(level: NDArray[np.float64], spread: float, transfer_length: float
     return _Model(np.hstack(parts), difficulty, d - 1, np.full(num_arms, np.nan), np.ones(num_arms))
 
 
-def _with_nuisance(real: _Model, names: Sequence[str]) -> _Model:
+def _with_nuisance(real: _Model, kinds: Sequence[str]) -> _Model:
     """Adds nuisance arms after the real ones, each a copy of the middle arm with the changes that its name implies."""
     num_arms = len(real.rate)
-    rows = np.append(np.arange(num_arms), np.full(len(names), num_arms // 2))
+    rows = np.append(np.arange(num_arms), np.full(len(kinds), num_arms // 2))
     model = _Model(real.loads[rows], real.difficulty[rows], real.easier[rows], real.fixed[rows], real.rate[rows])
-    for i, name in enumerate(names, start=num_arms):
-        if name in _FIXED_SUCCESS:
-            model.fixed[i], model.rate[i] = _FIXED_SUCCESS[name], 0
-        elif name == "spurious":
+    for i, kind in enumerate(kinds, start=num_arms):
+        if kind in _FIXED_SUCCESS:
+            model.fixed[i], model.rate[i] = _FIXED_SUCCESS[kind], 0
+        elif kind == "spurious":
             model.loads[i] = np.eye(model.loads.shape[1])[-1]
             model.difficulty[i], model.easier[i], model.rate[i] = _TRICK_DIFFICULTY, -1, _TRICK_RATE
     return model

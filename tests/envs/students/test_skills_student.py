@@ -190,6 +190,12 @@ def test_what_is_not_practised_is_forgotten_and_what_is_practised_transfers():
     [
         ({"num_arms": 0}, "num_arms is 0; accepted: a whole number at least 1"),
         ({"nuisance": "nosy"}, "unknown nuisance arm 'nosy'; did you mean 'noisy'"),
+        ({"nuisance": "noisy*0"}, "number of nuisance arms is 0; accepted: a whole number at least 1 and at most"),
+        (
+            {"nuisance": "noisy*two"},
+            r"nuisance is 'noisy\*two'; accepted: a name, or a name and a number such as 'noisy\*28'",
+        ),
+        ({"nuisance": "noisy,noisy*2"}, r"nuisance is \['noisy', 'noisy\*2'\]; accepted: every name once"),
         ({"nuisance": "noisy,noisy"}, r"nuisance is \['noisy', 'noisy'\]; accepted: every name once"),
         ({"own_share": 1.5}, "own_share is 1.5"),
         ({"learning_rate": 0}, "learning_rate is 0; accepted: a finite number above 0"),
@@ -227,3 +233,10 @@ def test_a_batch_that_cannot_be_practised_is_refused(arms, num_generations, mess
     with pytest.raises(InvalidValueError, match=message):
         student.practise(np.array(arms, dtype=np.int64), num_generations)
     assert student.drawn.sum() == 0
+
+
+def test_a_nuisance_arm_may_be_there_many_times():
+    student = SkillsStudent(2, nuisance="too-hard*10,noisy")
+    assert student.arm_names == ("level1", "level2", *(f"too-hard{i:02}" for i in range(1, 11)), "noisy")
+    assert student.counts.sum() == 2
+    assert student.success()[2:].tolist() == [0.0] * 10 + [0.5]
