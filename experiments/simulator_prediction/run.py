@@ -7,8 +7,10 @@ Every cell of a finished comparison, except those that redraw groups, is simulat
 generated tokens, and the two rankings are compared by Spearman's rank correlation. The students know more or less about
 the language model: "shipped" is the simulated student at its defaults and knows only the lengths of completions;
 "fitted" takes its level, slope, learning rate and forgetting from the runs under uniform sampling; "one skill" does the
-same, but what is learned on one arm is learned on all; "replay" replays each of those runs. The script writes
-results.json and figure.png; README.md has the findings.
+same, but what is learned on one arm is learned on all; "replay" replays each of those runs. With ``--practice``, the
+comparison of runs that each practised one arm alone, there is also "measured transfer", whose eight constants are
+fitted to those. Nuisance arms are simulated as well; then there is no replay, as logs leave out what they did. The
+script writes results.json and figure.png; README.md has the findings.
 """
 
 import itertools
@@ -24,10 +26,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from dumpgym.agents.curricula.controls import Uniform
-from dumpgym.comparing.comparison import FinishedCell
+from dumpgym.comparing.comparison import Comparison, FinishedCell
 from dumpgym.comparing.loading import load_comparison
+from dumpgym.contracts.arms import expand_arms
+from dumpgym.contracts.policy_registry import policy_for_run
 from dumpgym.envs.students.skills import SkillsStudent
 from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.finished import FinishedRun
@@ -46,6 +51,7 @@ GIVEN: dict[str, dict[str, float]] = {  # arguments that are not fitted to the r
 class Options:
     runs: Path = Path("runs/embedded_policies")
     output: Path = Path(__file__).parent
+    practice: Path | None = None
     seeds: int = 200
 
 
@@ -71,6 +77,7 @@ def fit(
     plan: SimulationPlan,
     tokens: tuple[float, float],
     given: Mapping[str, float],
+    nuisance: str,
     seeds: int,
 ) -> dict[str, float]:
     """Fits level, slope, learning rate and forgetting to the success of runs under uniform sampling.
@@ -80,6 +87,7 @@ def fit(
         plan: the size of their batches.
         tokens: see ``lengths``.
         given: arguments of the student that are not fitted.
+        nuisance: see ``nuisance_of``.
         seeds: number of simulated runs.
 
     Returns:
@@ -95,13 +103,71 @@ def fit(
         return {**given, "offset": float(offset), "slope": float(slope), **rates}
 
     def misfit(x: Array) -> float:
-        student = SkillsStudent(seen.shape[1], seeds=range(seeds), tokens=tokens, **arguments(x))
-        uniform = Uniform(seen.shape[1], seed=0, num_runs=seeds)
+        student = SkillsStudent(seen.shape[1], seeds=range(seeds), tokens=tokens, nuisance=nuisance, **arguments(x))
+        uniform = Uniform(len(student.arm_names), seed=0, num_runs=seeds)
         found = run(uniform, student, SimulationPlan(int(steps[-1]), plan.prompts_per_step, plan.num_generations))
-        return float(np.mean((found.success.mean(axis=0)[steps] - seen) ** 2))
+        return float(np.mean((found.success.mean(axis=0)[steps][:, student.counts] - seen) ** 2))
 
     best = minimize(misfit, [-1.4, 0.6, -1.0, -4.0], method="Nelder-Mead", options={"maxfev": 300})
     return {**arguments(best.x), "root_mean_square_error": float(np.sqrt(best.fun))}
+
+
+def fit_to_practice(practice: Comparison, tokens: tuple[float, float]) -> dict[str, float]:
+    """Fits a student's eight constants to the success on all arms while one arm, or all of them, are practised.
+
+    The simulated paths are those of large batches, see ``SkillsStudent.expected_path``.
+
+    Args:
+        practice: runs under uniform sampling and under fixed weights, all with the same arms and evaluations.
+        tokens: see ``lengths``.
+
+    Returns:
+        All constants, and the root mean square error of success by cell, arm and evaluation.
+    """
+    cells, num_generations = list(practice.cells.values()), practice.cells["uniform"].config.num_generations
+    ends = [min(int(run.evaluations[-1]["step"]) for run in cell.runs.values()) for cell in cells]
+    shares = np.zeros((len(cells), max(ends), len(practice.arms)))
+    evaluated, seen = [], []
+    for number, (cell, end) in enumerate(zip(cells, ends, strict=True)):
+        config, runs = cell.config, list(cell.runs.values())
+        policy = policy_for_run(config.policy, config.policy_options, num_arms=len(practice.arms), steps=end, seed=0)
+        shares[number] = policy.probabilities()
+        # Runs of one cell end at different steps; before that, they are evaluated at the same ones.
+        of_runs = [run.of_evaluations("step").astype(int) for run in runs]
+        steps = np.intersect1d(of_runs[0][of_runs[0] <= end], of_runs[-1])
+        evaluated.append(steps[np.all([np.isin(steps, of_run) for of_run in of_runs], axis=0)])
+        seen.append(np.mean([run.success_by_arm[: len(evaluated[-1])] for run in runs], axis=0))
+
+    def arguments(x: Array) -> dict[str, float]:
+        offset, slope, spread, length, own, rate, gate, forgetting = x.tolist()
+        return {
+            "offset": offset,
+            "slope": slope,
+            "spread": float(np.exp(spread)),
+            "transfer_length": float(np.exp(length)),
+            "own_share": float(expit(own)),
+            "learning_rate": float(np.exp(rate)),
+            "gate_floor": float(expit(gate)),
+            "forgetting": float(expit(forgetting)),
+        }
+
+    def misfit(x: Array) -> float:
+        student = SkillsStudent(len(practice.arms), tokens=tokens, **arguments(x))
+        paths = student.expected_path(shares, num_generations)
+        errors = [path[steps] - those for path, steps, those in zip(paths, evaluated, seen, strict=True)]
+        return float(np.mean(np.concatenate(errors) ** 2))
+
+    start = np.array([-4.0, 1.0, 0.0, 0.5, 0.0, -1.0, -3.0, -6.0])
+    best = minimize(misfit, start, method="Nelder-Mead", options={"maxfev": 3000, "adaptive": True})
+    return {**arguments(best.x), "root_mean_square_error": float(np.sqrt(best.fun))}
+
+
+def nuisance_of(config: TrainConfig) -> str:
+    """The nuisance arms of runs on strings as the text of a student's argument, empty if there are none."""
+    arms = expand_arms(config.nuisance_arms)
+    coins = sum("Coin-v0" in arm for arm in arms)
+    counts = {"too-hard": len(arms) - coins, "noisy": coins}
+    return ",".join(f"{kind}*{count}" for kind, count in counts.items() if count)
 
 
 def areas(trajectories: Trajectories, budget: float) -> Array:
@@ -211,14 +277,18 @@ def main(options: Options) -> None:
     shortest = config.prompts_per_step * config.num_generations * tokens[0]
     steps = int(comparison.budget / shortest) + 2
     plan = SimulationPlan(steps, config.prompts_per_step, config.num_generations, config.signal)
+    nuisance = nuisance_of(config)
     plain = f"skills?num_arms={num_arms}&tokens={tokens[0]:.0f},{tokens[1]:.0f}"
+    plain += f"&nuisance={nuisance}" if nuisance else ""
+    fitted = {name: fit(uniform, plan, tokens, given, nuisance, seeds=32) for name, given in GIVEN.items()}
+    if options.practice is not None:
+        fitted["measured transfer"] = fit_to_practice(load_comparison([options.practice]), tokens)
     students = {"shipped": [plain]}
-    fitted = {}
-    for name, given in GIVEN.items():
-        fitted[name] = fit(uniform, plan, tokens, given, seeds=32)
-        arguments = {key: value for key, value in fitted[name].items() if key != "root_mean_square_error"}
+    for name, constants in fitted.items():
+        arguments = {key: value for key, value in constants.items() if key != "root_mean_square_error"}
         students[name] = [plain + "".join(f"&{key}={value:.5g}" for key, value in arguments.items())]
-    students["replay"] = [f"replay?path={one.path}" for one in uniform]
+    if not nuisance:
+        students["replay"] = [f"replay?path={one.path}" for one in uniform]
 
     # Simulated students do not redraw groups.
     cells = {label: cell for label, cell in comparison.cells.items() if not cell.config.max_redraws}

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from dumpgym.agents.embedded.names import EMBEDDED_MODELS
 from dumpgym.commands.main import main
 from dumpgym.comparing.experiment import cells_of, from_record, load_experiment, to_record
 from dumpgym.comparing.planned_runs import runs_of
+from dumpgym.comparing.warm_starts import check_warm_starts
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
 from dumpgym.runs.directory import LOGS, RunDirectory
 from tests.fakes.tiny_models import save_tiny_llama
@@ -323,3 +325,10 @@ def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_others_continu
     assert "1 of 2 runs failed" in errors
     assert errors.count("RuntimeError: the verifier broke") == 1
     assert [str(p.parent.relative_to(output)) for p in output.glob("*/*/summary.json")] == ["uniform/seed0"]
+
+
+def test_an_embedded_model_and_its_folder_are_one_warm_start():
+    folder = str(EMBEDDED_MODELS["embedded-strings"])
+    with pytest.raises(InvalidValueError, match="each of them once; '.*embedded-strings' is 'embedded-strings'"):
+        check_warm_starts(["embedded-strings", folder])
+    check_warm_starts(["embedded-strings", str(EMBEDDED_MODELS["embedded-strings-1"])])
