@@ -329,6 +329,6 @@ def test_a_run_that_fails_is_reported_with_its_last_lines_and_the_others_continu
 
 def test_an_embedded_model_and_its_folder_are_one_warm_start():
     folder = str(EMBEDDED_MODELS["embedded-strings"])
-    with pytest.raises(InvalidValueError, match="each of them once; '.*embedded-strings' is 'embedded-strings'"):
+    with pytest.raises(InvalidValueError, match=r"each of them once; '.*embedded-strings' is 'embedded-strings'"):
         check_warm_starts(["embedded-strings", folder])
     check_warm_starts(["embedded-strings", str(EMBEDDED_MODELS["embedded-strings-1"])])
