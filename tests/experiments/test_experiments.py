@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,6 +140,13 @@ def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment, compa
 @pytest.fixture(scope="module")
 def prediction():
     return runpy.run_path(str(EXPERIMENTS / "simulator_prediction" / "run.py"))
+
+
+def test_nuisance_arms_are_simulated_by_their_kinds(prediction):
+    regime = load_experiment(EXPERIMENTS / "when_curricula_pay" / "coin_4.toml")
+    config = cells_of(regime)[0].config
+    assert prediction["nuisance_of"](config) == "too-hard*28,noisy*4"
+    assert prediction["nuisance_of"](replace(config, nuisance_arms=())) == ""
 
 
 def test_a_correlation_is_that_of_the_orders(prediction):
