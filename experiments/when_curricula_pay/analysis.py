@@ -44,9 +44,8 @@ TITLES = {
     "long_impossible": "long impossible arms",
     "four_families": "four tasks",
     "adamw": "AdamW",
-    "careless": "Knights and Knaves",
 }
-"""The regimes by the names of their files, as the figure calls them."""
+"""The regimes on strings by the names of their files, as the figure calls them."""
 ORACLE = "oracle?refresh=20&problems=32"
 LOOKS = {
     "dump": {"color": "#0072B2", "marker": "o"},
@@ -64,6 +63,9 @@ NAMES = {
     "mastery-learning?review=0.2": "mastery-learning, .2 review",
 }
 """Short names for the figures."""
+TUNED: dict[str, str] = {"dump": "dump?x", "informative-thompson": "t?x", "mastery-learning": "m?x", "informative-share": "s?x"}
+CONTENDERS = ("dump", TUNED["dump"], TUNED["informative-thompson"], TUNED["mastery-learning"], TUNED["informative-share"])
+"""The policies that are compared over all regimes, with uniform sampling and the oracle."""
 BEHIND = 0.9
 """Success before training from which an arm is behind the frontier."""
 Array = NDArray[np.float64]
@@ -163,11 +165,17 @@ def regime_table(regime: Comparison) -> Table:
 
 def tables(regimes: Mapping[str, Comparison]) -> str:
     """All numbers as Markdown, a table for each regime and one for its warm starts."""
-    families = {"strings": hypotheses(regimes), "Knights and Knaves": careless_hypotheses(regimes)}
+    families = {
+        "strings": hypotheses(regimes),
+        "Knights and Knaves": careless_hypotheses(regimes),
+        "the winner over all regimes": winner_hypotheses(regimes),
+    }
     parts = ["# Tables"]
     for family, found in families.items():
         if found:
             parts += [f"## Hypotheses on {family}", markdown(hypotheses_table(found))]
+    if over := contested(regimes):
+        parts += ["## Tuned policies over all regimes", markdown(contenders_table(over))]
     for name, regime in regimes.items():
         parts += [f"## {name}", markdown(regime_table(regime))]
         if regime.warm_starts:
@@ -213,6 +221,36 @@ def hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
         values = differences("coin_4", "informative-share")
         found["5. informative-share minus uniform, beside four coins"] = np.array(list(values.values()))
     return found
+
+
+def contested(regimes: Mapping[str, Comparison]) -> dict[str, Comparison]:
+    """The regimes on strings in which all contenders have run."""
+    names = [name for name in TITLES if name in regimes]
+    return {name: regimes[name] for name in names if {*CONTENDERS, ORACLE} <= regimes[name].cells.keys()}
+
+
+def over_regimes(regimes: Mapping[str, Comparison], label: str, other: str = "uniform") -> Array:
+    """The difference of two policies' areas, averaged over regimes, (pairs,)."""
+    return np.mean([regime.differences(label, other) for regime in regimes.values()], axis=0)
+
+
+def winner_hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
+    """The differences of the tuned ``informative-share`` and its rivals, averaged over contested regimes."""
+    found, mine = contested(regimes), TUNED["informative-share"]
+    rivals = ["uniform", *(label for label in CONTENDERS if label != mine)] if found else []
+    return {f"{mine} minus {label}": over_regimes(found, mine, label) for label in rivals}
+
+
+def contenders_table(regimes: Mapping[str, Comparison]) -> Table:
+    """One row per contender: its gain over uniform sampling in every contested regime, and over all of them."""
+    titles = [TITLES[name] for name in regimes]
+    rows = [["area, minus uniform", *titles, "mean over regimes", "least", "of the oracle's gain"]]
+    best = over_regimes(regimes, ORACLE)
+    for label in (*CONTENDERS, ORACLE):
+        gains, mean = [score(regime, label) for regime in regimes.values()], over_regimes(regimes, label)
+        row = [label, *(f"{gain:+.3f}" for gain in gains), format_interval(interval_over_runs(mean), sign="+")]
+        rows.append([*row, f"{min(gains):+.3f}", f"{mean.mean() / best.mean():.0%}"])
+    return rows
 
 
 def careless_hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
@@ -296,7 +334,7 @@ def main(config: AnalysisConfig) -> None:
         if label != regime.control
     }
     write_findings(config.output, tables(regimes), scores)
-    figures = {"room": FIGURES["success"](regimes["room"])} if "room" in regimes else {}
+    figures = {name: FIGURES["success"](regimes[name]) for name in ("room", "careless") if name in regimes}
     if TITLES.keys() & regimes.keys():
         figures["map"] = map_figure(regimes)
     if "experiment" in regimes:

@@ -19,6 +19,7 @@ FIGURES = {
     "group_filtering": {"success.png", "ledger.png"},
     "per_token_signal": {"success.png", "differences.png", "arm_shares.png"},
     "cheapest_arm": {"success.png", "differences.png"},
+    "uniform_damage": {"success.png"},
 }
 
 
@@ -87,7 +88,17 @@ def test_the_map_has_the_tables_of_its_runs(tmp_path):
     analysis = runpy.run_path(str(EXPERIMENTS / "when_curricula_pay" / "analysis.py"))
     analysis["main"](AnalysisConfig(runs=tmp_path / "runs", output=tmp_path))
     same_findings(tmp_path, "when_curricula_pay")
-    assert {path.name for path in tmp_path.glob("*.png")} == {"room.png", "map.png", "finding.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"room.png", "map.png", "finding.png", "careless.png"}
+
+
+def test_the_settings_that_were_chosen_are_those_of_the_runs(tmp_path):
+    unpack_runs("tuned_policies", tmp_path)
+    analysis = runpy.run_path(str(EXPERIMENTS / "tuned_policies" / "analysis.py"))
+    analysis["main"](AnalysisConfig(runs=tmp_path / "runs", output=tmp_path))
+    same_findings(tmp_path, "tuned_policies")
+    chosen = analysis["chosen"](analysis["gains"](analysis["load"](tmp_path / "runs")))
+    of_map = runpy.run_path(str(EXPERIMENTS / "when_curricula_pay" / "analysis.py"))["TUNED"]
+    assert of_map == {label.partition("?")[0]: label for label in chosen}
 
 
 @pytest.mark.parametrize("path", COMPARISONS, ids=[f"{path.parent.name}-{path.stem}" for path in COMPARISONS])
