@@ -63,8 +63,20 @@ NAMES = {
     "mastery-learning?review=0.2": "mastery-learning, .2 review",
 }
 """Short names for the figures."""
-TUNED: dict[str, str] = {"dump": "dump?x", "informative-thompson": "t?x", "mastery-learning": "m?x", "informative-share": "s?x"}
-CONTENDERS = ("dump", TUNED["dump"], TUNED["informative-thompson"], TUNED["mastery-learning"], TUNED["informative-share"])
+TUNED = {
+    "dump": "dump?exploration=0.5",
+    "informative-thompson": "informative-thompson?discount=0.99&reversion_mass=0.1",
+    "mastery-learning": "mastery-learning?review=0.5",
+    "informative-share": "informative-share?prior=0.1&sharpness=3",
+}
+"""The settings that experiments/tuned_policies chose."""
+CONTENDERS = (
+    "dump",
+    TUNED["dump"],
+    TUNED["informative-thompson"],
+    TUNED["mastery-learning"],
+    TUNED["informative-share"],
+)
 """The policies that are compared over all regimes, with uniform sampling and the oracle."""
 BEHIND = 0.9
 """Success before training from which an arm is behind the frontier."""

@@ -19,7 +19,6 @@ FIGURES = {
     "group_filtering": {"success.png", "ledger.png"},
     "per_token_signal": {"success.png", "differences.png", "arm_shares.png"},
     "cheapest_arm": {"success.png", "differences.png"},
-    "uniform_damage": {"success.png"},
 }
 
 
