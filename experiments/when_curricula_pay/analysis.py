@@ -44,6 +44,7 @@ TITLES = {
     "long_impossible": "long impossible arms",
     "four_families": "four tasks",
     "adamw": "AdamW",
+    "constant_denominators": "constant denominators",
 }
 """The regimes on strings by the names of their files, as the figure calls them."""
 ORACLE = "oracle?refresh=20&problems=32"
