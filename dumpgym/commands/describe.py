@@ -139,7 +139,7 @@ def _policy(spec: Any) -> Description:
     from dumpgym.contracts.policy import PolicyOptions
 
     options = {name: p for name, p in spec.parameters.items() if p.kind not in _VARIADIC}
-    more = tuple(name for name in PolicyOptions.__annotations__ if name in options)
+    more = tuple(name for name in options if name in PolicyOptions.__annotations__)
     return Description("policy", (spec.entry_point,), options, more)
 
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dumpgym.agents.embedded.names import EMBEDDED_MODELS
 from dumpgym.contracts.errors import DumpgymError, InvalidValueError
-from dumpgym.runs.checks import check_model
+from dumpgym.runs.checks import check_model, model_path
 from dumpgym.runs.finished import FinishedRun
 
 
@@ -26,8 +25,7 @@ def check_warm_starts(warm_starts: Sequence[str]) -> None:
     found: dict[Path, str] = {}
     for name in warm_starts:
         check_model(name)
-        # A name on the hub is no path, and its "path" is as unique as the name.
-        place = EMBEDDED_MODELS.get(name, Path(name).expanduser()).resolve()
+        place = model_path(name).resolve()
         if place in found:
             accepted = f"each of them once; {name!r} is {found[place]!r}"
             raise InvalidValueError("warm_starts", list(warm_starts), accepted)

@@ -53,6 +53,11 @@ def check_problems(config: TrainConfig, arms: Sequence[Arm]) -> None:
                 raise InvalidValueError("arm", spec, accepted) from error
 
 
+def model_path(name: str) -> Path:
+    """The folder or file of a model; that of a name on the hub does not exist, and is as unique as the name."""
+    return EMBEDDED_MODELS.get(name, Path(name).expanduser())
+
+
 def check_model(name: str) -> None:
     """Checks that a name may be that of a model; it is not loaded.
 
