@@ -39,7 +39,9 @@ class TrainDisplay:
     def __init__(self, config: TrainConfig, *, quiet: bool = False, console: Console | None = None) -> None:
         self.config = config
         self.console = console or Console(quiet=quiet)
-        self.names = [arm.name for arm in arms_that_count(make_arms(config.arms, nuisance=config.nuisance_arms))]
+        arms = make_arms(config.arms, nuisance=config.nuisance_arms)
+        self.names = [arm.name for arm in arms_that_count(arms)]
+        self.nuisance = [arm.name for arm in arms if arm.is_nuisance]
         self.latest: dict[str, Any] = {}
         self.success: dict[str, tuple[float, float]] = {}  # per arm, at the start and now
         self.alarms: list[str] = []
@@ -122,6 +124,12 @@ class TrainDisplay:
             keys = ("requested_share", "share", "learnability", "success")
             cells = [_cell(self.latest.get(f"arms/{name}/{key}")) for key in keys]
             rows.append([name, *cells, f"{_cell(first)} -> {_cell(now)}"])
+        if self.nuisance and self.latest:
+            requested, realised = (
+                sum(self.latest.get(f"arms/{name}/{key}", 0.0) for name in self.nuisance)
+                for key in ("requested_share", "share")
+            )
+            rows.append(["nuisance arms", _cell(requested), _cell(realised), *["-"] * 3])
         alarms = (f"[bold red]alarm:[/] {escape(alarm)}" for alarm in self.alarms)
         return Group(FittingTable("arm", _COLUMNS, rows), *alarms, self.progress)
 

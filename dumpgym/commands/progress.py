@@ -188,12 +188,14 @@ class FrontierProgress(CommandProgress):
                     for name in arms
                 }
             )
+            rest = 1 - sum(shares.get(f"arms/{name}/share", 0.0) for name in arms)
+            cells[-1]["nuisance arms"] = ("-", _number(rest if shares else None))
             means = [record["eval/success"] for record in found]
             cells[-1]["mean"] = (_curve(means, plain=plain), f"{shares.get('num_tokens', 0):,}")
-        shown = [*what_differs(arms), "mean"]
+        below = [*(["nuisance arms"] if self.runs[0].config.nuisance_arms else []), "mean"]
         rows = [
             [short, *(cell for run in cells for cell in run[name])]
-            for short, name in zip(shown, [*arms, "mean"], strict=True)
+            for short, name in zip([*what_differs(arms), *below], [*arms, *below], strict=True)
         ]
         return Group(FittingTable("arm", columns, rows), self.bar)
 

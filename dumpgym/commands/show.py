@@ -173,7 +173,7 @@ def _arms_table(run: ShownRun, *, plain: bool) -> FittingTable:
         Column("tokens", "tokens", 3),
     ]
     last = run.metrics[-1] if run.metrics else {}
-    counts = {name: int(last.get(f"arms/{name}/count", 0)) for name in run.arms}
+    counts, tokens = (_of_arms(last, key) for key in ("count", "num_tokens"))
     total = max(1, sum(counts.values()))
     rows = []
     for name in run.arms:
@@ -181,9 +181,18 @@ def _arms_table(run: ShownRun, *, plain: bool) -> FittingTable:
         few = [success[i * (len(success) - 1) // max(1, _SPARKS - 1)] for i in range(_SPARKS)] if success else []
         sparks = sparkline(success if len(success) <= _SPARKS else few, plain=plain)
         change = f"{success[0]:.2f} -> {success[-1]:.2f}" if success else "-"
-        tokens = last.get(f"arms/{name}/num_tokens", 0)
-        rows.append([name, f"{counts[name]:,}", f"{counts[name] / total:.2f}", sparks, change, f"{tokens:,}"])
+        count = counts.get(name, 0)
+        rows.append([name, f"{count:,}", f"{count / total:.2f}", sparks, change, f"{tokens.get(name, 0):,}"])
+    if run.config.nuisance_arms:
+        count, spent = (sum(of[name] for name in of.keys() - set(run.arms)) for of in (counts, tokens))
+        rows.append(["nuisance arms", f"{count:,}", f"{count / total:.2f}", "-", "-", f"{spent:,}"])
     return FittingTable("arm", columns, rows)
+
+
+def _of_arms(record: Mapping[str, Any], key: str) -> dict[str, int]:
+    """A number of every arm in a record, by the names of the arms."""
+    split = {name: name.split("/") for name in record if name.startswith("arms/")}
+    return {parts[1]: int(record[name]) for name, parts in split.items() if parts[2] == key}
 
 
 def alarms_that_rang(run: ShownRun) -> list[str]:

@@ -40,6 +40,18 @@ def test_the_live_table_names_every_arm_in_full(width, arms):
     assert "0.50 -> 0.50" in shown
 
 
+def test_the_live_table_has_the_shares_of_all_nuisance_arms_in_one_row():
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    arms = tuple(f"dumpgym/KnightsKnaves-v0?num_people={n}" for n in (2, 3, 4))
+    display = TrainDisplay(TrainConfig(arms=arms, nuisance_arms=arms[1:]), console=console)
+    with display:
+        display.start(0.0)
+        display.observe("evaluations.jsonl", evaluation(0, display.names))
+        display.observe("metrics.jsonl", record(1, [*display.names, *display.nuisance]))
+    row = next(line for line in console.file.getvalue().splitlines() if "nuisance arms" in line)
+    assert [cell.strip() for cell in row.split("│")[2:-1]] == ["0.50", "0.50", "-", "-", "-"]
+
+
 def test_an_error_before_the_first_record_leaves_no_table():
     display = display_at(80, LONG, terminal=True)
     with pytest.raises(RuntimeError), display:

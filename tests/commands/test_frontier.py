@@ -9,7 +9,7 @@ from rich.console import Console
 from dumpgym.commands.progress import FrontierProgress, what_differs
 from dumpgym.comparing.planned_runs import PlannedRun
 from tests.fakes.improver import run
-from tests.training.test_training import make_config
+from tests.training.test_training import ARMS, make_config
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,16 @@ def test_a_terminal_shows_success_and_share_of_every_arm_under_each_policy(runs)
         assert cells[4:] == ["-", "-"]
         assert re.fullmatch(r"[▁-█]+ [01]\.\d\d", cells[0])
     assert f"{last[0]['num_tokens']:,}" in rows["mean"]
+
+
+def test_nuisance_arms_have_one_row_with_the_rest_of_the_batch(tmp_path):
+    config = make_config(tmp_path / "run", policy="uniform", nuisance_arms=ARMS[:1])
+    run(config)
+    planned = PlannedRun("uniform-seed0", config)
+    text = shown([planned], force_terminal=True, force_interactive=True)
+    row = next(line for line in text.splitlines() if "nuisance arms" in line)
+    share = planned.last_record()["arms/KnightsKnaves2/share"]
+    assert [cell.strip() for cell in row.split("│")[2:-1]] == ["-", f"{share:.2f}"]
 
 
 def test_a_narrow_terminal_still_says_which_policy_it_is(runs):

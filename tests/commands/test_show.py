@@ -12,6 +12,8 @@ from dumpgym.commands.charts import curve, sparkline
 from dumpgym.commands.main import main
 from dumpgym.commands.show import alarms_that_rang, read_run, show_run
 from tests.fakes import improver
+from tests.training.test_training import ARMS as TRAINING_ARMS
+from tests.training.test_training import make_config
 
 ARMS = ("dumpgym/KnightsKnaves2-v0", "dumpgym/KnightsKnaves-v0?num_people=3")
 NAMES = ["KnightsKnaves2", "KnightsKnaves?num_people=3"]
@@ -88,6 +90,24 @@ def test_the_figure_is_drawn_again_where_it_is_asked_for(unfinished, capsys):
     text = shown(unfinished, "--figure", capsys=capsys)
     assert f"figure: {unfinished / 'figure.png'}" in text
     assert (unfinished / "figure.png").stat().st_size > 10_000
+
+
+def test_nuisance_arms_share_a_row_and_shares_are_those_of_the_batch(tmp_path, capsys):
+    config = make_config(tmp_path / "run", nuisance_arms=TRAINING_ARMS[1:])
+    improver.run(config)
+    text = shown(config.output, "--figure", capsys=capsys)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.count("│") == 7]
+    last = json.loads((config.output / "metrics.jsonl").read_text().splitlines()[-1])
+    counts = [last[f"arms/{arm}/count"] for arm in ("KnightsKnaves2", "KnightsKnaves3", "KnightsKnaves4")]
+    tokens = [last[f"arms/{arm}/num_tokens"] for arm in ("KnightsKnaves2", "KnightsKnaves3", "KnightsKnaves4")]
+    assert min(counts) > 0
+    share = counts[0] / sum(counts)
+    assert [row[:3] for row in rows] == [
+        ["KnightsKnaves2", str(counts[0]), f"{share:.2f}"],
+        ["nuisance arms", str(sum(counts[1:])), f"{1 - share:.2f}"],
+    ]
+    assert [row[5] for row in rows] == [f"{tokens[0]:,}", f"{sum(tokens[1:]):,}"]
+    assert (config.output / "figure.png").stat().st_size > 10_000
 
 
 def test_transcripts_are_the_newest_of_every_arm_and_outcome(run):

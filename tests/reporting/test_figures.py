@@ -15,6 +15,8 @@ from dumpgym.reporting.figures import FIGURES
 from dumpgym.reporting.figures.canvas import image
 from dumpgym.reporting.figures.one_run import training_figure
 from dumpgym.reporting.figures.style import COLOURS, MOST_CURVES, cell_looks, labels_in_colour
+from tests.fakes import improver
+from tests.training.test_training import ARMS, make_config
 
 # Machado, Oliveira and Fernandes (2009): what full protanopia, deuteranopia and tritanopia make of linear RGB.
 SEEN_WITH = {
@@ -162,6 +164,14 @@ def test_the_arms_of_a_run_can_be_told_apart(runs):
     assert [line.get_label() for line in lines][-1] == "mean over arms"
     assert len({(str(line.get_color()), line.get_linestyle(), line.get_marker()) for line in lines}) == len(lines)
     assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == len(lines)
+
+
+def test_the_figure_of_a_run_has_one_layer_for_all_nuisance_arms(tmp_path):
+    config = make_config(tmp_path / "run", nuisance_arms=ARMS[1:])
+    improver.run(config)
+    shares, success = training_figure(config.output).axes
+    assert len(shares.collections) == 2
+    assert [line.get_label() for line in success.lines] == ["KnightsKnaves2", "mean over arms"]
 
 
 def test_equal_runs_have_equal_files(comparison):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from dumpgym.reporting.figures.canvas import drawing, save_png
-from dumpgym.reporting.figures.style import MARKERS, STYLES
+from dumpgym.reporting.figures.style import MARKERS, NUISANCE, STYLES
 from dumpgym.runs.directory import RunDirectory
 
 
@@ -21,16 +21,18 @@ def training_figure(directory: Path) -> Figure:
     run = RunDirectory(directory)
     config = run.stored_config(directory)
     metrics, evaluations = run.read("metrics.jsonl"), run.read("evaluations.jsonl")
-    names = [key.split("/")[1] for key in metrics[0] if key.startswith("arms/") and key.endswith("/requested_share")]
+    names = list(evaluations[0]["eval/solved"])
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(names)))
     figure = Figure(figsize=(10, 4), layout="constrained")
     shares, success = figure.subplots(1, 2)
     tokens = [0, *(record["num_tokens"] for record in metrics)]
-    steps = [[record[f"arms/{name}/requested_share"] for record in metrics] for name in names]
+    requested = np.array([[record[f"arms/{name}/requested_share"] for record in metrics] for name in names])
+    layers = [*requested, *([1 - requested.sum(axis=0)] if config.nuisance_arms else [])]
     shares.stackplot(
-        tokens, [[row[0], *row] for row in steps], labels=names, colors=colours, edgecolor="white", linewidth=0.3
+        tokens, [[row[0], *row] for row in layers], colors=[*colours, NUISANCE], edgecolor="white", linewidth=0.3
     )
-    shares.set(title="share of the batch", ylim=(0, 1), ylabel="requested share")
+    title = "share of the batch" + (", nuisance arms in grey" if config.nuisance_arms else "")
+    shares.set(title=title, ylim=(0, 1), ylabel="requested share")
     at = [record["num_tokens"] for record in evaluations]
     for i, (name, colour) in enumerate(zip(names, colours, strict=True)):
         # The colours are those of the shares. Neighbours are alike, so the line styles and markers differ.

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from dumpgym.comparing.comparison import Comparison, FinishedCell
 from dumpgym.reporting.figures import report_figure
 from dumpgym.reporting.figures.style import (
+    NUISANCE,
     POINTS,
     add_legend,
     cell_looks,
@@ -34,7 +35,7 @@ def arm_shares(comparison: Comparison) -> Figure:
         runs = list(cell.runs.values())
         at = np.linspace(min(run.of_records("num_tokens")[0] for run in runs), comparison.budget, POINTS)
         shares = np.mean([_smoothed(run, at) for run in runs], axis=0)
-        ax.stackplot(at, shares.T, labels=labels, colors=[*colours, "#CCCCCC"], edgecolor="white", linewidth=0.2)
+        ax.stackplot(at, shares.T, labels=labels, colors=[*colours, NUISANCE], edgecolor="white", linewidth=0.2)
         ax.set_ylim(0, 1)
     token_axis(axes, comparison.budget, columns=4)
     add_legend(figure, axes[0])

@@ -23,6 +23,8 @@ from dumpgym.statistics.intervals import Interval, interval_over_runs
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
 STYLES = ("-", "--", "-.", (0, (1, 1.2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+NUISANCE = "#CCCCCC"
+"""Colour of all nuisance arms together, next to the arms that are evaluated."""
 MOST_CURVES = 8
 """As many curves can be told apart in one panel. With more cells, only some of them are in colour."""
 MOST_BANDS = 4
