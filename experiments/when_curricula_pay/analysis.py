@@ -48,22 +48,6 @@ TITLES = {
 }
 """The regimes on strings by the names of their files, as the figure calls them."""
 ORACLE = "oracle?refresh=20&problems=32"
-LOOKS = {
-    "dump": {"color": "#0072B2", "marker": "o"},
-    "informative-thompson": {"color": "#E69F00", "marker": "s"},
-    "informative-share": {"color": "#D55E00", "marker": "D"},
-    "mastery-learning": {"color": "#009E73", "marker": "^"},
-    ORACLE: {"color": "#CC79A7", "marker": "*"},
-}
-"""The policies that are shown by regime, where they ran, with their looks."""
-NAMES = {
-    ORACLE: "oracle",
-    "dump?window=2&window_unit=steps": "dump, window of 2 steps",
-    "easy-to-hard?total_steps=450": "easy-to-hard",
-    "entropy-matched-random?effective_arms=21": "entropy-matched-random",
-    "mastery-learning?review=0.2": "mastery-learning, .2 review",
-}
-"""Short names for the figures."""
 TUNED = {
     "dump": "dump?exploration=0.5",
     "informative-thompson": "informative-thompson?discount=0.99&reversion_mass=0.1",
@@ -71,14 +55,31 @@ TUNED = {
     "informative-share": "informative-share?prior=0.1&sharpness=3",
 }
 """The settings that experiments/tuned_policies chose."""
-CONTENDERS = (
-    "dump",
-    TUNED["dump"],
-    TUNED["informative-thompson"],
-    TUNED["mastery-learning"],
-    TUNED["informative-share"],
-)
+CONTENDERS = ("dump", *TUNED.values())
 """The policies that are compared over all regimes, with uniform sampling and the oracle."""
+_OF_POLICIES = {
+    "dump": {"color": "#0072B2", "marker": "o"},
+    "informative-thompson": {"color": "#E69F00", "marker": "s"},
+    "mastery-learning": {"color": "#009E73", "marker": "^"},
+    "informative-share": {"color": "#D55E00", "marker": "D"},
+}
+LOOKS = {
+    **{name: {**look, "markerfacecolor": "white"} for name, look in _OF_POLICIES.items()},
+    **{TUNED[name]: look for name, look in _OF_POLICIES.items()},
+    ORACLE: {"color": "#CC79A7", "marker": "*"},
+}
+"""Looks of the policies that are compared over all regimes; markers of settings that were not tuned are open."""
+SHOWN = (*CONTENDERS, ORACLE)
+"""The policies that the figures show by regime, where they ran."""
+NAMES = {
+    ORACLE: "oracle",
+    **{setting: f"{name}, tuned" for name, setting in TUNED.items()},
+    "dump?window=2&window_unit=steps": "dump, window of 2 steps",
+    "easy-to-hard?total_steps=450": "easy-to-hard",
+    "entropy-matched-random?effective_arms=21": "entropy-matched-random",
+    "mastery-learning?review=0.2": "mastery-learning, .2 review",
+}
+"""Short names for the figures."""
 BEHIND = 0.9
 """Success before training from which an arm is behind the frontier."""
 Array = NDArray[np.float64]
@@ -106,10 +107,10 @@ class Gain:
 def load(runs: Path) -> dict[str, Comparison]:
     """The comparisons of all regimes that have finished runs, by the names of their files."""
     found = {}
-    for path in sorted(FOLDER.glob("*.toml")):
-        directory = runs / load_experiment(path).name
+    for name in (*TITLES, "room", "careless"):
+        directory = runs / load_experiment(FOLDER / f"{name}.toml").name
         if any(directory.glob("*/seed*/summary.json")):
-            found[path.stem] = load_comparison([directory])
+            found[name] = load_comparison([directory])
     return found
 
 
@@ -289,8 +290,9 @@ def finding_figure(regime: Comparison) -> Figure:
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     curves, gains = figure.subplots(1, 2, width_ratios=(1.2, 1))
     success = curves_over(lambda run: run.tokens, lambda run: run.success)
-    for label, look in {"uniform": {"color": "black", "marker": ""}, **LOOKS}.items():
-        draw_curve(curves, *success(regime.cells[label]), NAMES.get(label, label), {"linestyle": "-", **look})
+    looks = {"uniform": {"color": "black", "marker": ""}, **{label: LOOKS[label] for label in SHOWN}}
+    for label in [label for label in looks if label in regime.cells]:
+        draw_curve(curves, *success(regime.cells[label]), NAMES.get(label, label), {"linestyle": "-", **looks[label]})
     curves.set(xlabel="generated tokens", ylabel="held-out success, mean over 12 lengths", xlim=(0, None))
     curves.xaxis.set_major_formatter(EngFormatter(sep=""))
     curves.legend(frameon=False, fontsize="small")
@@ -311,11 +313,11 @@ def map_figure(regimes: Mapping[str, Comparison]) -> Figure:
     shown = [name for name in TITLES if name in regimes]
     figure = Figure(figsize=(8, 1.6 + 0.8 * len(shown)), layout="constrained")
     axes = figure.subplots()
-    for i, (label, look) in enumerate(LOOKS.items()):
+    for i, label in enumerate(SHOWN):
         rows = [row for row, name in enumerate(shown) if label in regimes[name].cells]
         found = [interval_over_runs(regimes[shown[row]].differences(label)) for row in rows]
-        places = [row + (i - (len(LOOKS) - 1) / 2) / 7 for row in rows]
-        _draw(axes, found, places, NAMES.get(label, label), look)
+        places = [row + (i - (len(SHOWN) - 1) / 2) / 8 for row in rows]
+        _draw(axes, found, places, NAMES.get(label, label), LOOKS[label])
     ticks = [f"{TITLES[name]}\n{informative(regimes[name], 'uniform'):.0%} informative" for name in shown]
     axes.set_yticks(range(len(shown)), ticks)
     axes.invert_yaxis()

@@ -103,8 +103,9 @@ def test_the_settings_that_were_chosen_are_those_of_the_runs(tmp_path):
 @pytest.mark.parametrize("path", COMPARISONS, ids=[f"{path.parent.name}-{path.stem}" for path in COMPARISONS])
 def test_every_experiment_can_be_run(path):
     experiment = load_experiment(path)
-    names = [load_experiment(other).name for other in path.parent.glob("*.toml")]
-    assert names.count(experiment.name) == 1
+    others = [load_experiment(other) for other in path.parent.glob("*.toml")]
+    # Experiments of one name share a directory, so they may differ in their policies only.
+    assert all(other.train == experiment.train for other in others if other.name == experiment.name)
     assert all(cell.config.budget_tokens for cell in cells_of(experiment))
 
 
