@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -59,9 +60,17 @@ def validated(values: Mapping[str, Any], config_class: type[Config]) -> Config:
     try:
         # As JSON, because TOML and JSON write a tuple as a list and a path as text. Python's own strict mode would
         # refuse both, and its lax mode takes "3" and true for numbers.
-        return TypeAdapter(config_class).validate_json(json.dumps(values, default=_plain), strict=True)
+        adapter = _adapter(config_class)  # type: ignore[arg-type]  # mypy does not know that every class is hashable
+        found: Config = adapter.validate_json(json.dumps(values, default=_plain), strict=True)
     except ValidationError as error:
         raise _readable(error.errors(), config_class) from error
+    return found
+
+
+# Making an adapter takes longer than reading a run, and a report reads hundreds of runs.
+@cache
+def _adapter(config_class: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(config_class)
 
 
 def _plain(value: object) -> object:
