@@ -47,6 +47,8 @@ TITLES = {
     "constant_denominators": "constant denominators",
 }
 """The regimes on strings by the names of their files, as the figure calls them."""
+CARELESS = ("careless", "careless_tuned")
+"""The same for the regimes on Knights and Knaves."""
 ORACLE = "oracle?refresh=20&problems=32"
 TUNED = {
     "dump": "dump?exploration=0.5",
@@ -107,7 +109,7 @@ class Gain:
 def load(runs: Path) -> dict[str, Comparison]:
     """The comparisons of all regimes that have finished runs, by the names of their files."""
     found = {}
-    for name in (*TITLES, "room", "careless"):
+    for name in (*TITLES, "room", *CARELESS):
         directory = runs / load_experiment(FOLDER / f"{name}.toml").name
         if any(directory.glob("*/seed*/summary.json")):
             found[name] = load_comparison([directory])
@@ -182,6 +184,7 @@ def tables(regimes: Mapping[str, Comparison]) -> str:
     families = {
         "strings": hypotheses(regimes),
         "Knights and Knaves": careless_hypotheses(regimes),
+        "Knights and Knaves, with tuned policies": careless_winner_hypotheses(regimes),
         "the winner over all regimes": winner_hypotheses(regimes),
     }
     parts = ["# Tables"]
@@ -268,11 +271,21 @@ def contenders_table(regimes: Mapping[str, Comparison]) -> Table:
 
 
 def careless_hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
-    """The same for the hypotheses on Knights and Knaves."""
+    """The same for the hypotheses of the first comparison on Knights and Knaves."""
     if "careless" not in regimes:
         return {}
     policies = {"1. mastery-learning minus uniform": "mastery-learning", "2. DUMP minus uniform": "dump"}
     return {name: regimes["careless"].differences(label) for name, label in policies.items()}
+
+
+def careless_winner_hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
+    """The same for those of the second, with tuned policies."""
+    if "careless_tuned" not in regimes:
+        return {}
+    order, mine = TUNED["mastery-learning"], TUNED["informative-share"]
+    pairs = [(order, "uniform"), (mine, "uniform"), (mine, "dump"), (order, mine)]
+    differences = regimes["careless_tuned"].differences
+    return {f"{i}. {one} minus {other}": differences(one, other) for i, (one, other) in enumerate(pairs, 1)}
 
 
 def hypotheses_table(found: Mapping[str, Array]) -> Table:
@@ -349,7 +362,7 @@ def main(config: AnalysisConfig) -> None:
         if label != regime.control
     }
     write_findings(config.output, tables(regimes), scores)
-    figures = {name: FIGURES["success"](regimes[name]) for name in ("room", "careless") if name in regimes}
+    figures = {name: FIGURES["success"](regimes[name]) for name in ("room", *CARELESS) if name in regimes}
     if TITLES.keys() & regimes.keys():
         figures["map"] = map_figure(regimes)
     if "experiment" in regimes:

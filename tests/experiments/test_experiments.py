@@ -12,7 +12,11 @@ from dumpgym.comparing.loading import load_comparison
 from dumpgym.reporting.findings import AnalysisConfig, load_findings
 from tests.fakes.packed_runs import EXPERIMENTS, unpack_runs
 
-COMPARISONS = [path for path in sorted(EXPERIMENTS.glob("*/*.toml")) if "policies = " in path.read_text()]
+COMPARISONS = [
+    path
+    for path in sorted(EXPERIMENTS.glob("*/*.toml"))
+    if any(key in path.read_text() for key in ("policies = ", "extends = "))
+]
 FIGURES = {
     "embedded_policies": {"finding.png", "arm_shares.png"},
     "ablations": {"constants.png", "sweeps.png"},
