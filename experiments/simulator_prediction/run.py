@@ -52,6 +52,10 @@ STARTS = [(-12.0, 2.3, 0.3, 0.5, 0.0, 0.0, -3.0, 0.0), (-15.0, 3.1, 0.2, 0.8, -0
 """Where the search for the constants of "measured transfer" begins: a first arm that is solved from the start."""
 
 
+KINDS = {"RandomAnswer": "too-hard", "Coin": "noisy", "Copy": "mastered"}
+"""What an environment is to a simulated student where it is a nuisance arm."""
+
+
 @dataclass(frozen=True)
 class Options:
     runs: Path = Path("runs/embedded_policies")
@@ -172,10 +176,8 @@ def fit_to_practice(practice: Comparison, tokens: tuple[float, float]) -> dict[s
 
 def nuisance_of(config: TrainConfig) -> str:
     """The nuisance arms of runs on strings as the text of a student's argument, empty if there are none."""
-    arms = expand_arms(config.nuisance_arms)
-    coins = sum("Coin-v0" in arm for arm in arms)
-    counts = {"too-hard": len(arms) - coins, "noisy": coins}
-    return ",".join(f"{kind}*{count}" for kind, count in counts.items() if count)
+    names = [arm.partition("-v0")[0].removeprefix("dumpgym/") for arm in expand_arms(config.nuisance_arms)]
+    return ",".join(f"{kind}*{names.count(name)}" for name, kind in KINDS.items() if name in names)
 
 
 def areas(trajectories: Trajectories, budget: float) -> Array:

@@ -162,6 +162,8 @@ def test_nuisance_arms_are_simulated_by_their_kinds(prediction):
     config = cells_of(regime)[0].config
     assert prediction["nuisance_of"](config) == "too-hard*28,noisy*4"
     assert prediction["nuisance_of"](replace(config, nuisance_arms=())) == ""
+    mastered = load_experiment(EXPERIMENTS / "when_curricula_pay" / "mastered_28.toml")
+    assert prediction["nuisance_of"](cells_of(mastered)[0].config) == "mastered*28"
 
 
 def test_a_correlation_is_that_of_the_orders(prediction):
