@@ -1,7 +1,7 @@
 """Why does uniform sampling learn so little in small batches? Analysis of the runs.
 
-    tar -xf experiments/uniform_damage/unfinished.tar.xz  # the logs so far, into runs/uniform_damage
-    python experiments/uniform_damage/analysis.py         # --runs, --output for others
+    tar -xf experiments/uniform_damage/runs.tar.xz     # the logs, into runs/uniform_damage
+    python experiments/uniform_damage/analysis.py      # --runs, --output for others
 
 Writes tables.md, scores.json and the figures; README.md says what was found.
 """

@@ -23,6 +23,7 @@ FIGURES = {
     "group_filtering": {"success.png", "ledger.png"},
     "per_token_signal": {"success.png", "differences.png", "arm_shares.png"},
     "cheapest_arm": {"success.png", "differences.png"},
+    "uniform_damage": {"success.png"},
 }
 
 
@@ -146,6 +147,7 @@ def test_an_axis_of_ablations_scores_the_range_of_its_settings(experiment, compa
         "group_filtering": {"max_redraws": 1},
         "per_token_signal": {"signal": 1},
         "cheapest_arm": {},
+        "uniform_damage": {},
     }[name]
     for axis, labels in axes.items():
         areas = [comparison.values(label).mean() for label in ("dump", *labels)]
