@@ -1,6 +1,7 @@
 """The settings of an evaluation."""
 
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Le, MinLen
@@ -11,8 +12,6 @@ from dumpgym.runs.config import TrainConfig
 from dumpgym.runs.validation import STRICT
 from dumpgym.training.evaluation import EVALUATION_BATCH
 
-_OF_A_RUN = ("arms", "max_completion_lengths", "seed")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateConfig:
@@ -21,7 +20,8 @@ class EvaluateConfig:
     Attributes:
         model: an embedded model such as "embedded", a folder with a model or an adapter, a .gguf file, a name on the
             Hugging Face hub, the directory of a run for its final model, or one of its checkpoints.
-        arms: environment ids, with arguments if needed; by default those of the model's run, or of ``dumpgym train``.
+        arms: environment ids, with arguments if needed; by default those that the model's run evaluates, or those of
+            ``dumpgym train``.
         num_problems: problems per arm.
         sampled: completions per problem that are sampled at the temperature, for pass@k, besides the greedy one; 0 for
             none.
@@ -62,7 +62,9 @@ class EvaluateConfig:
         run = find_model(model).run
         values: dict[str, Any] = {}
         if run is not None:
-            values = {name: getattr(run, name) for name in _OF_A_RUN}
+            counts = [spec not in run.nuisance_arms for spec in run.arms]
+            arms, limits = (tuple(compress(of_arms, counts)) for of_arms in (run.arms, run.max_completion_lengths))
+            values = {"arms": arms, "max_completion_lengths": limits, "seed": run.seed}
             agent = replace(run.agent, model=GRPOConfig().model)  # ``model`` of this configuration takes its place
             values |= {"num_problems": run.final_evaluation_problems, "agent": agent}
         return cls(**{"model": model, **values, **settings})

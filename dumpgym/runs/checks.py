@@ -38,14 +38,14 @@ def check_config(config: TrainConfig) -> None:
 
 
 def check_problems(config: TrainConfig, arms: Sequence[Arm]) -> None:
-    """Checks that every arm has a first training problem and all the held-out problems of the evaluations.
+    """Checks that every arm has a first training problem and, if it is evaluated, all the held-out problems of that.
 
     Raises:
         InvalidValueError: if an arm has too few problems.
     """
     held_out = max(config.evaluation_problems, config.final_evaluation_problems)
     for spec, arm in zip(config.arms, arms, strict=True):
-        for split, number in (("train", 1), ("test", held_out)):
+        for split, number in (("train", 1), *([] if arm.is_nuisance else [("test", held_out)])):
             try:
                 arm.env.sample_problem(config.seed, split, number - 1)
             except (DumpgymError, LookupError) as error:

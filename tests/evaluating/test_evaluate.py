@@ -17,6 +17,7 @@ from tests.fakes.tiny_models import save_tiny_llama
 DOUBLING = "dumpgym.testing.fakes:fakes/Doubling-v0"
 FINITE = f"{DOUBLING}?num_problems=9"
 LETTERS = "tests.fakes.letters:tests/Letters-v0"
+NUISANCE = f"{LETTERS}?modulus=89"
 NAMES = ["Doubling", "Doubling?num_problems=9"]
 
 
@@ -186,12 +187,13 @@ def test_a_model_that_does_not_exist_is_one_line_before_the_other_is_evaluated(a
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run of a tiny model with random weights, and its last evaluation."""
+    """A finished run of a tiny model with random weights, with a nuisance arm."""
     folder = tmp_path_factory.mktemp("run")
     save_tiny_llama(folder / "tiny")
     agent = dumpgym.GRPOConfig(model=str(folder / "tiny"), device="cpu", max_completion_length=8, learning_rate=0.01)
     config = dumpgym.TrainConfig(
-        output=folder / "run", arms=(LETTERS,), seed=3, steps=2, prompts_per_step=2, num_generations=2,
+        output=folder / "run", arms=(NUISANCE, LETTERS), nuisance_arms=(NUISANCE,), max_completion_lengths=(5, 8),
+        seed=3, steps=2, prompts_per_step=2, num_generations=2,
         final_evaluation_problems=7, checkpoint_every=1, agent=agent,
     )  # fmt: skip
     dumpgym.train(config)
@@ -213,6 +215,7 @@ def test_a_run_is_evaluated_as_at_its_end(run, tmp_path, capsys):
 def test_flags_come_before_the_settings_of_the_run(run, models, tmp_path, capsys):
     models_of = dumpgym.EvaluateConfig.of_model(str(run.output), num_problems=2, seed=0)
     assert (models_of.num_problems, models_of.seed, models_of.arms) == (2, 0, (LETTERS,))
+    assert models_of.max_completion_lengths == (8,)
     assert models_of.agent.max_completion_length == 8
     assert dumpgym.EvaluateConfig.of_model("embedded") == dumpgym.EvaluateConfig(model="embedded")
 

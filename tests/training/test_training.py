@@ -23,6 +23,7 @@ from dumpgym.contracts.policy import BanditPolicy
 from dumpgym.contracts.policy_registry import policy_registry, register_policy
 from dumpgym.contracts.success import NeedsSuccess, measuring_seed
 from dumpgym.reporting.figures.one_run import training_figure
+from dumpgym.runs.checks import check_config
 from dumpgym.runs.config import TrainConfig, load_toml
 from dumpgym.runs.directory import RunDirectory
 from dumpgym.runs.files import write_manifest
@@ -523,6 +524,14 @@ def test_a_nuisance_arm_is_practised_and_not_evaluated(tmp_path):
     assert run.evaluations[-1]["arms/KnightsKnaves3/evaluation_tokens"] == 0
     np.testing.assert_allclose(run.success, run.success_by_arm.mean(axis=1))
     assert run.arms_of_records("share").sum(axis=1).min() < 1
+
+
+def test_a_nuisance_arm_needs_no_held_out_problems():
+    few, many = "dumpgym/KnightsKnaves-v0?num_people=5&puzzles=dump", "dumpgym/Copy-v0?length=10"
+    options = {"arms": (few, many), "final_evaluation_problems": 100_000}
+    check_config(TrainConfig(nuisance_arms=(few,), **options))
+    with pytest.raises(InvalidValueError, match="accepted: an environment with 100000 test problems or more"):
+        check_config(TrainConfig(**options))
 
 
 def logged_means(records, key):
