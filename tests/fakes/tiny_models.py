@@ -43,6 +43,7 @@ CONFIGS = {
     "lfm2": lambda: transformers.Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]),
 }
 UNUSUAL = {
+    "smollm3": lambda: transformers.SmolLM3Config(**SIZES, no_rope_layers=[1, 0]),
     "phi3, longrope": lambda: transformers.Phi3Config(
         **SIZES,
         max_position_embeddings=128,

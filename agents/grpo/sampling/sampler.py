@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dumpgym.agents.grpo.model_inputs import UNSUITED, rotary_boundary, vocabulary_size
 from dumpgym.agents.grpo.sampling.graphs import CudaCapture
+from dumpgym.agents.grpo.sampling.llama import LlamaDecoder
 from dumpgym.agents.grpo.sampling.plain import FullPassDecoder, PlainDecoder
 from dumpgym.agents.grpo.sampling.shared import SharedPromptDecoder
 from dumpgym.agents.grpo.sampling.sheet import Ends, Sheet, uniform_numbers
@@ -173,8 +174,9 @@ class Sampler:
         """The fastest decoder whose log-probabilities agree with those of a plain forward pass."""
         # Every trial runs without CUDA graphs: it tests masks, positions and memory, and a graph only repeats the step.
         on_cuda = self._model.device.type == "cuda"
-        if not on_cuda and self._agrees(lambda: SharedPromptDecoder(self._model, self._ends, ON_CPU)):
-            return SharedPromptDecoder(self._model, self._ends, ON_CPU)
+        for kind in () if on_cuda else (LlamaDecoder, SharedPromptDecoder):
+            if self._agrees(lambda kind=kind: kind(self._model, self._ends, ON_CPU)):  # type: ignore[misc]
+                return kind(self._model, self._ends, ON_CPU)
         layout, capture = (ON_CUDA, CudaCapture()) if on_cuda else (ON_CPU, None)
         if self._agrees(lambda: StaticDecoder(self._model, self._ends, layout)):
             return StaticDecoder(self._model, self._ends, layout, capture=capture)

@@ -112,7 +112,7 @@ def _stacked(one: Tensor, other: Tensor, dimension: int, filling: float) -> Tens
     return torch.cat(parts)
 
 
-def _attend(
+def attend(
     module: Any,
     query: Tensor,
     key: Tensor,
@@ -154,7 +154,7 @@ def _attend(
     return output.reshape(rows, 1, heads, size), None
 
 
-AttentionInterface.register(_ATTENTION, _attend)
+AttentionInterface.register(_ATTENTION, attend)
 
 
 class SharedPromptDecoder(StaticDecoder):

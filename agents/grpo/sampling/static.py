@@ -253,19 +253,24 @@ class StaticDecoder:
         """
         valid = self._valid[: self._rows_of_mask(rows), :columns]
         valid.index_fill_(1, self._column, True)
-        with self._attention() as options:
-            logits = self._model(
-                input_ids=self._token[:rows],
-                attention_mask=self._masks(valid, self._column),
-                position_ids=self._position[:rows],
-                **self._cached,
-                **options,
-            ).logits[:, -1]
+        logits = self._forward(rows, self._masks(valid, self._column))
         token, unfinished = self._sheet.take(logits, self._row[:rows], self._step)
         self._token[:rows] = token[:, None]
         self._unfinished[:rows] &= unfinished
         self._position[:rows] += 1
         self._counters += 1
+
+    def _forward(self, rows: int, mask: Tensor | dict[str, Tensor]) -> Tensor:
+        """The logits of the next token of the first ``rows`` rows, (rows, vocabulary)."""
+        with self._attention() as options:
+            logits: Tensor = self._model(
+                input_ids=self._token[:rows],
+                attention_mask=mask,
+                position_ids=self._position[:rows],
+                **self._cached,
+                **options,
+            ).logits
+        return logits[:, -1]
 
     def _rows_of_mask(self, rows: int) -> int:
         """Number of rows of the mask; 1 if one mask serves all rows."""

@@ -7,10 +7,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dumpgym.agents.embedded.model import build_tokenizer
+from dumpgym.agents.grpo.model_inputs import UNSUITED
 from dumpgym.agents.grpo.sampling.graphs import Graphs
+from dumpgym.agents.grpo.sampling.llama import LlamaDecoder
+from dumpgym.agents.grpo.sampling.sampler import Sampler
 from dumpgym.agents.grpo.sampling.shared import SharedPromptDecoder
 from dumpgym.agents.grpo.sampling.sheet import Ends, draw, uniform_numbers
 from dumpgym.agents.grpo.sampling.static import ON_CPU, ON_CUDA, StaticDecoder
@@ -221,16 +225,22 @@ def test_a_row_that_ends_at_once_makes_room_for_one_that_resumes(llama):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "granite", "gpt2"])
-def test_rows_that_share_their_prompts_draw_the_same(kind, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "decoder"),
+    [
+        *((kind, SharedPromptDecoder) for kind in ("llama", "qwen2", "qwen3", "granite", "gpt2")),
+        *((kind, LlamaDecoder) for kind in ("llama", "qwen2", "smollm3")),
+    ],
+)
+def test_rows_that_share_their_prompts_draw_the_same(kind, decoder, monkeypatch):
     """Prompts of several forward passes, groups of which some end early and one ends whole."""
     monkeypatch.setattr("dumpgym.agents.grpo.sampling.static._PREFILL_TOKENS", 8)
     model, group = make(kind), 5
     limits = [limit for limit in (30, 2, 17, 9) for _ in range(group)]
     uniform = uniform_numbers((3, 1), range(len(limits)), max(limits))
     drawn = []
-    for decoder in (SharedPromptDecoder, StaticDecoder):
-        tokens, log_probs, ended = decoder(model, ends_with(3), ON_CPU)(
+    for either in (decoder, StaticDecoder):
+        tokens, log_probs, ended = either(model, ends_with(3), ON_CPU)(
             PROMPTS, group, uniform, limits, 0.9
         ).completions(len(limits))
         drawn.append((tokens, ended))
@@ -241,6 +251,49 @@ def test_rows_that_share_their_prompts_draw_the_same(kind, monkeypatch):
             expected = (logits / 0.9).log_softmax(-1)[range(len(values)), tokens[row]]
             torch.testing.assert_close(torch.tensor(values), expected, atol=1e-4, rtol=0)
     assert drawn[0] == drawn[1]
+
+
+@torch.no_grad()
+def test_weights_may_change_between_calls_and_may_be_trained_after_them():
+    model, limits = make("smollm3"), [6] * 4
+    decoder, uniform = LlamaDecoder(model, ends_with(3), ON_CPU), uniform_numbers((3, 1), range(4), 6)
+    before = decoder(PROMPTS, 1, uniform, limits, 1.0).completions(4)
+    with torch.enable_grad():
+        model(input_ids=torch.tensor([PROMPTS[0]])).logits.sum().backward()
+    for parameter in model.parameters():
+        parameter.sub_(0.01 * parameter.grad)
+    changed = [each(model, ends_with(3), ON_CPU) for each in (StaticDecoder, LlamaDecoder)]
+    expected, new = (each(PROMPTS, 1, uniform, limits, 1.0).completions(4) for each in changed)
+    after = decoder(PROMPTS, 1, uniform, limits, 1.0).completions(4)
+    assert after == new != before
+    assert after[0] == expected[0]
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "gpt2", "gemma3", "mistral", "llama, eager"])
+def test_models_with_other_modules_are_not_decoded_as_llama(kind):
+    with pytest.raises(UNSUITED):
+        LlamaDecoder(make(kind), ends_with(3), ON_CPU)
+
+
+def test_adapters_and_other_number_formats_are_not_decoded_as_llama():
+    adapted = get_peft_model(make("llama"), LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    with pytest.raises(ValueError, match="no plain linear maps"):
+        LlamaDecoder(adapted.base_model.model, ends_with(3), ON_CPU)
+    with pytest.raises(ValueError, match=r"torch.bfloat16 on cpu is not float32 on a CPU"):
+        LlamaDecoder(make("llama").to(torch.bfloat16), ends_with(3), ON_CPU)
+
+
+@pytest.mark.parametrize(
+    ("kind", "decoder"),
+    [("smollm3", LlamaDecoder), ("qwen2", LlamaDecoder), ("granite", SharedPromptDecoder), ("mistral", StaticDecoder)],
+)
+def test_the_fastest_decoder_that_agrees_with_the_model_is_taken(kind, decoder, monkeypatch):
+    """Granite has the modules of Llama, and factors that Llama does not have."""
+    used, call = [], StaticDecoder.__call__
+    monkeypatch.setattr(StaticDecoder, "__call__", lambda self, *args: used.append(type(self)) or call(self, *args))
+    model = make(kind)
+    Sampler(model, build_tokenizer([]), end_token_ids=[3])(PROMPTS, 2, max_completion_lengths=[3] * 4)
+    assert used[-1] is decoder
 
 
 @pytest.mark.parametrize("kind", ["gemma3", "mistral", "llama, eager"])
