@@ -72,7 +72,7 @@ LOOKS = {
 }
 """Looks of the policies that are compared over all regimes; markers of settings that were not tuned are open."""
 SHOWN = (*CONTENDERS, ORACLE)
-"""The policies that the figures show by regime, where they ran."""
+"""The policies that the figure shows by regime, where they ran."""
 NAMES = {
     ORACLE: "oracle",
     **{setting: f"{name}, tuned" for name, setting in TUNED.items()},
@@ -303,7 +303,7 @@ def finding_figure(regime: Comparison) -> Figure:
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     curves, gains = figure.subplots(1, 2, width_ratios=(1.2, 1))
     success = curves_over(lambda run: run.tokens, lambda run: run.success)
-    looks = {"uniform": {"color": "black", "marker": ""}, **{label: LOOKS[label] for label in SHOWN}}
+    looks = {"uniform": {"color": "black", "marker": ""}, **_OF_POLICIES, ORACLE: LOOKS[ORACLE]}
     for label in [label for label in looks if label in regime.cells]:
         draw_curve(curves, *success(regime.cells[label]), NAMES.get(label, label), {"linestyle": "-", **looks[label]})
     curves.set(xlabel="generated tokens", ylabel="held-out success, mean over 12 lengths", xlim=(0, None))
