@@ -42,11 +42,10 @@ class LlamaDecoder(SharedPromptDecoder):
         super().__init__(model, ends, layout)
         if model.device.type != "cpu" or model.dtype != torch.float32:
             raise ValueError(f"{model.dtype} on {model.device.type} is not float32 on a CPU")
-        self._base: Any = model.base_model
-        self._head: Any = model.get_output_embeddings()
-        base: Any = self._base
+        base: Any = model.base_model
+        self._base, self._head = base, model.get_output_embeddings()
         layers = list(base.layers)
-        parts: list[tuple[Any, set[str]]] = [(self._base, _OF_MODEL)]
+        parts: list[tuple[Any, set[str]]] = [(base, _OF_MODEL)]
         for layer in layers:
             parts += [(layer, _OF_LAYER), (layer.self_attn, _OF_ATTENTION), (layer.mlp, _OF_MLP)]
         children = [(dict(part.named_children()), names) for part, names in parts]
@@ -56,7 +55,7 @@ class LlamaDecoder(SharedPromptDecoder):
         if any(type(module) is not nn.Linear for module in linear):
             raise ValueError("some modules are no plain linear maps")
         self._blocks = [_Block(layer) for layer in layers]
-        self._final_norm = _norm_of(self._base.norm)
+        self._final_norm = _norm_of(base.norm)
         self._rotates = any(block.rotates for block in self._blocks)
 
     # The step leaves nothing behind but numbers in buffers of ordinary tensors, so it can do without the records that
@@ -70,6 +69,7 @@ class LlamaDecoder(SharedPromptDecoder):
         rotation = self._base.rotary_emb(hidden, self._position[:rows]) if self._rotates else None
         for layer, block in zip(self._layers, self._blocks, strict=True):
             normed = functional.rms_norm(hidden, *block.attention_norm)
+            # (rows, heads, 1, head size), with fewer heads of keys and values under grouped-query attention
             query, key, value = (
                 functional.linear(normed, *weights).view(rows, -1, 1, block.head_size) for weights in block.inputs
             )
