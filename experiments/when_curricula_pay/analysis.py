@@ -259,15 +259,18 @@ def winner_hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
 
 
 def contenders_table(regimes: Mapping[str, Comparison]) -> Table:
-    """One row per contender: its gain over uniform sampling in every contested regime, and over all of them."""
-    titles = [TITLES[name] for name in regimes]
-    rows = [["area, minus uniform", *titles, "mean over regimes", "least", "of the oracle's gain"]]
-    best = over_regimes(regimes, ORACLE)
-    for label in (*CONTENDERS, ORACLE):
-        gains, mean = [score(regime, label) for regime in regimes.values()], over_regimes(regimes, label)
-        row = [label, *(f"{gain:+.3f}" for gain in gains), format_interval(interval_over_runs(mean), sign="+")]
-        rows.append([*row, f"{min(gains):+.3f}", f"{mean.mean() / best.mean():.0%}"])
-    return rows
+    """One column per contender: its gain over uniform sampling in every contested regime, and over all of them."""
+    labels = (*CONTENDERS, ORACLE)
+    gains = {name: [score(regime, label) for label in labels] for name, regime in regimes.items()}
+    means = [over_regimes(regimes, label) for label in labels]
+    intervals = (format_interval(interval_over_runs(mean), sign="+") for mean in means)
+    return [
+        ["area, minus uniform", *labels],
+        *([TITLES[name], *(f"{value:+.3f}" for value in row)] for name, row in gains.items()),
+        ["mean over regimes", *intervals],
+        ["least", *(f"{min(column):+.3f}" for column in zip(*gains.values(), strict=True))],
+        ["of the oracle's gain", *(f"{mean.mean() / means[-1].mean():.0%}" for mean in means)],
+    ]
 
 
 def careless_hypotheses(regimes: Mapping[str, Comparison]) -> dict[str, Array]:
