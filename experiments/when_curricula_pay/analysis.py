@@ -47,6 +47,12 @@ TITLES = {
     "constant_denominators": "constant denominators",
 }
 """The regimes on strings by the names of their files, as the figure calls them."""
+AXES = {
+    "impossible arms": {"impossible_0": "0", "impossible_12": "12", "experiment": "28", "impossible_60": "60"},
+    "coins, beside 28 impossible arms": {"experiment": "0", "coin_1": "1", "coin_4": "4"},
+    "groups in a step": {"experiment": "8", "groups_16": "16", "groups_64": "64"},
+}
+"""The axes on which a quantity grows: its values by regime."""
 CARELESS = ("careless", "careless_tuned")
 """The same for the regimes on Knights and Knaves."""
 ORACLE = "oracle?refresh=20&problems=32"
@@ -342,6 +348,29 @@ def map_figure(regimes: Mapping[str, Comparison]) -> Figure:
     return figure
 
 
+def axes_figure(regimes: Mapping[str, Comparison]) -> Figure:
+    """What some policies gain over uniform sampling along each axis on which a quantity grows, one line a policy."""
+    found = {axis: {name: regimes[name] for name in values if name in regimes} for axis, values in AXES.items()}
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    panels = figure.subplots(1, len(AXES), sharey=True, width_ratios=[len(values) for values in AXES.values()])
+    for axes, (axis, along) in zip(panels, found.items(), strict=True):
+        for i, label in enumerate(SHOWN):
+            places = [place + (i - (len(SHOWN) - 1) / 2) / 16 for place in range(len(along))]
+            gains = [interval_over_runs(regime.differences(label)) for regime in along.values()]
+            values, low, high = np.array(gains).reshape(-1, 3).T
+            error = [values - low, high - values]
+            axes.errorbar(places, values, yerr=error, capsize=2, ms=5, label=NAMES.get(label, label), **LOOKS[label])
+        ticks = [f"{AXES[axis][name]}\n{informative(regime, 'uniform'):.0%}" for name, regime in along.items()]
+        axes.set_xticks(range(len(along)), ticks)
+        axes.set_xlim(-0.5, len(AXES[axis]) - 0.5)
+        axes.set_xlabel(f"{axis}\ninformative groups under uniform sampling")
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("area, minus uniform sampling")
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=len(SHOWN))
+    return figure
+
+
 def _draw(
     axes: Axes, found: Sequence[Interval], rows: Sequence[float], label: str | None, look: Mapping[str, str]
 ) -> None:
@@ -368,6 +397,8 @@ def main(config: AnalysisConfig) -> None:
     figures = {name: FIGURES["success"](regimes[name]) for name in ("room", *CARELESS) if name in regimes}
     if TITLES.keys() & regimes.keys():
         figures["map"] = map_figure(regimes)
+    if contested(regimes):
+        figures["axes"] = axes_figure(contested(regimes))
     if "experiment" in regimes:
         figures["finding"] = finding_figure(regimes["experiment"])
     save_figures(figures, config.output)
