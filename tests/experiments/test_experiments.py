@@ -92,7 +92,7 @@ def test_the_map_has_the_tables_of_its_runs(tmp_path):
     analysis = runpy.run_path(str(EXPERIMENTS / "when_curricula_pay" / "analysis.py"))
     analysis["main"](AnalysisConfig(runs=tmp_path / "runs", output=tmp_path))
     same_findings(tmp_path, "when_curricula_pay")
-    assert {path.name for path in tmp_path.glob("*.png")} == {"room.png", "map.png", "axes.png", "finding.png", "careless.png"}
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"room", "map", "axes", "finding", "careless"}
 
 
 def test_the_settings_that_were_chosen_are_those_of_the_runs(tmp_path):
