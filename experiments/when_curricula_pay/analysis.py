@@ -47,14 +47,14 @@ TITLES = {
     "constant_denominators": "constant denominators",
 }
 """The regimes on strings by the names of their files, as the figure calls them."""
+CARELESS = ("careless", "careless_tuned")
+"""The same for the regimes on Knights and Knaves."""
 AXES = {
     "impossible arms": {"impossible_0": "0", "impossible_12": "12", "experiment": "28", "impossible_60": "60"},
     "coins, beside 28 impossible arms": {"experiment": "0", "coin_1": "1", "coin_4": "4"},
     "groups in a step": {"experiment": "8", "groups_16": "16", "groups_64": "64"},
 }
 """The axes on which a quantity grows: its values by regime."""
-CARELESS = ("careless", "careless_tuned")
-"""The same for the regimes on Knights and Knaves."""
 ORACLE = "oracle?refresh=20&problems=32"
 TUNED = {
     "dump": "dump?exploration=0.5",
@@ -357,9 +357,8 @@ def axes_figure(regimes: Mapping[str, Comparison]) -> Figure:
         for i, label in enumerate(SHOWN):
             places = [place + (i - (len(SHOWN) - 1) / 2) / 16 for place in range(len(along))]
             gains = [interval_over_runs(regime.differences(label)) for regime in along.values()]
-            values, low, high = np.array(gains).reshape(-1, 3).T
-            error = [values - low, high - values]
-            axes.errorbar(places, values, yerr=error, capsize=2, ms=5, label=NAMES.get(label, label), **LOOKS[label])
+            values, errors = _bars(gains)
+            axes.errorbar(places, values, yerr=errors, capsize=2, ms=5, label=NAMES.get(label, label), **LOOKS[label])
         ticks = [f"{AXES[axis][name]}\n{informative(regime, 'uniform'):.0%}" for name, regime in along.items()]
         axes.set_xticks(range(len(along)), ticks)
         axes.set_xlim(-0.5, len(AXES[axis]) - 0.5)
@@ -374,8 +373,14 @@ def axes_figure(regimes: Mapping[str, Comparison]) -> Figure:
 def _draw(
     axes: Axes, found: Sequence[Interval], rows: Sequence[float], label: str | None, look: Mapping[str, str]
 ) -> None:
+    values, errors = _bars(found)
+    axes.errorbar(values, rows, xerr=errors, linestyle="", capsize=2, ms=5, label=label, **look)
+
+
+def _bars(found: Sequence[Interval]) -> tuple[Array, Array]:
+    """The values of intervals, (n,), and the lengths of their bars below and above, (2, n)."""
     values, low, high = np.array(found).reshape(-1, 3).T
-    axes.errorbar(values, rows, xerr=[values - low, high - values], linestyle="", capsize=2, ms=5, label=label, **look)
+    return values, np.array([values - low, high - values])
 
 
 def _finish(axes: Axes) -> None:
